@@ -1,0 +1,54 @@
+"""Sign and verify webhooks: Frappe's, ERPNext's, and those of other senders."""
+
+from __future__ import annotations
+
+from frappe_hooksig import providers
+from frappe_hooksig.delivery import Delivery
+from frappe_hooksig.exceptions import (
+    BodyTooLarge,
+    ConfigurationError,
+    HooksigError,
+    MalformedPayload,
+    PayloadError,
+    RawBodyUnavailable,
+    Reason,
+    TimestampOutOfTolerance,
+    VerificationError,
+)
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.secret import Secret, SecretWarning, generate_secret
+from frappe_hooksig.sign import SignedPayload, Signer, sign_payload
+from frappe_hooksig.verify import Verifier, verify_payload
+
+__all__ = [
+    "BodyTooLarge",
+    "ConfigurationError",
+    "Delivery",
+    "HooksigError",
+    "MalformedPayload",
+    "PayloadError",
+    "RawBodyUnavailable",
+    "Reason",
+    "Scheme",
+    "Secret",
+    "SecretWarning",
+    "SignedPayload",
+    "Signer",
+    "TimestampOutOfTolerance",
+    "VerificationError",
+    "Verifier",
+    "generate_secret",
+    "providers",
+    "sign_payload",
+    "verify_payload",
+]
+
+
+def __getattr__(name: str) -> str:
+    """Look the version up when it is asked for: importing the metadata reader takes longer."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("frappe-hooksig")
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

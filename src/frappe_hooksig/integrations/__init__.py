@@ -1,0 +1,1 @@
+"""Adapters: one module for each framework, which imports that framework at its top."""

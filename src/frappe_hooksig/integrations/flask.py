@@ -1,0 +1,192 @@
+"""Flask: decorators that verify a request before its view runs.
+
+    @app.post("/webhook")
+    @verify_frappe_webhook
+    def webhook():
+        order = get_delivery().json()
+
+The decorator stands beneath the route's: Flask calls what it was handed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast, overload
+
+from flask import Response, current_app, request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.wsgi import LimitedStream
+
+from frappe_hooksig.delivery import Delivery
+from frappe_hooksig.exceptions import (
+    BodyTooLarge,
+    ConfigurationError,
+    MalformedPayload,
+    RawBodyUnavailable,
+    VerificationError,
+)
+from frappe_hooksig.providers import FRAPPE
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, refusal
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.secret import Secrets
+from frappe_hooksig.verify import Verifier
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+else:
+    from typing_extensions import Unpack
+
+__all__ = ["get_delivery", "verify_frappe_webhook", "verify_webhook"]
+
+_View = TypeVar("_View", bound=Callable[..., Any])
+
+# No header can end up under this name: WSGI puts those under HTTP_.
+_DELIVERY = "frappe_hooksig.delivery"
+
+
+def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for async views
+    scheme_or_verifier: Scheme | Verifier, **options: Unpack[Options]
+) -> Callable[[_View], _View]:
+    """Return a decorator that lets only verified requests through to a view.
+
+    Args:
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or a `Verifier` that has its
+            secret and limits already.
+        **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. A
+            `secret` that is a function gets Flask's request; it may look at path and headers, and
+            must leave the body alone.
+
+    Raises:
+        ConfigurationError: An option is missing, has no use, or contradicts another.
+    """
+    receiver = Receiver(scheme_or_verifier, _setting, **options)
+
+    def admit() -> Response | None:
+        """Keep the delivery for the view, or return the refusal."""
+        try:
+            delivery = receiver.receive(request, request.headers, request.method, _raw_body)
+        except VerificationError as error:
+            return _refused(error)
+        request.environ[_DELIVERY] = delivery
+        return None
+
+    def decorator(view: _View) -> _View:
+        if iscoroutinefunction(view):
+
+            @wraps(view)
+            async def async_inner(*args: Any, **kwargs: Any) -> Any:
+                refused = admit()
+                if refused is not None:
+                    return refused
+                try:
+                    return await view(*args, **kwargs)
+                except MalformedPayload as error:
+                    return _refused(error)
+
+            return cast("_View", async_inner)
+
+        @wraps(view)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            refused = admit()
+            if refused is not None:
+                return refused
+            try:
+                return view(*args, **kwargs)
+            except MalformedPayload as error:
+                return _refused(error)
+
+        return cast("_View", inner)
+
+    return decorator
+
+
+@overload
+def verify_frappe_webhook(view: _View, /) -> _View: ...
+@overload
+def verify_frappe_webhook(**options: Unpack[Options]) -> Callable[[_View], _View]: ...
+def verify_frappe_webhook(
+    view: Callable[..., Any] | None = None, /, **options: Unpack[Options]
+) -> Callable[..., Any]:
+    """Let only requests through to a view that Frappe signed. Bare or called.
+
+    Without `secret`, it is `app.config["FRAPPE_WEBHOOK_SECRET"]`, else the environment variable of
+    that name; without either, the first request fails with HTTP 500.
+
+    Args:
+        view: The view, if used bare.
+        **options: As for `verify_webhook()`.
+
+    Raises:
+        ConfigurationError: An option has no use or contradicts another.
+    """
+    decorator = verify_webhook(FRAPPE, **options)
+    return decorator if view is None else decorator(view)
+
+
+def get_delivery() -> Delivery:
+    """Return the verified delivery of the current request.
+
+    Raises:
+        ConfigurationError: The view is not decorated, or the decorator stands above the route's.
+    """
+    delivery: Delivery | None = request.environ.get(_DELIVERY)
+    if delivery is None:
+        msg = (
+            f"{request.endpoint}: this request was not verified. Put @verify_frappe_webhook or "
+            "@verify_webhook(...) beneath @app.route, on the view itself"
+        )
+        raise ConfigurationError(msg)
+    return delivery
+
+
+def _setting() -> Secrets | None:
+    """Return the secret of Frappe's webhooks."""
+    config = cast("dict[str, Any]", current_app.config)
+    secret: Secrets | None = config.get(SECRET_SETTING, os.environ.get(SECRET_SETTING))
+    if secret is None:
+        msg = f"set app.config[{SECRET_SETTING!r}] or the environment variable {SECRET_SETTING}"
+        raise ConfigurationError(msg)
+    return secret
+
+
+def _raw_body(limit: int) -> bytes:
+    """Return the raw body, which stays readable for the view, forms and files included."""
+    if request.max_content_length is not None:
+        limit = min(limit, request.max_content_length)
+    length = request.content_length
+    if length is not None and length > limit:
+        raise BodyTooLarge(limit)
+    touched = "stream" in vars(request)
+    # A body of unknown length is read only where the server marks its end, as Werkzeug does.
+    chunked = length is None and "wsgi.input_terminated" in request.environ
+    # Werkzeug's own max_content_length silently cuts a body of unknown length; this one is only
+    # there to stop reading.
+    limited = LimitedStream(request.environ["wsgi.input"], limit + 1, is_max=True)
+    if chunked:
+        request.environ["wsgi.input"] = limited
+    try:
+        body = request.get_data(cache=True)
+        if len(body) > limit or (chunked and limited.read(1)):
+            raise BodyTooLarge(limit)
+    except RequestEntityTooLarge:
+        raise BodyTooLarge(limit) from None
+    if touched and (len(body) < (length or 0) or (chunked and not body)):
+        msg = (
+            "the raw body is gone: something read request.form, request.files or request.stream "
+            "before the signature was verified. Do that in the view, or call request.get_data() "
+            "first, which keeps a copy"
+        )
+        raise RawBodyUnavailable(msg)
+    if len(body) < (length or 0):
+        msg = "The body is shorter than its Content-Length: the client, or a middleware, took it."
+        raise ClientDisconnected(msg)
+    return body
+
+
+def _refused(error: VerificationError | MalformedPayload) -> Response:
+    answer = refusal(error)
+    return Response(answer.body, answer.status, answer.headers)

@@ -1,0 +1,205 @@
+"""The one flow that every adapter runs: headers, then body, then signature, then the answer."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+
+from frappe_hooksig.exceptions import (
+    ConfigurationError,
+    MalformedPayload,
+    Reason,
+    VerificationError,
+)
+from frappe_hooksig.providers import FRAPPE
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.secret import Secrets, generate_secret
+from frappe_hooksig.verify import MAX_BODY, Verifier
+
+if TYPE_CHECKING:
+    from frappe_hooksig.delivery import Delivery
+    from frappe_hooksig.headers import Headers
+
+_log = logging.getLogger("frappe_hooksig")
+
+#: The framework setting, else environment variable, that holds the secret of Frappe's webhooks.
+SECRET_SETTING = "FRAPPE_WEBHOOK_SECRET"  # the name of one
+
+#: A secret; a list of them during a rotation; or a function of the framework's request that
+#: returns either, or None for a sender that it does not know.
+SecretSource: TypeAlias = Secrets | Callable[[Any], Secrets | None]
+
+_STATUS = {
+    Reason.MISSING_HEADER: 401,
+    Reason.WRONG_ENCODING: 401,
+    Reason.SIGNATURE_MISMATCH: 401,
+    Reason.TIMESTAMP_TOO_OLD: 401,
+    Reason.TIMESTAMP_IN_FUTURE: 401,
+    Reason.MALFORMED_HEADER: 400,
+    Reason.DUPLICATE_HEADER: 400,
+    Reason.MALFORMED_TIMESTAMP: 400,
+    Reason.BODY_TOO_LARGE: 413,
+}
+
+
+class Options(TypedDict, total=False):
+    """What every adapter's decorators take.
+
+    Attributes:
+        secret: Where the secret comes from. By default, for Frappe's scheme alone, the framework's
+            setting `FRAPPE_WEBHOOK_SECRET`, else the environment variable of that name.
+        tolerance: How far a signed timestamp may be from now, either way, in seconds. By default
+            the scheme's own.
+        max_body: The largest accepted body, in bytes. By default 25 MiB.
+    """
+
+    secret: SecretSource | None
+    tolerance: float | None
+    max_body: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, for the framework to give in its own way.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers, Content-Type among them.
+        body: JSON.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Receiver:
+    """What one route does with a request before its handler runs.
+
+    Args:
+        scheme_or_verifier: A scheme, or a `Verifier`, which has its secret and limits already.
+        default_secret: Returns the framework's `FRAPPE_WEBHOOK_SECRET`, or None.
+        secret: As in `Options`.
+        tolerance: As in `Options`.
+        max_body: As in `Options`.
+
+    Raises:
+        ConfigurationError: An option is missing, has no use, or contradicts another.
+    """
+
+    __slots__ = ("_scheme", "_verifier_for")
+
+    def __init__(
+        self,
+        scheme_or_verifier: Scheme | Verifier,
+        default_secret: Callable[[], Secrets | None],
+        *,
+        secret: SecretSource | None = None,
+        tolerance: float | None = None,
+        max_body: int | None = None,
+    ) -> None:
+        if isinstance(scheme_or_verifier, Verifier):
+            if (secret, tolerance, max_body) != (None, None, None):
+                msg = "secret, tolerance and max_body are the Verifier's: set them there"
+                raise ConfigurationError(msg)
+            self._scheme = scheme_or_verifier.scheme
+            self._verifier_for = _always(scheme_or_verifier)
+        else:
+            self._scheme = scheme_or_verifier
+            build = partial(
+                Verifier,
+                scheme=scheme_or_verifier,
+                tolerance=tolerance,
+                max_body=MAX_BODY if max_body is None else max_body,
+            )
+            if callable(secret):
+                self._verifier_for = _by_request(secret, build)
+            elif secret is not None:
+                self._verifier_for = _always(build(secret))
+            elif scheme_or_verifier is FRAPPE:
+                self._verifier_for = _by_setting(default_secret, build)
+            else:
+                msg = f"scheme {self._scheme.name!r} needs secret=: there is no default for it"
+                raise ConfigurationError(msg)
+        if "{url}" in self._scheme.signed:
+            msg = f"scheme {self._scheme.name!r} signs the URL: use Verifier.verify(..., url=)"
+            raise ConfigurationError(msg)
+
+    def receive(
+        self, request: object, headers: Headers, method: str, read_body: Callable[[int], bytes]
+    ) -> Delivery:
+        """Verify one request. Its body is read only if its headers are well-formed.
+
+        Args:
+            request: The framework's request, for a `secret` that is a function.
+            headers: Its headers.
+            method: Its HTTP method.
+            read_body: Takes the largest accepted size in bytes and returns the raw body, or
+                raises `BodyTooLarge` or `RawBodyUnavailable`.
+
+        Raises:
+            VerificationError: To be answered with `refusal()`.
+            ConfigurationError: There is no usable secret: HTTP 500.
+            RawBodyUnavailable: Something read the body before: HTTP 500.
+        """
+        presented = self._scheme.parse(headers, method=method)
+        verifier = self._verifier_for(request)
+        return verifier.verify_presented(read_body(verifier.max_body), presented)
+
+
+def refusal(error: VerificationError | MalformedPayload) -> Answer:
+    """Return the HTTP answer to a request that is refused, and log the reason, nothing else.
+
+    JSON, because Frappe 13 parses the answer, and with the reason, because Frappe keeps the answer
+    in its Webhook Request Log, where the sender's administrator looks.
+    """
+    if isinstance(error, VerificationError):
+        reason, status = error.reason.value, _STATUS[error.reason]
+    else:
+        reason, status = "malformed-payload", 400
+    _log.info("webhook refused: %s", reason)
+    answer = {"status": "refused", "reason": reason, "message": str(error)}
+    headers = {"Content-Type": "application/json"}
+    if isinstance(error, VerificationError) and status == 401:  # noqa: PLR2004
+        headers["WWW-Authenticate"] = f'Webhook-Signature header="{error.header}"'
+    return Answer(status, headers, json.dumps(answer).encode())
+
+
+_Finder: TypeAlias = Callable[[object], Verifier]
+
+
+def _always(verifier: Verifier) -> _Finder:
+    return lambda _request: verifier
+
+
+def _by_request(secret_of: Callable[[Any], Secrets | None], build: partial[Verifier]) -> _Finder:
+    # For an unknown sender: as much work and the same answer as for a wrong signature, so that
+    # nobody finds out which senders exist.
+    stand_in = build(generate_secret(build.keywords["scheme"].secret_format))
+
+    def find(request: object) -> Verifier:
+        secret = secret_of(request)
+        return stand_in if secret is None else build(secret)
+
+    return find
+
+
+def _by_setting(setting: Callable[[], Secrets | None], build: partial[Verifier]) -> _Finder:
+    build(generate_secret())  # a wrong limit is found at import, not at the first request
+    held: tuple[Secrets | None, Verifier] | None = None
+
+    def find(_request: object) -> Verifier:
+        nonlocal held
+        secret = setting()
+        if isinstance(secret, list):
+            secret = tuple(secret)  # a list could be changed in place
+        current = held
+        if current is None or current[0] != secret:
+            held = current = (secret, build(secret))
+        return current[1]
+
+    return find

@@ -1,0 +1,364 @@
+"""How a sender lays out its signature, as data, and the strict reading and writing of it."""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64, hexlify
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import isfinite
+from string import Formatter
+from typing import Literal, NamedTuple, TypeAlias, get_args
+
+from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
+from frappe_hooksig.headers import Headers, header_text
+from frappe_hooksig.secret import Digest, SecretFormat
+from frappe_hooksig.timestamp import SPELLINGS, TimestampFormat, read_time
+
+#: How a MAC is written as text.
+Encoding: TypeAlias = Literal["hex", "base64"]
+
+#: What stands between the entries of a header that holds several; nothing if it holds one.
+Separator: TypeAlias = Literal["", " ", ",", ";"]
+
+# RFC 9110 section 5.6.2: what a header's name is made of.
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SCHEME_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ID = re.compile(r"[!-~]{1,256}")
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+_PARTS = {"body", "timestamp", "id", "method", "url"}
+_CHOICES = {
+    "encoding": Encoding,
+    "digest": Digest,
+    "separator": Separator,
+    "timestamp_format": TimestampFormat,
+    "secret_format": SecretFormat,
+}
+
+# What may stand side by side in the signed content with nothing between: a time has a fixed form,
+# a method is upper case, and a URL is one that the receiver knows. Bytes could be moved across any
+# other seam without changing the MAC.
+_SEAMS = {
+    ("timestamp", "body"),
+    ("body", "timestamp"),
+    ("method", "url"),
+    ("url", "body"),
+    ("body", "url"),
+}
+# RFC 3339 begins with four digits and a hyphen, so that even a free text before it ends clearly.
+_SEAMS_OF_RFC3339 = {("id", "timestamp"), ("timestamp", "id")}
+
+
+class Presented(NamedTuple):
+    """What the headers of one request claim: well-formed, not verified.
+
+    Attributes:
+        signatures: The candidates, as the ASCII text that stood behind the prefix.
+        timestamp: The time in Unix seconds, or None.
+        id: The delivery's id, or None.
+        before: What is signed before the body.
+        after: What is signed after the body.
+    """
+
+    signatures: Sequence[bytes]
+    timestamp: float | None
+    id: str | None
+    before: bytes
+    after: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scheme:
+    """How one kind of sender signs its webhooks. Immutable; refused if it contradicts itself.
+
+    Attributes:
+        name: Short name in lower case, with hyphens.
+        signature_header: Header that carries the signature; several names if the sender has one
+            header for each of its secrets.
+        signed: What the MAC covers: `{body}` and any of `{timestamp}`, `{id}`, `{method}` and
+            `{url}`, each once, with fixed text between them.
+        encoding: How the MAC is written. The other alphabet does not verify.
+        digest: The hash beneath the HMAC.
+        prefix: What stands before a signature, such as `sha256=`.
+        separator: What stands between the entries of a header that holds several. Entries that
+            start with neither `prefix` nor `timestamp_prefix` are passed over.
+        timestamp_header: Header that carries the time, if it has one of its own.
+        timestamp_prefix: What marks the entry of the signature header that is the time.
+        timestamp_format: How the time is written.
+        tolerance: How far the time may be from now, either way, in seconds.
+        id_header: Header that carries the delivery's id.
+        secret_format: How the sender writes its secrets.
+        max_signatures: The most signatures in one request; one with more is malformed.
+        signature_headers: `signature_header` as a tuple. Not an argument.
+
+    Raises:
+        ConfigurationError: Fields contradict each other; the message names them.
+    """
+
+    name: str
+    signature_header: str | tuple[str, ...]
+    signed: str = "{body}"
+    encoding: Encoding
+    digest: Digest = "sha256"
+    prefix: str = ""
+    separator: Separator = ""
+    timestamp_header: str | None = None
+    timestamp_prefix: str = ""
+    timestamp_format: TimestampFormat = "unix"
+    tolerance: float = 300
+    id_header: str | None = None
+    secret_format: SecretFormat = "text"
+    max_signatures: int = 16
+
+    signature_headers: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _before: str = field(init=False, repr=False, compare=False)
+    _after: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = self.signature_header
+        names = (names,) if isinstance(names, str) else names
+        object.__setattr__(self, "signature_headers", names)
+        problem = next(_contradictions(self), None)
+        if problem:
+            msg = f"Scheme {self.name!r}: {problem}"
+            raise ConfigurationError(msg)
+        before, after = self.signed.split("{body}")
+        object.__setattr__(self, "_before", before)
+        object.__setattr__(self, "_after", after)
+
+    @property
+    def signs_timestamp(self) -> bool:
+        """Whether the time is signed, so that an old request can be told from a new one."""
+        return "{timestamp}" in self.signed
+
+    @property
+    def capacity(self) -> int:
+        """How many signatures one request can carry: more than one eases a rotation."""
+        return self.max_signatures if self.separator else len(self.signature_headers)
+
+    @property
+    def timestamp_place(self) -> str | None:
+        """Name of the header that the time stands in."""
+        return self.signature_headers[0] if self.timestamp_prefix else self.timestamp_header
+
+    def parse(
+        self, headers: Headers, *, method: str | None = None, url: str | None = None
+    ) -> Presented:
+        """Read what a request claims, before its body is read. Nothing of it is verified.
+
+        Args:
+            headers: The request's headers.
+            method: The HTTP method; needed if the scheme signs it.
+            url: The URL as registered with the sender; needed if the scheme signs it.
+
+        Raises:
+            VerificationError: A header is missing, doubled or malformed.
+            ConfigurationError: The scheme signs the method or the URL, and it was not given.
+        """
+        signatures: list[bytes] = []
+        timestamp: str | None = None
+        missing = True
+        for name in self.signature_headers:
+            text = header_text(headers, name)
+            if text is not None:
+                missing = False
+                timestamp = self._read_signature_header(name, text, signatures)
+        name = self.signature_headers[0]
+        if missing:
+            raise VerificationError(Reason.MISSING_HEADER, name)
+        if len(signatures) > self.max_signatures:
+            detail = f"it holds more than {self.max_signatures} signatures"
+            raise VerificationError(Reason.MALFORMED_HEADER, name, detail)
+        if self.timestamp_header is not None:
+            timestamp = _required(headers, self.timestamp_header)
+        time = None if timestamp is None else self._read_time(timestamp)
+        delivery_id = None if self.id_header is None else self._read_id(headers, self.id_header)
+        before, after = self.around(timestamp=timestamp, id=delivery_id, method=method, url=url)
+        return Presented(signatures, time, delivery_id, before, after)
+
+    def around(
+        self,
+        *,
+        timestamp: str | None,
+        id: str | None,  # noqa: A002
+        method: str | None,
+        url: str | None,
+    ) -> tuple[bytes, bytes]:
+        """Return what is signed before and after the body.
+
+        Raises:
+            ConfigurationError: The scheme signs the method or the URL, and it was not given.
+        """
+        if not self._before and not self._after:
+            return b"", b""
+        for name, value in (("method", method), ("url", url)):
+            if value is None and f"{{{name}}}" in self.signed:
+                msg = f"scheme {self.name!r} signs the request's {name}: pass {name}="
+                raise ConfigurationError(msg)
+        parts = {"timestamp": timestamp, "id": id, "method": method, "url": url}
+        # A hostile URL may hold surrogates: it must end in a mismatch, not in UnicodeEncodeError.
+        return (
+            self._before.format_map(parts).encode(errors="surrogatepass"),
+            self._after.format_map(parts).encode(errors="surrogatepass"),
+        )
+
+    def format(
+        self,
+        signatures: Sequence[bytes],
+        *,
+        timestamp: str | None,
+        id: str | None,  # noqa: A002
+    ) -> dict[str, str]:
+        """Return the headers that `parse()` reads."""
+        entries = [self.prefix + signature.decode() for signature in signatures]
+        if self.timestamp_prefix:
+            entries.insert(0, f"{self.timestamp_prefix}{timestamp}")
+        if self.separator:
+            entries = [self.separator.join(entries)]
+        headers = dict(zip(self.signature_headers, entries, strict=False))
+        if self.timestamp_header and timestamp:
+            headers[self.timestamp_header] = timestamp
+        if self.id_header and id:
+            headers[self.id_header] = id
+        return headers
+
+    def encode(self, mac: bytes) -> bytes:
+        """Return a MAC as the header holds it, without prefix."""
+        return hexlify(mac) if self.encoding == "hex" else b2a_base64(mac, newline=False)
+
+    def encode_wrongly(self, mac: bytes) -> dict[bytes, str]:
+        """Return how a MAC is written by mistake, and the name of each mistake."""
+        base64 = b2a_base64(mac, newline=False)
+        url_safe = base64.translate(_URL_SAFE)
+        spellings = {
+            hexlify(mac): "hex",
+            hexlify(mac).upper(): "hex",
+            url_safe.rstrip(b"="): "URL-safe base64 without padding",
+            url_safe: "URL-safe base64",
+            base64.rstrip(b"="): "base64 without padding",
+            base64: "base64",
+        }
+        return {text: name for text, name in spellings.items() if name != self.encoding}
+
+    def is_id(self, text: str) -> bool:
+        """Whether a text can be an id: printable, and free of what the scheme joins parts with."""
+        # A comma would be read as two headers that a server has joined.
+        return bool(_ID.fullmatch(text)) and not set(text) & {",", *_fixed_text(self.signed)}
+
+    def _read_signature_header(self, name: str, text: str, signatures: list[bytes]) -> str | None:
+        """Add the signatures of one header to a list; return the timestamp if it holds one."""
+        entries = text.split(self.separator) if self.separator else [text]
+        timestamps: list[str] = []
+        before = len(signatures)
+        for padded in entries:
+            entry = padded.lstrip(" ") if self.separator else padded  # as in `t=1, v1=abc`
+            signature = entry.removeprefix(self.prefix)
+            if entry.startswith(self.prefix) and signature:
+                # Neither alphabet has a comma: a server has joined two headers with it, as
+                # RFC 9110 section 5.3 allows.
+                if "," in signature:
+                    raise VerificationError(Reason.DUPLICATE_HEADER, name)
+                signatures.append(signature.encode())
+            elif self.timestamp_prefix and entry.startswith(self.timestamp_prefix):
+                timestamps.append(entry.removeprefix(self.timestamp_prefix))
+        if len(signatures) == before:
+            detail = (
+                f"no signature that starts with {self.prefix}" if self.prefix else "it is empty"
+            )
+            raise VerificationError(Reason.MALFORMED_HEADER, name, detail)
+        if self.timestamp_prefix and len(timestamps) != 1:
+            detail = f"it has not exactly one time that starts with {self.timestamp_prefix}"
+            raise VerificationError(Reason.MALFORMED_HEADER, name, detail)
+        return timestamps[0] if timestamps else None
+
+    def _read_time(self, text: str) -> float:
+        time = read_time(text, self.timestamp_format)
+        if time is None:
+            detail = SPELLINGS[self.timestamp_format]
+            raise VerificationError(Reason.MALFORMED_TIMESTAMP, self.timestamp_place, detail)
+        return time
+
+    def _read_id(self, headers: Headers, name: str) -> str:
+        text = _required(headers, name)
+        if not self.is_id(text):
+            detail = "an id is printable ASCII without what the scheme joins parts with"
+            raise VerificationError(Reason.MALFORMED_HEADER, name, detail)
+        return text
+
+
+def _required(headers: Headers, name: str) -> str:
+    """Return the text of a header that must be there once, and has no comma in it."""
+    text = header_text(headers, name)
+    if text is None:
+        raise VerificationError(Reason.MISSING_HEADER, name)
+    if "," in text:
+        raise VerificationError(Reason.DUPLICATE_HEADER, name)
+    return text
+
+
+def _fixed_text(signed: str) -> str:
+    """Return all that is not a `{part}` of a template."""
+    return "".join(literal for literal, *_ in Formatter().parse(signed))
+
+
+def _contradictions(scheme: Scheme) -> Iterator[str]:
+    """Yield what is wrong with a scheme, naming the fields."""
+    yield from _wrong_values(scheme)
+    yield from _wrong_template(scheme.signed, scheme.timestamp_format)
+    if ("{timestamp}" in scheme.signed) != (scheme.timestamp_place is not None):
+        yield "{timestamp} in signed needs timestamp_header or timestamp_prefix, and they need it"
+    if scheme.timestamp_prefix and scheme.timestamp_header:
+        yield "the time is either at timestamp_header or at timestamp_prefix"
+    if ("{id}" in scheme.signed) != (scheme.id_header is not None):
+        yield "{id} in signed needs id_header, and it needs {id}: an unsigned id proves nothing"
+    if scheme.separator and not scheme.prefix:
+        yield "separator needs a prefix, by which the signatures among the entries are known"
+    if scheme.separator and scheme.separator in scheme.prefix + scheme.timestamp_prefix:
+        yield "prefix and timestamp_prefix cannot contain the separator"
+    if scheme.timestamp_prefix:
+        if not scheme.separator or isinstance(scheme.signature_header, tuple):
+            yield "timestamp_prefix needs a separator and a single signature_header"
+        if scheme.timestamp_prefix.startswith(scheme.prefix):
+            yield "prefix and timestamp_prefix cannot be told apart"
+
+
+def _wrong_values(scheme: Scheme) -> Iterator[str]:
+    for name, allowed in _CHOICES.items():
+        if getattr(scheme, name) not in get_args(allowed):
+            yield f"{name} must be one of {get_args(allowed)}"
+    if not _SCHEME_NAME.fullmatch(scheme.name):
+        yield "name must be lower case letters and digits, joined with hyphens"
+    names = [*scheme.signature_headers, scheme.timestamp_header, scheme.id_header]
+    headers = [name.lower() for name in names if name is not None]
+    if not scheme.signature_headers or not all(map(_HEADER_NAME.fullmatch, headers)):
+        yield "signature_header, timestamp_header and id_header must be names of headers"
+    if len(set(headers)) < len(headers):
+        yield "signature_header, timestamp_header and id_header must be different headers"
+    for name in ("prefix", "timestamp_prefix"):
+        if not (getattr(scheme, name).isascii() and getattr(scheme, name).isprintable()):
+            yield f"{name} must be printable ASCII"
+    if not (isfinite(scheme.tolerance) and scheme.tolerance > 0):
+        yield "tolerance must be a positive number of seconds"
+    if scheme.max_signatures < len(scheme.signature_headers):
+        yield "max_signatures is less than the number of signature headers"
+
+
+def _wrong_template(signed: str, timestamp_format: TimestampFormat) -> Iterator[str]:
+    try:
+        pieces = list(Formatter().parse(signed))
+    except ValueError:
+        yield "signed has unbalanced braces"
+        return
+    parts = [part for _, part, _, _ in pieces if part is not None]
+    if not set(parts) <= _PARTS or any(spec or conversion for *_, spec, conversion in pieces):
+        yield f"signed knows only {', '.join(sorted(_PARTS))} in braces"
+    if len(set(parts)) < len(parts) or "body" not in parts:
+        yield "signed must contain {body}, and nothing twice"
+    if set(_fixed_text(signed)) & {"{", "}"}:
+        yield "signed cannot contain braces but those around its parts"
+    seams = _SEAMS | _SEAMS_OF_RFC3339 if timestamp_format == "rfc3339" else _SEAMS
+    for (_, left, _, _), (between, right, _, _) in pairwise(pieces):
+        if left and right and not between and (left, right) not in seams:
+            yield f"in signed, {{{left}}} and {{{right}}} need fixed text between them"

@@ -1,0 +1,200 @@
+"""Signing what is sent: the bytes to send and the headers to send them with."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from secrets import token_hex
+from typing import Any, TypeAlias
+
+from frappe_hooksig.exceptions import ConfigurationError, PayloadError
+from frappe_hooksig.providers import FRAPPE
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.secret import Secrets, make_keys
+from frappe_hooksig.timestamp import spell_time
+
+#: What can be signed: bytes and str as they are, the rest as JSON.
+Payload: TypeAlias = bytes | str | dict[Any, Any] | list[Any] | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPayload:
+    """A body and its signature. Send exactly these bytes with these headers.
+
+    Attributes:
+        body: The bytes that were signed.
+        headers: The signature's headers, and `Content-Type: application/json` if the payload was
+            serialised here. A dict to add one's own to.
+        signature: The newest secret's signature, without prefix.
+    """
+
+    body: bytes
+    headers: dict[str, str]
+    signature: str
+
+    def __repr__(self) -> str:
+        # Who reads a log must not be able to send the request again.
+        return f"<SignedPayload {len(self.body)} bytes, headers {', '.join(self.headers)}>"
+
+
+class Signer:
+    """Signs payloads. Made once, used for every request. Safe to share between threads.
+
+    Args:
+        secret: The shared secret. Of several, the newest first, all sign if the scheme's header
+            can carry several signatures (`Scheme.capacity`), else the first.
+        scheme: How the receiver expects the signature.
+        clock: Returns now, in Unix seconds.
+
+    Attributes:
+        scheme: As given.
+
+    Raises:
+        ConfigurationError: A secret cannot be used, or there are more than the header can carry.
+    """
+
+    __slots__ = ("_clock", "_keys", "scheme")
+
+    def __init__(
+        self,
+        secret: Secrets | None,
+        *,
+        scheme: Scheme = FRAPPE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        keys = make_keys(secret, scheme.secret_format, scheme.digest)
+        if len(keys) > scheme.capacity > 1:
+            msg = f"{len(keys)} secrets, but scheme {scheme.name!r} carries {scheme.capacity}"
+            raise ConfigurationError(msg)
+        self.scheme = scheme
+        self._clock = clock
+        self._keys = keys[: scheme.capacity]
+
+    def sign(
+        self,
+        payload: Payload,
+        *,
+        id: str | None = None,  # noqa: A002
+        timestamp: float | datetime | None = None,
+        method: str | None = None,
+        url: str | None = None,
+    ) -> SignedPayload:
+        """Return the bytes to send and the headers to send them with.
+
+        Do not hand the payload to an HTTP client's `json=`: it would serialise it anew, into other
+        bytes than were signed.
+
+        Args:
+            payload: bytes as they are, str as UTF-8; a dict, list, number, bool or None is
+                serialised once, as Frappe does (`json.dumps` with `default=str`).
+            id: The delivery's id, if the scheme signs one; a retry has to have the same. By
+                default a new one.
+            timestamp: When it is signed, in Unix seconds or as an aware datetime, if the scheme
+                signs that. By default now.
+            method: The HTTP method, if the scheme signs it.
+            url: The URL, if the scheme signs it.
+
+        Raises:
+            PayloadError: The payload cannot be turned into bytes.
+            ConfigurationError: An argument does not fit the scheme.
+        """
+        scheme = self.scheme
+        body, headers = _serialised(payload)
+        time_text = self._spelled_time(timestamp)
+        delivery_id = self._checked_id(id)
+        before, after = scheme.around(timestamp=time_text, id=delivery_id, method=method, url=url)
+        signatures = [scheme.encode(key.mac(before, body, after)) for key in self._keys]
+        headers |= scheme.format(signatures, timestamp=time_text, id=delivery_id)
+        return SignedPayload(body, headers, signatures[0].decode())
+
+    def _spelled_time(self, timestamp: float | datetime | None) -> str | None:
+        if not self.scheme.signs_timestamp:
+            if timestamp is not None:
+                msg = f"timestamp= would be lost: scheme {self.scheme.name!r} signs none"
+                raise ConfigurationError(msg)
+            return None
+        if timestamp is None:
+            timestamp = self._clock()
+        if isinstance(timestamp, datetime):
+            if timestamp.utcoffset() is None:
+                msg = "timestamp= is a datetime without time zone: say which moment it is"
+                raise ConfigurationError(msg)
+            timestamp = timestamp.timestamp()
+        return spell_time(timestamp, self.scheme.timestamp_format)
+
+    def _checked_id(self, given: str | None) -> str | None:
+        if self.scheme.id_header is None:
+            if given is not None:
+                msg = f"id= would be lost: scheme {self.scheme.name!r} signs none"
+                raise ConfigurationError(msg)
+            return None
+        if given is None:
+            return f"msg_{token_hex(16)}"
+        if not self.scheme.is_id(given):
+            msg = "id= is not printable ASCII, or holds what the scheme joins its parts with"
+            raise ConfigurationError(msg)
+        return given
+
+    def __repr__(self) -> str:
+        return f"Signer(<{len(self._keys)} secrets>, scheme={self.scheme.name!r})"
+
+
+def sign_payload(
+    payload: Payload,
+    secret: Secrets | None,
+    *,
+    scheme: Scheme = FRAPPE,
+    id: str | None = None,  # noqa: A002
+    timestamp: float | datetime | None = None,
+    method: str | None = None,
+    url: str | None = None,
+) -> SignedPayload:
+    """Sign one payload; the same as `Signer(secret, scheme=scheme).sign(payload, ...)`.
+
+    >>> signed = sign_payload({"order": "SO-00001"}, "S6D3Kvx1yMJ8Hv5Gm2QzTn4wRb7LpXce")
+    >>> signed.body
+    b'{"order": "SO-00001"}'
+    >>> list(signed.headers)
+    ['Content-Type', 'X-Frappe-Webhook-Signature']
+
+    Args:
+        payload: bytes as they are, str as UTF-8; a dict, list, number, bool or None as JSON.
+        secret: The shared secret; a list during a rotation, the newest first.
+        scheme: How the receiver expects the signature.
+        id: The delivery's id, if the scheme signs one.
+        timestamp: Unix seconds or an aware datetime, if the scheme signs one. By default now.
+        method: The HTTP method, if the scheme signs it.
+        url: The URL, if the scheme signs it.
+
+    Raises:
+        PayloadError: The payload cannot be turned into bytes.
+        ConfigurationError: The secret cannot be used, or an argument does not fit the scheme.
+    """
+    signer = Signer(secret, scheme=scheme)
+    del secret  # error reporters show the local variables of every frame
+    return signer.sign(payload, id=id, timestamp=timestamp, method=method, url=url)
+
+
+def _serialised(payload: Payload) -> tuple[bytes, dict[str, str]]:
+    """Return the body, and the headers that say what it is."""
+    if isinstance(payload, bytes):
+        return payload, {}
+    if isinstance(payload, str):
+        try:
+            return payload.encode(), {}
+        except UnicodeEncodeError:
+            msg = "the payload is a str with a lone surrogate, which has no UTF-8 form"
+            raise PayloadError(msg) from None
+    if payload is not None and not isinstance(payload, dict | list | int | float):
+        msg = f"a {type(payload).__name__} has no agreed JSON form: pass a dict, list, str or bytes"
+        raise PayloadError(msg)
+    try:
+        # What Frappe's own sender calls: webhook.py, enqueue_webhook().
+        text = json.dumps(payload, default=str)
+    except Exception as error:  # default=str calls whatever __str__ is inside
+        msg = f"the payload cannot be serialised as JSON: {type(error).__name__}"
+        raise PayloadError(msg) from error
+    return text.encode(), {"Content-Type": "application/json"}

@@ -1,0 +1,70 @@
+"""Timestamps in headers: read strictly, written the one way they are read."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from math import floor
+from typing import Literal, TypeAlias
+
+from frappe_hooksig.exceptions import ConfigurationError
+
+#: How a time is written: 10 digits of Unix seconds, 13 of milliseconds, or RFC 3339.
+TimestampFormat: TypeAlias = Literal["unix", "unix-ms", "rfc3339"]
+
+#: The same, as error messages say it.
+SPELLINGS: dict[TimestampFormat, str] = {
+    "unix": "10 digits of Unix seconds",
+    "unix-ms": "13 digits of Unix milliseconds",
+    "rfc3339": "an RFC 3339 date and time with its offset",
+}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
+)
+
+
+def read_time(text: str, spelling: TimestampFormat) -> float | None:
+    """Return a time in Unix seconds, or None if it is not spelled exactly as it must be."""
+    if spelling == "rfc3339":
+        return _read_rfc3339(text)
+    digits = 10 if spelling == "unix" else 13
+    # isdigit() alone is true for the digits of every script.
+    if len(text) != digits or not (text.isascii() and text.isdigit()):
+        return None
+    return int(text) / (1 if spelling == "unix" else 1000)
+
+
+def spell_time(seconds: float, spelling: TimestampFormat) -> str:
+    """Return a time in Unix seconds as `read_time()` reads it.
+
+    Raises:
+        ConfigurationError: It has no such spelling: it is before September 2001 or after 2286.
+    """
+    try:
+        if spelling == "rfc3339":
+            moment = datetime.fromtimestamp(seconds, timezone.utc)
+            text = moment.isoformat().replace("+00:00", "Z")
+        else:
+            text = str(floor(seconds) if spelling == "unix" else round(seconds * 1000))
+    except (ValueError, OverflowError, OSError):  # not finite, or outside of the years 1 to 9999
+        text = ""
+    if read_time(text, spelling) is None:
+        msg = f"this timestamp cannot be written as {SPELLINGS[spelling]}"
+        raise ConfigurationError(msg)
+    return text
+
+
+def _read_rfc3339(text: str) -> float | None:
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        return None
+    *date_and_time, fraction, sign, hours, minutes = match.groups()
+    try:
+        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+        zone = timezone(-offset if sign == "-" else offset)
+        moment = datetime(*map(int, date_and_time), tzinfo=zone)  # type: ignore[arg-type,misc]
+    except ValueError:  # a thirteenth month, an offset of a day
+        return None
+    return (moment - _EPOCH).total_seconds() + float(fraction or 0)
