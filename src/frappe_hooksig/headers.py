@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 from frappe_hooksig.exceptions import Reason, VerificationError
 
@@ -60,10 +60,10 @@ def header_text(headers: Headers, name: str) -> str | None:
     return text
 
 
-def _values(headers: Any, name: str) -> list[Any]:
+def _values(headers: object, name: str) -> list[Any]:
     """Return all values of a header."""
     if isinstance(headers, dict):
-        plain: dict[Any, Any] = headers
+        plain = cast("Mapping[Any, Any]", headers)
         usual = [plain[spelling] for spelling in _spellings(name) if spelling in plain]
         return _present(usual or _matching(plain.items(), name))
     get = getattr(headers, "get", None)
@@ -71,7 +71,7 @@ def _values(headers: Any, name: str) -> list[Any]:
         if isinstance(headers, str | bytes) or not isinstance(headers, Iterable):
             msg = f"headers are {type(headers).__name__}, not a mapping or (name, value) pairs"
             raise TypeError(msg)
-        return _present(_matching(headers, name))
+        return _present(_matching(cast("Iterable[tuple[Any, Any]]", headers), name))
     first = get(name)
     if first is None:
         return []
