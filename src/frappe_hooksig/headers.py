@@ -77,19 +77,18 @@ def _values(headers: object, name: str) -> list[Any]:
         return []
     # Over a WSGI environ (Werkzeug) the server has joined doubled headers with a comma already;
     # asking for all values would only walk the whole environ.
-    get_all = None if hasattr(headers, "environ") else _all_values_method(type(headers))
-    return [first] if get_all is None else _present(getattr(headers, get_all)(name))
+    if hasattr(headers, "environ"):
+        return [first]
+    for get_all in _ALL_VALUES:
+        if hasattr(headers, get_all):
+            return _present(getattr(headers, get_all)(name))
+    return [first]
 
 
 @lru_cache(maxsize=256)
 def _spellings(name: str) -> tuple[str, ...]:
     """Return how plain dicts usually spell a header: as documented, as ASGI, WSGI or AWS do."""
     return tuple({name, name.lower(), name.upper(), name.title()})
-
-
-@lru_cache(maxsize=256)
-def _all_values_method(mapping: type) -> str | None:
-    return next((method for method in _ALL_VALUES if hasattr(mapping, method)), None)
 
 
 def _matching(pairs: Iterable[tuple[Any, Any]], name: str) -> list[Any]:

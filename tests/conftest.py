@@ -1,0 +1,31 @@
+"""What all tests share: no skip passes in CI, and how many examples the properties take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+IN_CI = os.environ.get("CI") == "true"
+
+settings.register_profile("default", max_examples=200, deadline=None)
+settings.register_profile(
+    "ci",
+    max_examples=2_000,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "default"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail every skip in CI: a test that nobody runs is a defect."""
+    report = yield
+    if report.skipped and IN_CI and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI=true forbids: {report.longrepr}"
+    return report

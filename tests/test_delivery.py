@@ -1,0 +1,121 @@
+"""Deliveries: what a handler can do with one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from frappe_hooksig import (
+    Delivery,
+    MalformedPayload,
+    PayloadError,
+    Scheme,
+    Verifier,
+    providers,
+    sign_payload,
+)
+
+SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
+OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NOW = 1_700_000_000
+
+
+def deliver(
+    payload: Any, secret: Any = SECRET, scheme: Scheme = providers.FRAPPE, **options: Any
+) -> Delivery:
+    """Return what a receiver gets of a payload."""
+    signed = sign_payload(payload, secret, scheme=scheme, **options)
+    return Verifier(secret, scheme=scheme, clock=lambda: NOW).verify(signed.body, signed.headers)
+
+
+@pytest.mark.parametrize("payload", [{}, {"a": [1, {"b": None}]}, [1], 1, None, True], ids=repr)
+def test_json(payload: Any) -> None:
+    """What a sender signed comes out, objects or not."""
+    assert deliver(payload).json() == payload
+
+
+def test_json_of_frappes_dialect() -> None:
+    """Frappe can send NaN and Infinity, which Python reads."""
+    parsed = deliver(b'{"a": NaN, "b": -Infinity}').json()
+
+    assert math.isnan(parsed["a"])
+    assert parsed["b"] == -math.inf
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b" ", b"{", b"order=1", b"\xff\xfe", b"{'a': 1}", b"[" * 100_000, b"1" * 5_000],
+    ids=lambda body: repr(body[:10]),
+)
+def test_not_json(body: bytes) -> None:
+    """A body that is no JSON is one error, whatever the parser thinks of it."""
+    with pytest.raises(MalformedPayload, match=f"body of {len(body)} bytes is not JSON") as caught:
+        deliver(body).json()
+    assert isinstance(caught.value, PayloadError)
+    assert caught.value.__context__ is None, "the parser's error holds the body"
+
+
+def test_json_is_parsed_anew() -> None:
+    """What one caller changes, the next does not see."""
+    delivery = deliver({"a": 1})
+    delivery.json()["a"] = 2
+
+    assert delivery.json() == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["body", "scheme", "key_id", "id", "timestamp", "key", "other"])
+def test_is_immutable(name: str) -> None:
+    """What was verified stays what was verified."""
+    with pytest.raises(AttributeError):
+        setattr(deliver(b""), name, b"forged")
+
+
+def test_key_of_the_same_delivery() -> None:
+    """A retry has the same key: same content, whichever secret signed."""
+    keys = {
+        deliver(b"a").key,
+        deliver(b"a", [OLD, SECRET]).key,
+        deliver(b"a", OLD).key,
+    }
+
+    assert len(keys) == 1
+    assert len(keys.pop()) == 64
+
+
+def test_key_of_different_deliveries() -> None:
+    """Nothing that differs in what was signed shares a key."""
+    stripe, slack = providers.STRIPE, providers.SLACK
+    deliveries = [
+        deliver(b""),
+        deliver(b"a"),
+        deliver(b"ab"),
+        deliver(b"a", scheme=providers.GITHUB),
+        deliver(b"a", scheme=stripe, timestamp=NOW),
+        deliver(b"a", scheme=stripe, timestamp=NOW + 1),
+        deliver(b"a", scheme=slack, timestamp=NOW),
+        deliver(b"1700000000.a"),
+    ]
+
+    assert len({delivery.key for delivery in deliveries}) == len(deliveries)
+
+
+def test_key_of_a_signed_id() -> None:
+    """Where an id is signed, it alone tells deliveries apart: a retry may be signed anew."""
+    scheme = providers.STANDARD_WEBHOOKS
+    first = deliver(b"a", WHSEC, scheme, id="msg_1", timestamp=NOW)
+    retry = deliver(b"a", WHSEC, scheme, id="msg_1", timestamp=NOW + 60)
+    other = deliver(b"a", WHSEC, scheme, id="msg_2", timestamp=NOW)
+
+    assert first.key == retry.key != other.key
+
+
+def test_repr_shows_no_content() -> None:
+    """A delivery can be logged."""
+    delivery = deliver({"card": "4242"}, WHSEC, providers.STANDARD_WEBHOOKS, id="m1", timestamp=NOW)
+
+    assert repr(delivery) == (
+        "<Delivery standard-webhooks, 16 bytes, key_id=0, id='m1', timestamp=1700000000.0>"
+    )

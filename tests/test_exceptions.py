@@ -1,0 +1,113 @@
+"""Exceptions: what they say, carry and survive."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from frappe_hooksig import (
+    BodyTooLarge,
+    ConfigurationError,
+    HooksigError,
+    MalformedPayload,
+    PayloadError,
+    RawBodyUnavailable,
+    Reason,
+    TimestampOutOfTolerance,
+    VerificationError,
+)
+
+EVERY = [
+    ConfigurationError("no secret"),
+    PayloadError("a set"),
+    MalformedPayload("not JSON"),
+    RawBodyUnavailable("gone"),
+    VerificationError(Reason.MISSING_HEADER, "X-Signature"),
+    VerificationError(Reason.MALFORMED_HEADER, "X-Signature", "it is empty"),
+    TimestampOutOfTolerance(301.0, 300, "X-Time"),
+    BodyTooLarge(10),
+]
+
+
+@pytest.mark.parametrize("error", EVERY, ids=lambda error: type(error).__name__)
+def test_pickle(error: HooksigError) -> None:
+    """An exception that crosses a process boundary is the same afterwards."""
+    again = pickle.loads(pickle.dumps(error))
+
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
+
+
+@pytest.mark.parametrize("error", EVERY, ids=lambda error: type(error).__name__)
+def test_one_to_catch(error: HooksigError) -> None:
+    """HooksigError catches them all."""
+    assert isinstance(error, HooksigError)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            VerificationError(Reason.MISSING_HEADER, "X-A"),
+            "no X-A header: the request is unsigned, or a proxy dropped it",
+        ),
+        (
+            VerificationError(Reason.MALFORMED_HEADER, "X-A", "it is empty"),
+            "X-A cannot be read: it is empty",
+        ),
+        (VerificationError(Reason.DUPLICATE_HEADER, "X-A"), "X-A occurs more than once"),
+        (
+            VerificationError(Reason.WRONG_ENCODING, "X-A", "hex"),
+            "X-A holds the right signature, but as hex",
+        ),
+        (
+            VerificationError(Reason.SIGNATURE_MISMATCH, "X-A"),
+            "X-A does not match the body: another secret was used, "
+            "or the body was changed or serialised anew after signing",
+        ),
+        (
+            VerificationError(Reason.MALFORMED_TIMESTAMP, "X-A", "10 digits"),
+            "the timestamp in X-A is not 10 digits",
+        ),
+        (
+            TimestampOutOfTolerance(301.4, 300, "X-A"),
+            "the timestamp in X-A is 301 s ago, tolerance 300 s",
+        ),
+        (
+            TimestampOutOfTolerance(-3600, 0.5, "X-A"),
+            "the timestamp in X-A is 3600 s ahead of this clock, tolerance 0.5 s",
+        ),
+        (BodyTooLarge(1024), "the body is larger than 1024 bytes (max_body)"),
+    ],
+    ids=lambda value: value.reason.value if isinstance(value, VerificationError) else "",
+)
+def test_sentence(error: VerificationError, sentence: str) -> None:
+    """Each refusal names the header or the option to look at, and its numbers have units."""
+    assert str(error) == sentence
+
+
+@pytest.mark.parametrize(
+    ("age", "reason"),
+    [(300.1, Reason.TIMESTAMP_TOO_OLD), (-300.1, Reason.TIMESTAMP_IN_FUTURE)],
+)
+def test_timestamp_reason(age: float, reason: Reason) -> None:
+    """The sign of the age decides the reason."""
+    assert TimestampOutOfTolerance(age, 300).reason is reason
+
+
+def test_reason_is_its_code() -> None:
+    """A Reason can be compared, formatted and logged as its code."""
+    assert Reason.MISSING_HEADER == "missing-header"
+    assert f"{Reason.MISSING_HEADER}" == "missing-header"
+    assert str(Reason.MISSING_HEADER) == "missing-header"
+
+
+def test_reasons_are_documented() -> None:
+    """docs/reasons.md has a row for every code, and for no other."""
+    page = (Path(__file__).parents[1] / "docs" / "reasons.md").read_text("utf-8")
+    rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+
+    assert sorted(rows) == sorted([*Reason, "malformed-payload"])

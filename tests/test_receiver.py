@@ -1,0 +1,222 @@
+"""The flow that adapters share, without a framework."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from frappe_hooksig import (
+    BodyTooLarge,
+    ConfigurationError,
+    MalformedPayload,
+    Reason,
+    Scheme,
+    TimestampOutOfTolerance,
+    VerificationError,
+    Verifier,
+    providers,
+    sign_payload,
+)
+from frappe_hooksig.receiver import Receiver, refusal
+
+SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
+OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
+
+
+def no_default() -> None:
+    """Stand for a framework without a setting."""
+
+
+def receive(receiver: Receiver, signed: Any, request: object = None) -> Any:
+    """Run a signed payload through a receiver."""
+    return receiver.receive(request, signed.headers, "POST", lambda _limit: signed.body)
+
+
+def test_body_is_read_after_the_headers() -> None:
+    """A request whose headers are refused costs no body."""
+
+    def read_body(_limit: int) -> bytes:
+        pytest.fail("the body was read")
+
+    for headers in ({}, {"X-Frappe-Webhook-Signature": "é"}):
+        with pytest.raises(VerificationError):
+            Receiver(providers.FRAPPE, no_default, secret=SECRET).receive(
+                None, headers, "POST", read_body
+            )
+
+
+def test_limit_is_handed_to_the_reader() -> None:
+    """The adapter learns how much to read at most, 25 MiB by default."""
+    limits: list[int] = []
+    signed = sign_payload(b"", SECRET)
+    for max_body in (None, 10):
+        Receiver(providers.FRAPPE, no_default, secret=SECRET, max_body=max_body).receive(
+            None, signed.headers, "POST", lambda limit: limits.append(limit) or b""
+        )
+
+    assert limits == [25 * 1024 * 1024, 10]
+
+
+def test_reader_that_ignores_the_limit() -> None:
+    """What is too large is refused even if it was read."""
+    signed = sign_payload(b"12345678901", SECRET)
+
+    with pytest.raises(BodyTooLarge):
+        receive(Receiver(providers.FRAPPE, no_default, secret=SECRET, max_body=10), signed)
+
+
+def test_ready_verifier() -> None:
+    """A Verifier brings its own secret and limits."""
+    receiver = Receiver(Verifier([SECRET, OLD], max_body=10), no_default)
+
+    assert receive(receiver, sign_payload(b"", OLD)).key_id == 1
+    with pytest.raises(BodyTooLarge):
+        receive(receiver, sign_payload(b"12345678901", OLD))
+
+
+@pytest.mark.parametrize(
+    ("scheme_or_verifier", "options", "message"),
+    [
+        (Verifier(SECRET), {"secret": SECRET}, "are the Verifier's"),
+        (Verifier(SECRET), {"max_body": 1}, "are the Verifier's"),
+        (Verifier(SECRET), {"tolerance": 1}, "are the Verifier's"),
+        (providers.GITHUB, {}, "'github' needs secret="),
+        (providers.GITHUB, {"secret": ""}, "empty"),
+        (providers.FRAPPE, {"tolerance": 1}, "signs no timestamp"),
+        (providers.FRAPPE, {"max_body": -1}, "max_body"),
+        (providers.FRAPPE, {"secret": no_default, "max_body": -1}, "max_body"),
+        (
+            Scheme(name="x", signature_header="X", signed="{url}{body}", encoding="hex"),
+            {"secret": SECRET},
+            "signs the URL",
+        ),
+    ],
+)
+def test_wrong_set_up(scheme_or_verifier: Any, options: dict[str, Any], message: str) -> None:
+    """A mistake in the set-up is found when the program starts."""
+    with pytest.raises(ConfigurationError, match=message):
+        Receiver(scheme_or_verifier, no_default, **options)
+
+
+def test_default_secret_is_read_when_a_request_comes() -> None:
+    """A setting that changes takes effect: the new secret verifies, the old one does not."""
+    settings: dict[str, Any] = {"secret": SECRET}
+    receiver = Receiver(providers.FRAPPE, lambda: settings["secret"])
+    new, old = sign_payload(b"", SECRET), sign_payload(b"", OLD)
+
+    assert receive(receiver, new).key_id == 0
+    settings["secret"] = [OLD]
+    assert receive(receiver, old).key_id == 0
+    settings["secret"].insert(0, SECRET)
+    assert receive(receiver, old).key_id == 1
+    settings["secret"].pop()
+    with pytest.raises(VerificationError):
+        receive(receiver, old)
+    settings["secret"] = None
+    with pytest.raises(ConfigurationError, match="no secret is set"):
+        receive(receiver, new)
+
+
+def test_default_verifier_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key schedule is done once, not for each request."""
+    receiver = Receiver(providers.FRAPPE, lambda: SECRET)
+    signed = sign_payload(b"", SECRET)
+    receive(receiver, signed)
+    monkeypatch.setattr("frappe_hooksig.verify.make_keys", pytest.fail)
+
+    assert receive(receiver, signed)
+
+
+def test_many_senders() -> None:
+    """A function finds the secret of whoever the request is said to come from."""
+    secrets: dict[object, Any] = {"a": SECRET, "b": [OLD, SECRET], "broken": ""}
+    receiver = Receiver(providers.FRAPPE, no_default, secret=secrets.get)
+    signed = sign_payload(b"", SECRET)
+
+    assert receive(receiver, signed, "a").key_id == 0
+    assert receive(receiver, signed, "b").key_id == 1
+    with pytest.raises(VerificationError):
+        receive(receiver, sign_payload(b"", OLD), "a")
+    with pytest.raises(ConfigurationError):
+        receive(receiver, signed, "broken")
+
+
+@pytest.mark.parametrize("name", providers.names())
+def test_unknown_sender_is_a_mismatch(name: str) -> None:
+    """Nobody can tell an unknown sender from a wrong signature."""
+    scheme = providers.get(name)
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    known = Receiver(scheme, no_default, secret=lambda _request: "whsec_" + "A" * 32)
+    unknown = Receiver(scheme, no_default, secret=lambda _request: None)
+    signed = sign_payload(b"", secret, scheme=scheme)
+    answers = []
+    for receiver in (known, unknown):
+        with pytest.raises(VerificationError) as caught:
+            receive(receiver, signed)
+        answers.append(refusal(caught.value))
+
+    assert answers[0] == answers[1]
+    assert json.loads(answers[0].body)["reason"] == "signature-mismatch"
+
+
+def test_unknown_sender_has_another_key_in_each_process() -> None:
+    """The key that stands in cannot be known."""
+    first, second = (
+        Receiver(providers.FRAPPE, no_default, secret=lambda _request: None) for _ in range(2)
+    )
+    macs = {
+        each._verifier_for(None)._keys[0].mac(b"", b"", b"")  # noqa: SLF001
+        for each in (first, second)
+    }
+
+    assert len(macs) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (VerificationError(Reason.MISSING_HEADER, "X-A"), 401),
+        (VerificationError(Reason.WRONG_ENCODING, "X-A", "hex"), 401),
+        (VerificationError(Reason.SIGNATURE_MISMATCH, "X-A"), 401),
+        (TimestampOutOfTolerance(301, 300, "X-A"), 401),
+        (TimestampOutOfTolerance(-301, 300, "X-A"), 401),
+        (VerificationError(Reason.MALFORMED_HEADER, "X-A", "it is empty"), 400),
+        (VerificationError(Reason.DUPLICATE_HEADER, "X-A"), 400),
+        (VerificationError(Reason.MALFORMED_TIMESTAMP, "X-A", "10 digits"), 400),
+        (BodyTooLarge(10), 413),
+    ],
+    ids=lambda value: getattr(value, "reason", ""),
+)
+def test_refusal(
+    error: VerificationError, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each reason has its status, a JSON body with its code, and one line in the log."""
+    with caplog.at_level(logging.INFO, "frappe_hooksig"):
+        answer = refusal(error)
+
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/json"
+    assert json.loads(answer.body) == {
+        "status": "refused",
+        "reason": error.reason.value,
+        "message": str(error),
+    }
+    challenge = answer.headers.get("WWW-Authenticate")
+    assert challenge == ('Webhook-Signature header="X-A"' if status == 401 else None)
+    assert caplog.messages == [f"webhook refused: {error.reason.value}"]
+
+
+def test_refusal_of_a_body_that_is_no_json() -> None:
+    """A rightly signed body that the handler cannot read is the sender's mistake."""
+    answer = refusal(MalformedPayload("the verified body of 1 bytes is not JSON"))
+
+    assert answer.status == 400
+    assert json.loads(answer.body)["reason"] == "malformed-payload"
+
+
+def test_every_reason_has_a_status() -> None:
+    """No reason is left without an answer."""
+    assert all(refusal(VerificationError(reason, "X-A")).status for reason in Reason)

@@ -1,0 +1,297 @@
+"""Schemes as data: what they can say, and what is refused when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from frappe_hooksig import ConfigurationError, Reason, Scheme, VerificationError, Verifier
+from frappe_hooksig.sign import sign_payload
+from tests.vectors import Vector, provider_vectors
+
+SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
+
+
+def scheme(**fields: Any) -> Scheme:
+    """Return a plain scheme with some fields changed."""
+    return Scheme(**{"name": "x", "signature_header": "X-A", "encoding": "hex", **fields})
+
+
+# Layouts that no shipped scheme has yet: that they are expressed and verified by nothing but data
+# is the proof that the data model can take them.
+LAYOUTS = {
+    each.name: each
+    for each in (
+        scheme(  # `;` between pairs
+            name="paddle",
+            signature_header="Paddle-Signature",
+            signed="{timestamp}:{body}",
+            prefix="h1=",
+            separator=";",
+            timestamp_prefix="ts=",
+        ),
+        scheme(  # a header for each secret, numbered
+            name="docusign",
+            signature_header=tuple(f"X-DocuSign-Signature-{n}" for n in range(1, 101)),
+            encoding="base64",
+            max_signatures=100,
+        ),
+        scheme(  # a header for each of two secrets, the time behind the body
+            name="box",
+            signature_header=("BOX-SIGNATURE-PRIMARY", "BOX-SIGNATURE-SECONDARY"),
+            timestamp_header="BOX-DELIVERY-TIMESTAMP",
+            timestamp_format="rfc3339",
+            signed="{body}{timestamp}",
+            encoding="base64",
+            tolerance=600,
+        ),
+        scheme(  # RFC 3339
+            name="zendesk",
+            signature_header="X-Zendesk-Webhook-Signature",
+            timestamp_header="X-Zendesk-Webhook-Signature-Timestamp",
+            timestamp_format="rfc3339",
+            signed="{timestamp}{body}",
+            encoding="base64",
+        ),
+        scheme(  # an id that touches an RFC 3339 time
+            name="twitch",
+            signature_header="Twitch-Eventsub-Message-Signature",
+            timestamp_header="Twitch-Eventsub-Message-Timestamp",
+            id_header="Twitch-Eventsub-Message-Id",
+            timestamp_format="rfc3339",
+            signed="{id}{timestamp}{body}",
+            prefix="sha256=",
+            tolerance=600,
+        ),
+        scheme(  # milliseconds
+            name="cashfree",
+            signature_header="x-webhook-signature",
+            timestamp_header="x-webhook-timestamp",
+            timestamp_format="unix-ms",
+            signed="{timestamp}{body}",
+            encoding="base64",
+        ),
+        scheme(  # method and URL
+            name="hubspot-v3",
+            signature_header="X-HubSpot-Signature-V3",
+            timestamp_header="X-HubSpot-Request-Timestamp",
+            timestamp_format="unix-ms",
+            signed="{method}{url}{body}{timestamp}",
+            encoding="base64",
+        ),
+        scheme(
+            name="square",
+            signature_header="x-square-hmacsha256-signature",
+            signed="{url}{body}",
+            encoding="base64",
+        ),
+        scheme(  # SHA-1, the URL behind the body
+            name="trello",
+            signature_header="X-Trello-Webhook",
+            signed="{body}{url}",
+            digest="sha1",
+            encoding="base64",
+        ),
+        scheme(name="vercel", signature_header="x-vercel-signature", digest="sha1"),
+        scheme(name="paystack", signature_header="X-Paystack-Signature", digest="sha512"),
+        scheme(  # a list of versioned signatures between commas, without a time
+            name="pagerduty", signature_header="X-PagerDuty-Signature", prefix="v1=", separator=","
+        ),
+        scheme(  # a key in hex
+            name="adyen", signature_header="HmacSignature", secret_format="hex", encoding="base64"
+        ),
+        scheme(  # base64 behind a prefix that others put before hex
+            name="typeform",
+            signature_header="Typeform-Signature",
+            prefix="sha256=",
+            encoding="base64",
+        ),
+    )
+}
+
+
+@pytest.mark.parametrize("vector", provider_vectors(LAYOUTS.__contains__), ids=lambda each: each.id)
+def test_layouts_to_come(vector: Vector) -> None:
+    """Providers' own requests verify under schemes that are nothing but data."""
+    reason = "accept"
+    try:
+        vector.verify(LAYOUTS[vector.provider])
+    except VerificationError as error:
+        reason = error.reason.replace("-", "_")
+
+    assert reason == vector.expect
+
+
+def test_each_layout_has_a_vector() -> None:
+    """No layout is only claimed."""
+    assert {vector.provider for vector in provider_vectors(LAYOUTS.__contains__)} == set(LAYOUTS)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_layouts_both_ways(layout: Scheme) -> None:
+    """What is signed under a layout verifies under it."""
+    where = {"method": "POST", "url": "https://example.com/hook?a=1"}
+    secret = "00" * 32 if layout.secret_format == "hex" else SECRET
+
+    signed = sign_payload(b"body", secret, scheme=layout, **where)
+
+    assert Verifier(secret, scheme=layout).verify(signed.body, signed.headers, **where).body
+
+
+@pytest.mark.parametrize("layout", ["hubspot-v3", "square", "trello"])
+def test_method_and_url_must_be_given(layout: str) -> None:
+    """A scheme that signs the URL says so when it is not told which."""
+    where = {"method": "POST", "url": "https://example.com/"}
+    signed = sign_payload(b"", SECRET, scheme=LAYOUTS[layout], **where)
+
+    with pytest.raises(ConfigurationError, match="pass (method|url)="):
+        Verifier(SECRET, scheme=LAYOUTS[layout]).verify(signed.body, signed.headers)
+    with pytest.raises(ConfigurationError, match="pass (method|url)="):
+        sign_payload(b"", SECRET, scheme=LAYOUTS[layout])
+
+
+@pytest.mark.parametrize("url", ["https://example.com/é", "https://example.com/\ud800", ""])
+def test_hostile_url(url: str) -> None:
+    """A URL that a stranger chose ends in a mismatch."""
+    signed = sign_payload(b"", SECRET, scheme=LAYOUTS["square"], url="https://example.com/")
+
+    with pytest.raises(VerificationError) as caught:
+        Verifier(SECRET, scheme=LAYOUTS["square"]).verify(b"", signed.headers, url=url)
+    assert caught.value.reason is Reason.SIGNATURE_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": ""}, "name must"),
+        ({"name": "Has Space"}, "name must"),
+        ({"encoding": "base32"}, "encoding must be one of"),
+        ({"digest": "md5"}, "digest must be one of"),
+        ({"separator": "|", "prefix": "a="}, "separator must be one of"),
+        ({"timestamp_format": "http"}, "timestamp_format must be one of"),
+        ({"secret_format": "pem"}, "secret_format must be one of"),
+        ({"signature_header": ()}, "must be names of headers"),
+        ({"signature_header": ""}, "must be names of headers"),
+        ({"signature_header": "X A"}, "must be names of headers"),
+        ({"signature_header": "X-Ä"}, "must be names of headers"),
+        ({"signature_header": ("X-A", "x-a")}, "different headers"),
+        (
+            {"timestamp_header": "x-a", "signed": "{timestamp}.{body}"},
+            "different headers",
+        ),
+        ({"prefix": "é="}, "prefix must be printable"),
+        ({"prefix": "a\n"}, "prefix must be printable"),
+        ({"tolerance": 0}, "tolerance must be"),
+        ({"tolerance": float("inf")}, "tolerance must be"),
+        ({"tolerance": float("nan")}, "tolerance must be"),
+        ({"max_signatures": 0}, "max_signatures is less"),
+        ({"signature_header": ("X-A", "X-B"), "max_signatures": 1}, "max_signatures is less"),
+        ({"signed": ""}, r"signed must contain {body}"),
+        ({"signed": "{timestamp}"}, r"signed must contain {body}"),
+        ({"signed": "{body}.{body}"}, "nothing twice"),
+        ({"signed": "{body"}, "unbalanced braces"),
+        ({"signed": "{{body}}{body}"}, "cannot contain braces"),
+        ({"signed": "{body}{nonce}"}, "signed knows only"),
+        ({"signed": "{body}{0}"}, "signed knows only"),
+        ({"signed": "{body!r}"}, "signed knows only"),
+        ({"signed": "{body:>9}"}, "signed knows only"),
+        ({"signed": "{timestamp}.{body}"}, "needs timestamp_header or timestamp_prefix"),
+        ({"timestamp_header": "X-Time"}, "needs timestamp_header or timestamp_prefix"),
+        ({"id_header": "X-Id"}, "an unsigned id proves nothing"),
+        ({"signed": "{id}.{body}"}, "needs id_header"),
+        (
+            {
+                "signed": "{timestamp}.{body}",
+                "timestamp_header": "X-Time",
+                "timestamp_prefix": "t=",
+                "prefix": "v1=",
+                "separator": ",",
+            },
+            "either at timestamp_header or",
+        ),
+        ({"separator": ","}, "separator needs a prefix"),
+        ({"separator": " ", "prefix": "v1 "}, "cannot contain the separator"),
+        (
+            {"signed": "{timestamp}.{body}", "timestamp_prefix": "t="},
+            "needs a separator and a single",
+        ),
+        (
+            {
+                "signed": "{timestamp}.{body}",
+                "signature_header": ("X-A", "X-B"),
+                "timestamp_prefix": "t=",
+                "prefix": "v1=",
+                "separator": ",",
+            },
+            "needs a separator and a single",
+        ),
+        (
+            {
+                "signed": "{timestamp}.{body}",
+                "timestamp_prefix": "v1=t",
+                "prefix": "v1=",
+                "separator": ",",
+            },
+            "cannot be told apart",
+        ),
+        # Seams: bytes could be moved from one part to its neighbour under the same signature.
+        (
+            {"signed": "{id}{body}", "id_header": "X-Id"},
+            "{id} and {body} need fixed text between",
+        ),
+        (
+            {"signed": "{id}{timestamp}.{body}", "id_header": "X-Id", "timestamp_header": "X-T"},
+            "{id} and {timestamp} need fixed text between",
+        ),
+        ({"signed": "{method}{body}"}, "{method} and {body} need fixed text between"),
+        (
+            {"signed": "{body}{id}", "id_header": "X-Id"},
+            "{body} and {id} need fixed text between",
+        ),
+        (
+            {"signed": "{url}{id}.{body}", "id_header": "X-Id"},
+            "{url} and {id} need fixed text between",
+        ),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else repr(value),
+)
+def test_contradictions(fields: dict[str, Any], message: str) -> None:
+    """A scheme that contradicts itself is refused when it is made, and the field is named."""
+    with pytest.raises(ConfigurationError, match=message):
+        scheme(**fields)
+
+
+def test_is_immutable() -> None:
+    """A scheme is shared, so nobody changes it."""
+    with pytest.raises(FrozenInstanceError):
+        scheme().prefix = "y"  # type: ignore[misc]
+
+
+def test_equality_and_hash() -> None:
+    """Two schemes that say the same are the same."""
+    assert scheme() == scheme()
+    assert len({scheme(), scheme(), scheme(prefix="a")}) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "is_id"),
+    [
+        ("msg_1", True),
+        ("a" * 256, True),
+        ("!~", True),
+        ("", False),
+        ("a" * 257, False),
+        ("a.b", False),  # the scheme joins with dots
+        ("a,b", False),  # two headers, joined
+        ("a b", False),
+        ("é", False),
+        ("a\n", False),
+    ],
+)
+def test_is_id(text: str, is_id: bool) -> None:  # noqa: FBT001
+    """An id cannot contain what would let bytes move between it and its neighbours."""
+    joined = scheme(signed="{id}.{body}", id_header="X-Id")
+
+    assert joined.is_id(text) is is_id

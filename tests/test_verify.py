@@ -1,0 +1,390 @@
+"""Verifying: what is accepted, and why the rest is not."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import logging
+import math
+from typing import Any
+
+import pytest
+
+from frappe_hooksig import (
+    BodyTooLarge,
+    ConfigurationError,
+    Reason,
+    Secret,
+    TimestampOutOfTolerance,
+    VerificationError,
+    Verifier,
+    providers,
+    sign_payload,
+    verify_payload,
+)
+from frappe_hooksig.verify import MAX_BODY
+
+SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
+OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NOW = 1_700_000_000
+BODY = b'{"order": "SO-00001"}'
+SIGNATURE = "X-Frappe-Webhook-Signature"
+
+
+def reason_of(verifier: Verifier, headers: Any, body: bytes = BODY) -> Reason:
+    """Return why a request is refused."""
+    with pytest.raises(VerificationError) as caught:
+        verifier.verify(body, headers)
+    return caught.value.reason
+
+
+def at(now: float, name: str = "stripe", **options: Any) -> Verifier:
+    """Return a verifier whose clock stands still."""
+    return Verifier(SECRET, scheme=providers.get(name), clock=lambda: now, **options)
+
+
+def test_accepts() -> None:
+    """What was signed is handed over."""
+    signed = sign_payload(BODY, SECRET)
+
+    delivery = verify_payload(signed.body, signed.headers, SECRET)
+
+    assert delivery.body == BODY
+    assert delivery.json() == {"order": "SO-00001"}
+    assert delivery.scheme is providers.FRAPPE
+    assert delivery.key_id == 0
+    assert (delivery.id, delivery.timestamp) == (None, None)
+
+
+@pytest.mark.parametrize("body", ["{}", {}, None, bytearray(b"{}"), memoryview(b"{}")], ids=repr)
+def test_body_must_be_bytes(body: Any) -> None:
+    """Anything that has been through a parser is the caller's mistake, and the message says so."""
+    with pytest.raises(TypeError, match="not bytes: what was signed is the raw body") as caught:
+        Verifier(SECRET).verify(body, {})
+    assert "request.get_data()" in str(caught.value)
+
+
+def mac(secret: str = SECRET, content: bytes = BODY) -> bytes:
+    """Return the right MAC, from the standard library."""
+    return hmac.digest(secret.encode(), content, "sha256")
+
+
+RIGHT = base64.b64encode(mac()).decode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({}, Reason.MISSING_HEADER),
+        ({SIGNATURE: None}, Reason.MISSING_HEADER),
+        ({SIGNATURE + "-256": RIGHT}, Reason.MISSING_HEADER),
+        ({SIGNATURE: ""}, Reason.MALFORMED_HEADER),
+        ({SIGNATURE: "é" + RIGHT}, Reason.MALFORMED_HEADER),
+        ({SIGNATURE: RIGHT + "\n"}, Reason.MALFORMED_HEADER),
+        ({SIGNATURE: "A" * 8193}, Reason.MALFORMED_HEADER),
+        ({SIGNATURE: f"{RIGHT},{RIGHT}"}, Reason.DUPLICATE_HEADER),
+        ({SIGNATURE: f"{RIGHT}, {RIGHT}"}, Reason.DUPLICATE_HEADER),
+        ({SIGNATURE: f",{RIGHT}"}, Reason.DUPLICATE_HEADER),
+        ([(SIGNATURE, RIGHT), (SIGNATURE.lower(), "x")], Reason.DUPLICATE_HEADER),
+        ({SIGNATURE: mac().hex()}, Reason.WRONG_ENCODING),
+        ({SIGNATURE: mac().hex().upper()}, Reason.WRONG_ENCODING),
+        ({SIGNATURE: RIGHT.rstrip("=")}, Reason.WRONG_ENCODING),
+        ({SIGNATURE: mac(OLD).hex()}, Reason.SIGNATURE_MISMATCH),
+        ({SIGNATURE: base64.b64encode(mac(OLD)).decode()}, Reason.SIGNATURE_MISMATCH),
+        ({SIGNATURE: " " + RIGHT}, Reason.SIGNATURE_MISMATCH),
+        ({SIGNATURE: RIGHT + " "}, Reason.SIGNATURE_MISMATCH),
+        ({SIGNATURE: RIGHT + "AAAA"}, Reason.SIGNATURE_MISMATCH),
+        ({SIGNATURE: RIGHT.swapcase()}, Reason.SIGNATURE_MISMATCH),
+        ({SIGNATURE: "sha256=" + RIGHT}, Reason.SIGNATURE_MISMATCH),
+        ({SIGNATURE: "forged"}, Reason.SIGNATURE_MISMATCH),
+        ({SIGNATURE: SECRET}, Reason.SIGNATURE_MISMATCH),
+    ],
+    ids=lambda value: ascii(value)[:70],
+)
+def test_frappe_refusals(headers: Any, reason: Reason) -> None:
+    """Each thing that can be wrong with Frappe's header has its reason."""
+    assert reason_of(Verifier(SECRET), headers) is reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("sha256=" + base64.b64encode(mac()).decode(), Reason.WRONG_ENCODING),
+        ("sha256=" + base64.urlsafe_b64encode(mac()).decode().rstrip("="), Reason.WRONG_ENCODING),
+        (mac().hex(), Reason.MALFORMED_HEADER),
+        ("SHA256=" + mac().hex(), Reason.MALFORMED_HEADER),
+        ("sha1=" + mac().hex(), Reason.MALFORMED_HEADER),
+        ("sha256=", Reason.MALFORMED_HEADER),
+        ("sha256= " + mac().hex(), Reason.SIGNATURE_MISMATCH),
+        (f"sha256={mac().hex()},sha256={mac().hex()}", Reason.DUPLICATE_HEADER),
+        ("sha256=" + mac().hex()[:-1], Reason.SIGNATURE_MISMATCH),
+        ("sha256=" + mac().hex() + "00", Reason.SIGNATURE_MISMATCH),
+    ],
+)
+def test_github_refusals(text: str, reason: Reason) -> None:
+    """The prefix belongs to the signature, letter for letter."""
+    assert reason_of(at(NOW, "github"), {"X-Hub-Signature-256": text}) is reason
+
+
+def test_upper_case_hex() -> None:
+    """The one thing that may differ is the case of hex digits."""
+    text = "sha256=" + mac().hex().upper()
+
+    assert at(NOW, "github").verify(BODY, {"X-Hub-Signature-256": text}).body == BODY
+
+
+TIMED = mac(content=b"1700000000." + BODY).hex()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", Reason.MALFORMED_HEADER),
+        ("t=1700000000", Reason.MALFORMED_HEADER),
+        ("t=1700000000,v1=", Reason.MALFORMED_HEADER),
+        ("t=1700000000,v0=" + TIMED, Reason.MALFORMED_HEADER),
+        ("t=1700000000,V1=" + TIMED, Reason.MALFORMED_HEADER),
+        (f"v1={TIMED}", Reason.MALFORMED_HEADER),
+        (f"t=1700000000,t=1700000000,v1={TIMED}", Reason.MALFORMED_HEADER),
+        (f"T=1700000000,v1={TIMED}", Reason.MALFORMED_HEADER),
+        (f"t=,v1={TIMED}", Reason.MALFORMED_TIMESTAMP),
+        (f"t= 1700000000,v1={TIMED}", Reason.MALFORMED_TIMESTAMP),
+        (f"t=1700000000 ,v1={TIMED}", Reason.MALFORMED_TIMESTAMP),
+        (f"t=+1700000000,v1={TIMED}", Reason.MALFORMED_TIMESTAMP),
+        (f"t=01700000000,v1={TIMED}", Reason.MALFORMED_TIMESTAMP),
+        (f"t=1700000000.0,v1={TIMED}", Reason.MALFORMED_TIMESTAMP),
+        (f"t=1_700000000,v1={TIMED}", Reason.MALFORMED_TIMESTAMP),
+        (f"t=1700000000000,v1={TIMED}", Reason.MALFORMED_TIMESTAMP),
+        (f"t=1700000001,v1={TIMED}", Reason.SIGNATURE_MISMATCH),
+        (f"t=1700000000;v1={TIMED}", Reason.MALFORMED_HEADER),
+        (f"t=1700000000,v1={'0' * 64}", Reason.SIGNATURE_MISMATCH),
+        ("t=1700000000," + ",".join([f"v1={TIMED}"] * 17), Reason.MALFORMED_HEADER),
+        ("," * 8192, Reason.MALFORMED_HEADER),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_stripe_refusals(text: str, reason: Reason) -> None:
+    """A header with several entries is read strictly: no second spelling of anything."""
+    assert reason_of(at(NOW), {"Stripe-Signature": text}) is reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"t=1700000000,v1={TIMED}",
+        f"v1={TIMED},t=1700000000",
+        f"t=1700000000, v1={TIMED}",
+        f"t=1700000000,v1={TIMED},v1={'0' * 64}",
+        f"t=1700000000,v1={'0' * 64},v1={TIMED}",
+        f"t=1700000000,v0={'0' * 64},v1={TIMED},v2=x,,unknown",
+        f"t=1700000000,v1=,v1={TIMED}",
+        "t=1700000000," + ",".join([f"v1={'0' * 64}"] * 15 + [f"v1={TIMED}"]),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_stripe_accepts(text: str) -> None:
+    """Every candidate is looked at, whatever stands beside it."""
+    delivery = at(NOW).verify(BODY, {"Stripe-Signature": text})
+
+    assert delivery.timestamp == NOW
+
+
+def standard_webhooks(**changed: Any) -> dict[str, Any]:
+    """Return the headers of the specification's example, some of them changed."""
+    headers = {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+    return headers | {f"webhook-{name}": value for name, value in changed.items()}
+
+
+SW = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason", "header"),
+    [
+        ({"id": None}, Reason.MISSING_HEADER, "id"),
+        ({"timestamp": None}, Reason.MISSING_HEADER, "timestamp"),
+        ({"signature": None}, Reason.MISSING_HEADER, "signature"),
+        ({"id": ""}, Reason.MALFORMED_HEADER, "id"),
+        ({"id": "msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330"}, Reason.MALFORMED_HEADER, "id"),
+        ({"id": "msg_p5jXN8AQM9LWM0D4loKWxJek "}, Reason.MALFORMED_HEADER, "id"),
+        ({"id": "msg_1,msg_2"}, Reason.DUPLICATE_HEADER, "id"),
+        ({"id": "msg_other"}, Reason.SIGNATURE_MISMATCH, "signature"),
+        ({"timestamp": "1614265330,1614265330"}, Reason.DUPLICATE_HEADER, "timestamp"),
+        ({"timestamp": "1614265330.7"}, Reason.MALFORMED_TIMESTAMP, "timestamp"),
+        ({"timestamp": "1614265331"}, Reason.SIGNATURE_MISMATCH, "signature"),
+        ({"signature": SW + "," + SW}, Reason.DUPLICATE_HEADER, "signature"),
+        ({"signature": SW + ", " + SW}, Reason.DUPLICATE_HEADER, "signature"),
+        ({"signature": "v2" + SW[2:]}, Reason.MALFORMED_HEADER, "signature"),
+        ({"signature": SW[3:]}, Reason.MALFORMED_HEADER, "signature"),
+        ({"signature": SW[:-1]}, Reason.WRONG_ENCODING, "signature"),
+        ({"signature": SW.replace("/", "_")}, Reason.SIGNATURE_MISMATCH, "signature"),
+        ({"signature": SW[:-2] + "F="}, Reason.SIGNATURE_MISMATCH, "signature"),
+        ({"signature": " ".join(["v1,AAAA"] * 16 + [SW])}, Reason.MALFORMED_HEADER, "signature"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_standard_webhooks_refusals(changed: dict[str, Any], reason: Reason, header: str) -> None:
+    """Each of three headers is needed, once, and strictly spelled; the error names it."""
+    verifier = Verifier(WHSEC, scheme=providers.STANDARD_WEBHOOKS, clock=lambda: 1_614_265_330)
+
+    with pytest.raises(VerificationError) as caught:
+        verifier.verify(b'{"test": 2432232314}', standard_webhooks(**changed))
+    assert caught.value.reason is reason
+    assert caught.value.header == f"webhook-{header}"
+
+
+def test_standard_webhooks_delivery() -> None:
+    """Id and time are handed over because they were signed."""
+    verifier = Verifier(WHSEC, scheme=providers.STANDARD_WEBHOOKS, clock=lambda: 1_614_265_330)
+    delivery = verifier.verify(b'{"test": 2432232314}', standard_webhooks())
+
+    assert delivery.id == "msg_p5jXN8AQM9LWM0D4loKWxJek"
+    assert delivery.timestamp == 1_614_265_330
+
+
+@pytest.mark.parametrize("name", ["stripe", "slack", "webhook-timestamped"])
+@pytest.mark.parametrize(
+    ("age", "reason"),
+    [
+        (-301, Reason.TIMESTAMP_IN_FUTURE),
+        (-300.001, Reason.TIMESTAMP_IN_FUTURE),
+        (-300, None),
+        (0, None),
+        (300, None),
+        (300.001, Reason.TIMESTAMP_TOO_OLD),
+        (3_153_600_000, Reason.TIMESTAMP_TOO_OLD),
+        (-3_153_600_000, Reason.TIMESTAMP_IN_FUTURE),
+        (math.nan, Reason.TIMESTAMP_IN_FUTURE),
+    ],
+)
+def test_tolerance(name: str, age: float, reason: Reason | None) -> None:
+    """The time may be 300 s away on either side, and not a moment more."""
+    scheme = providers.get(name)
+    signed = sign_payload(BODY, SECRET, scheme=scheme, timestamp=NOW)
+    verifier = at(NOW + age, name)
+    outcome: Reason | None = None
+    try:
+        verifier.verify(BODY, signed.headers)
+    except TimestampOutOfTolerance as error:
+        outcome = error.reason
+
+    assert outcome is reason
+
+
+def test_own_tolerance() -> None:
+    """The tolerance is the receiver's to choose, and the error says by how much it failed."""
+    signed = sign_payload(BODY, SECRET, scheme=providers.STRIPE, timestamp=NOW)
+    verifier = at(NOW + 6, tolerance=5.5)
+
+    with pytest.raises(TimestampOutOfTolerance, match=r"is 6 s ago, tolerance 5\.5 s") as caught:
+        verifier.verify(BODY, signed.headers)
+    assert (caught.value.age, caught.value.tolerance) == (6, 5.5)
+    assert verifier.tolerance == 5.5
+
+
+def test_signature_comes_before_the_clock() -> None:
+    """An old forgery is a forgery: nobody learns about the clock without the secret."""
+    signed = sign_payload(BODY, OLD, scheme=providers.STRIPE, timestamp=1_000_000_000)
+
+    assert reason_of(at(NOW), signed.headers) is Reason.SIGNATURE_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("frappe", {"tolerance": 300}, "signs no timestamp"),
+        ("stripe", {"tolerance": 0}, "positive number of seconds"),
+        ("stripe", {"tolerance": -1}, "positive number of seconds"),
+        ("stripe", {"tolerance": math.inf}, "positive number of seconds"),
+        ("stripe", {"tolerance": math.nan}, "positive number of seconds"),
+        ("frappe", {"max_body": -1}, "max_body"),
+    ],
+)
+def test_options_that_make_no_sense(name: str, options: dict[str, Any], message: str) -> None:
+    """A limit that would protect nothing is refused, not ignored."""
+    with pytest.raises(ConfigurationError, match=message):
+        Verifier(SECRET, scheme=providers.get(name), **options)
+
+
+def test_max_body() -> None:
+    """A body of exactly the limit is accepted, one byte more is not."""
+    signed = sign_payload(b"x" * 10, SECRET)
+
+    assert Verifier(SECRET, max_body=10).verify(signed.body, signed.headers)
+    with pytest.raises(BodyTooLarge, match="larger than 9 bytes") as caught:
+        Verifier(SECRET, max_body=9).verify(signed.body, signed.headers)
+    assert caught.value.reason is Reason.BODY_TOO_LARGE
+    assert caught.value.limit == 9
+    assert Verifier(SECRET).max_body == MAX_BODY == 26_214_400
+
+
+def test_headers_come_before_the_body() -> None:
+    """An unsigned request is refused for that, however large it is."""
+    assert reason_of(Verifier(SECRET, max_body=0), {}) is Reason.MISSING_HEADER
+
+
+def test_rotation() -> None:
+    """Each of several secrets verifies, and the delivery tells which."""
+    verifier = Verifier([Secret(SECRET, id="2026"), OLD])
+    by_new, by_old = sign_payload(BODY, SECRET), sign_payload(BODY, OLD)
+
+    assert verifier.verify(BODY, by_new.headers).key_id == "2026"
+    assert verifier.verify(BODY, by_old.headers).key_id == 1
+    retired = sign_payload(BODY, SECRET + "!")
+    assert reason_of(verifier, retired.headers) is Reason.SIGNATURE_MISMATCH
+
+
+def test_rotation_on_both_sides() -> None:
+    """If both signatures of a rotating sender are right, the newest secret is the one named."""
+    signed = sign_payload(BODY, [OLD, SECRET], scheme=providers.STRIPE, timestamp=NOW)
+    verifier = Verifier([SECRET, OLD], scheme=providers.STRIPE, clock=lambda: NOW)
+
+    assert verifier.verify(BODY, signed.headers).key_id == 0
+
+
+def test_wrong_encoding_with_the_old_secret() -> None:
+    """A misspelt signature is recognised under each secret."""
+    assert reason_of(Verifier([SECRET, OLD]), {SIGNATURE: mac(OLD).hex()}) is Reason.WRONG_ENCODING
+
+
+def test_every_secret_and_candidate_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work does not tell which secret or candidate matched, or whether one did."""
+    compared: list[bytes] = []
+
+    def compare(expected: bytes, presented: bytes) -> bool:
+        compared.append(presented)
+        return hmac.compare_digest(expected, presented)
+
+    monkeypatch.setattr("frappe_hooksig.verify.compare_digest", compare)
+    verifier = Verifier([SECRET, OLD], scheme=providers.STRIPE, clock=lambda: NOW)
+    zero = "0" * 64
+    for text in (f"v1={TIMED},v1={zero}", f"v1={zero},v1={TIMED}"):
+        compared.clear()
+        verifier.verify(BODY, {"Stripe-Signature": f"t=1700000000,{text}"})
+        assert len(compared) == 4
+
+
+def test_method_and_url_are_not_looked_at() -> None:
+    """An adapter may always pass them; a scheme that does not sign them does not care."""
+    signed = sign_payload(BODY, SECRET, method="POST", url="https://example.com")
+
+    assert Verifier(SECRET).verify(BODY, signed.headers, method="PUT", url="")
+
+
+def test_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The core is silent."""
+    with caplog.at_level(logging.DEBUG):
+        reason_of(Verifier(SECRET), {SIGNATURE: "x"})
+    assert not caplog.records
+
+
+def test_repr() -> None:
+    """A verifier shows its settings and no secret."""
+    shown = repr(Verifier([SECRET, OLD], scheme=providers.STRIPE))
+
+    assert shown == "Verifier(<2 secrets>, scheme='stripe', tolerance=300, max_body=26214400)"

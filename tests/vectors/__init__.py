@@ -1,0 +1,98 @@
+"""Requests whose outcome is known, read from the JSON files beside this one."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from frappe_hooksig import Delivery, Scheme, Verifier
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Vector:
+    """One request and what has to become of it.
+
+    Attributes:
+        id: Its name in the file.
+        provider: Name of the scheme.
+        secret: What the receiver has; several during a rotation.
+        method: HTTP method.
+        url: The registered URL, or None.
+        headers: As they stood on the wire, in their order.
+        body: The raw body.
+        now: The receiver's clock, in Unix seconds.
+        expect: "accept", else a word for why not.
+    """
+
+    id: str
+    provider: str
+    secret: Any
+    method: str
+    url: str | None
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    now: float
+    expect: str
+
+    def verify(self, scheme: Scheme) -> Delivery:
+        """Verify it as a receiver would."""
+        verifier = Verifier(self.secret, scheme=scheme, clock=lambda: self.now)
+        return verifier.verify(self.body, self.headers, method=self.method, url=self.url)
+
+
+def frappe_captures() -> list[Vector]:
+    """Return the requests that real Frappe sites sent."""
+    return [
+        Vector(
+            id=case["id"],
+            provider="frappe",
+            # Without a secret in Frappe's form, nothing is signed; the receiver has one all the same.
+            secret=case["secret"] or "a secret the sender does not have",
+            method=case["method"],
+            url=None,
+            headers=tuple((name, value) for name, value in case["headers"]),
+            body=b64decode(case["body_b64"]),
+            now=case["received_at"],
+            expect=case["expect"] if case["expect"] != "refuse" else case["why"],
+        )
+        for case in _load("frappe-captures.json")["captures"]
+    ]
+
+
+def rewritten_secrets() -> list[tuple[Vector, str]]:
+    """Return the captures whose secret Frappe rewrote on saving, each with what it stored."""
+    stored = {
+        case["id"]: case["secret_as_stored"]
+        for case in _load("frappe-captures.json")["captures"]
+        if "secret_as_stored" in case
+    }
+    return [(each, stored[each.id]) for each in frappe_captures() if each.id in stored]
+
+
+def provider_vectors(is_wanted: Callable[[str], bool]) -> list[Vector]:
+    """Return the requests of the providers whose name is wanted."""
+    return [
+        Vector(
+            id=case["id"],
+            provider=case["provider"],
+            secret=case["secret"],
+            method=case.get("method", "POST"),
+            url=case.get("url"),
+            headers=tuple(case["headers"].items()),
+            body=case["body"].encode(),
+            now=case.get("timestamp", 0),
+            expect="accept" if case["expected"] == "valid" else case["reason"].partition(" ")[0],
+        )
+        for case in _load("providers.json")
+        if is_wanted(case["provider"])
+    ]
+
+
+def _load(name: str) -> Any:
+    return json.loads((_HERE / name).read_text("utf-8"))
