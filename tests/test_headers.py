@@ -52,7 +52,9 @@ EACH = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 
 
 @EACH
-@pytest.mark.parametrize("spelling", [NAME, NAME.lower(), NAME.upper(), "x-FRAPPE-webhook-Signature"])
+@pytest.mark.parametrize(
+    "spelling", [NAME, NAME.lower(), NAME.upper(), "x-FRAPPE-webhook-Signature"]
+)
 def test_any_case(make: Any, spelling: str) -> None:
     """A header is found however it is spelled."""
     headers = make(("Host", "a"), (spelling, "abc="), ("Accept", "*/*"))

@@ -21,6 +21,7 @@ from frappe_hooksig import (
     sign_payload,
 )
 from frappe_hooksig.receiver import Receiver, refusal
+from frappe_hooksig.secret import make_keys
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
@@ -162,17 +163,25 @@ def test_unknown_sender_is_a_mismatch(name: str) -> None:
     assert json.loads(answers[0].body)["reason"] == "signature-mismatch"
 
 
-def test_unknown_sender_has_another_key_in_each_process() -> None:
-    """The key that stands in cannot be known."""
-    first, second = (
-        Receiver(providers.FRAPPE, no_default, secret=lambda _request: None) for _ in range(2)
-    )
-    macs = {
-        each._verifier_for(None)._keys[0].mac(b"", b"", b"")  # noqa: SLF001
-        for each in (first, second)
-    }
+def test_unknown_sender_costs_what_a_known_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many keys are made and as many MACs, with a secret that nobody knows."""
+    made: list[object] = []
+    make = make_keys
 
-    assert len(macs) == 2
+    def count(*args: Any) -> Any:
+        made.append(args[0])
+        return make(*args)
+
+    receivers = [
+        Receiver(providers.FRAPPE, no_default, secret=lambda _request, secret=secret: secret)
+        for secret in (None, None, OLD)
+    ]
+    monkeypatch.setattr("frappe_hooksig.verify.make_keys", count)
+    for receiver in receivers:
+        with pytest.raises(VerificationError):
+            receive(receiver, sign_payload(b"", SECRET))
+
+    assert len(made) == len(set(made)) == 3
 
 
 @pytest.mark.parametrize(
@@ -190,9 +199,7 @@ def test_unknown_sender_has_another_key_in_each_process() -> None:
     ],
     ids=lambda value: getattr(value, "reason", ""),
 )
-def test_refusal(
-    error: VerificationError, status: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_refusal(error: VerificationError, status: int, caplog: pytest.LogCaptureFixture) -> None:
     """Each reason has its status, a JSON body with its code, and one line in the log."""
     with caplog.at_level(logging.INFO, "frappe_hooksig"):
         answer = refusal(error)

@@ -146,9 +146,9 @@ def test_method_and_url_must_be_given(layout: str) -> None:
     where = {"method": "POST", "url": "https://example.com/"}
     signed = sign_payload(b"", SECRET, scheme=LAYOUTS[layout], **where)
 
-    with pytest.raises(ConfigurationError, match="pass (method|url)="):
+    with pytest.raises(ConfigurationError, match=r"pass (method|url)="):
         Verifier(SECRET, scheme=LAYOUTS[layout]).verify(signed.body, signed.headers)
-    with pytest.raises(ConfigurationError, match="pass (method|url)="):
+    with pytest.raises(ConfigurationError, match=r"pass (method|url)="):
         sign_payload(b"", SECRET, scheme=LAYOUTS[layout])
 
 

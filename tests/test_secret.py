@@ -99,7 +99,14 @@ def test_suspicious(value: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [GOOD, GOOD.encode(), "gehëim-密钥-lang-genug", generate_secret(), "whsec_test_secret", "y" * 16],
+    [
+        GOOD,
+        GOOD.encode(),
+        "gehëim-密钥-lang-genug",
+        generate_secret(),
+        "whsec_test_secret",
+        "y" * 16,
+    ],
     ids=repr,
 )
 def test_unsuspicious(value: str | bytes) -> None:

@@ -177,19 +177,20 @@ def _always(verifier: Verifier) -> _Finder:
 
 
 def _by_request(secret_of: Callable[[Any], Secrets | None], build: partial[Verifier]) -> _Finder:
-    # For an unknown sender: as much work and the same answer as for a wrong signature, so that
-    # nobody finds out which senders exist.
-    stand_in = build(generate_secret(build.keywords["scheme"].secret_format))
+    # An unknown sender gets a secret that nobody knows: the same work and the same answer as for a
+    # wrong signature, so that nobody finds out which senders there are.
+    nobodys = generate_secret(build.keywords["scheme"].secret_format)
+    build(nobodys)  # a wrong limit is found at import, not at the first request
 
     def find(request: object) -> Verifier:
         secret = secret_of(request)
-        return stand_in if secret is None else build(secret)
+        return build(nobodys if secret is None else secret)
 
     return find
 
 
 def _by_setting(setting: Callable[[], Secrets | None], build: partial[Verifier]) -> _Finder:
-    build(generate_secret())  # a wrong limit is found at import, not at the first request
+    build(generate_secret())  # as above
     held: tuple[Secrets | None, Verifier] | None = None
 
     def find(_request: object) -> Verifier:

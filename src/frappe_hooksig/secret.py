@@ -74,13 +74,12 @@ class Secret:
     __slots__ = ("_value", "id")
 
     def __init__(self, value: str | bytes, *, id: str | None = None) -> None:  # noqa: A002
-        raw = _as_bytes(value)
-        problem = _refusal(value, raw)
-        if problem:
-            del value, raw  # error reporters show the local variables of the frame that raised
-            raise ConfigurationError(problem)
-        self._value = raw
         self.id = id
+        self._value = _as_bytes(value)
+        problem = _refusal(value, self._value)
+        if problem:
+            del value  # error reporters show the local variables of the frame that raised
+            raise ConfigurationError(problem)
 
     def reveal(self) -> bytes:
         """Return the secret itself."""

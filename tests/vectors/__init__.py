@@ -52,7 +52,7 @@ def frappe_captures() -> list[Vector]:
         Vector(
             id=case["id"],
             provider="frappe",
-            # Without a secret in Frappe's form, nothing is signed; the receiver has one all the same.
+            # Without a secret in Frappe's form nothing is signed; the receiver has one even so.
             secret=case["secret"] or "a secret the sender does not have",
             method=case["method"],
             url=None,

@@ -1,0 +1,159 @@
+"""Nothing secret in any text that leaves the process by mistake."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import logging
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from frappe_hooksig import (
+    ConfigurationError,
+    Secret,
+    Signer,
+    VerificationError,
+    Verifier,
+    providers,
+    sign_payload,
+    verify_payload,
+)
+from frappe_hooksig.receiver import Receiver, refusal
+
+SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
+WHSEC = "whsec_" + base64.b64encode(SECRET.encode()).decode()
+BODY = b"the body of a request"
+MAC = hmac.digest(SECRET.encode(), BODY, "sha256")
+NEVER = [
+    SECRET,
+    SECRET.encode().hex(),
+    base64.b64encode(SECRET.encode()).decode(),
+    MAC.hex(),
+    repr(MAC),
+    base64.b64encode(MAC).decode(),
+]
+
+
+def assert_nothing_secret(text: str) -> None:
+    """Look for the secret and the expected MAC in all their spellings."""
+    assert [spelling for spelling in NEVER if spelling in text] == []
+
+
+def test_the_check_can_fail() -> None:
+    """What is looked for would be found."""
+    with pytest.raises(AssertionError):
+        assert_nothing_secret(f"expected {MAC.hex()}")
+
+
+@pytest.mark.parametrize(
+    "secret", [Secret(SECRET), Secret(SECRET.encode(), id="a")], ids=["0", "a"]
+)
+def test_secret_shows_itself_to_nobody(secret: Secret, caplog: pytest.LogCaptureFixture) -> None:
+    """repr, str, format and logging show a mask."""
+    with caplog.at_level(logging.DEBUG):
+        logging.getLogger("app").warning("secret %s %r", secret, secret)
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>40}", f"{[secret]}", caplog.text]
+
+    assert_nothing_secret("\n".join(shown))
+    assert all("*****" in text for text in shown)
+    assert not hasattr(secret, "__dict__")
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_secret_is_not_pickled(protocol: int) -> None:
+    """A job queue cannot carry it off."""
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps({"secret": Secret(SECRET)}, protocol)
+
+
+@pytest.mark.parametrize("made", [Verifier(SECRET), Signer(SECRET)], ids=["Verifier", "Signer"])
+def test_what_is_made_of_it_shows_nothing(made: object) -> None:
+    """Neither do the objects that hold its key, attributes included, nor can they be pickled."""
+    slots = {name: getattr(made, name) for name in made.__slots__}  # type: ignore[attr-defined]
+
+    assert_nothing_secret(f"{made!r} {made} {slots!r} {[vars_of(key) for key in slots['_keys']]!r}")
+    with pytest.raises(TypeError):
+        pickle.dumps(made)
+
+
+def vars_of(key: Any) -> dict[str, object]:
+    """Return what a slotted object holds."""
+    return {name: getattr(key, name) for name in key.__slots__}
+
+
+def verify_once(headers: dict[str, str]) -> object:
+    """Verify with the one-off function."""
+    return verify_payload(BODY, headers, Secret(SECRET))
+
+
+def verify_often(headers: dict[str, str]) -> object:
+    """Verify with a kept verifier."""
+    return Verifier(Secret(SECRET)).verify(BODY, headers)
+
+
+def receive(headers: dict[str, str]) -> object:
+    """Verify as an adapter does."""
+    receiver = Receiver(providers.FRAPPE, lambda: None, secret=lambda _request: Secret(SECRET))
+    return receiver.receive(None, headers, "POST", lambda _limit: BODY)
+
+
+@pytest.mark.parametrize("verify", [verify_once, verify_often, receive])
+@pytest.mark.parametrize(
+    "text", ["x", "", "é", base64.b64encode(b"0" * 32).decode(), MAC.hex()[:-1], "a,b"]
+)
+def test_traceback_with_local_variables(verify: Callable[[Any], object], text: str) -> None:
+    """Error reporters that record the local variables of every frame learn nothing."""
+    headers = {"X-Frappe-Webhook-Signature": text}
+
+    with pytest.raises(VerificationError) as caught:
+        verify(headers)
+
+    shown = "".join(
+        traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
+    )
+    assert "headers = {'X-Frappe" in shown, "local variables are there to be looked at"
+    assert_nothing_secret(shown)
+    assert_nothing_secret(f"{caught.value!r} {caught.value} {vars(caught.value)} {pickled(caught)}")
+    assert_nothing_secret(repr(refusal(caught.value)))
+
+
+def pickled(caught: pytest.ExceptionInfo[VerificationError]) -> str:
+    """Return what would be sent to another process."""
+    return repr(pickle.dumps(caught.value))
+
+
+def test_one_off_drops_a_plain_secret() -> None:
+    """Not even a plain str is left in a frame of ours."""
+    with pytest.raises(VerificationError) as caught:
+        verify_payload(BODY, {}, SECRET)
+    with pytest.raises(ConfigurationError) as unsigned:
+        sign_payload(BODY, SECRET, id="msg_1")
+
+    for error in (caught.value, unsigned.value):
+        stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+        ours = [str(frame.locals) for frame in stack if "frappe_hooksig/" in frame.filename]
+        assert ours
+        assert_nothing_secret("\n".join(ours))
+
+
+@pytest.mark.parametrize("secret", ["v1," + WHSEC, f"whpk_{SECRET}", f"Secret('****') {SECRET}"])
+def test_refused_secret_is_not_shown(secret: str) -> None:
+    """The error about a secret does not hold it, nor does the frame that raised it."""
+    with pytest.raises(ConfigurationError) as caught:
+        Secret(secret)
+
+    stack = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    assert_nothing_secret(f"{caught.value!r} {caught.value.__context__!r} {stack[-1].locals}")
+
+
+def test_a_secret_of_broken_unicode_is_not_shown() -> None:
+    """Python's own error would hold all of it."""
+    with pytest.raises(ConfigurationError) as caught:
+        Secret(SECRET + "\ud800")
+
+    assert caught.value.__context__ is None
+    assert_nothing_secret(repr(caught.value))
