@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from email import message_from_bytes
 from email.message import Message
+from types import MappingProxyType
 from typing import Any
 
 import httpx
 import pytest
+from requests.structures import CaseInsensitiveDict
 from starlette.datastructures import Headers as StarletteHeaders
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.datastructures import Headers as WerkzeugHeaders
@@ -47,6 +49,8 @@ KINDS: dict[str, Any] = {
     ),
     "httpx": lambda *pairs: httpx.Headers(list(pairs)),
     "email.message": message,
+    "requests": lambda *pairs: CaseInsensitiveDict(pairs),
+    "read-only": lambda *pairs: MappingProxyType(dict(pairs)),
 }
 EACH = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 
@@ -75,7 +79,10 @@ def test_empty(make: Any) -> None:
     assert header_text(make((NAME, "")), NAME) == ""
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in {"dict", "environ"}])
+HOLD_ONE = {"dict", "environ", "requests", "read-only"}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in HOLD_ONE])
 def test_doubled(kind: str) -> None:
     """A header that came twice is refused where the server kept both, equal or not."""
     with pytest.raises(VerificationError) as caught:

@@ -52,11 +52,15 @@ def test_body_is_read_after_the_headers() -> None:
 def test_limit_is_handed_to_the_reader() -> None:
     """The adapter learns how much to read at most, 25 MiB by default."""
     limits: list[int] = []
+
+    def read_body(limit: int) -> bytes:
+        limits.append(limit)
+        return b""
+
     signed = sign_payload(b"", SECRET)
     for max_body in (None, 10):
-        Receiver(providers.FRAPPE, no_default, secret=SECRET, max_body=max_body).receive(
-            None, signed.headers, "POST", lambda limit: limits.append(limit) or b""
-        )
+        receiver = Receiver(providers.FRAPPE, no_default, secret=SECRET, max_body=max_body)
+        receiver.receive(None, signed.headers, "POST", read_body)
 
     assert limits == [25 * 1024 * 1024, 10]
 

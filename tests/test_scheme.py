@@ -132,7 +132,7 @@ def test_each_layout_has_a_vector() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_layouts_both_ways(layout: Scheme) -> None:
     """What is signed under a layout verifies under it."""
-    where = {"method": "POST", "url": "https://example.com/hook?a=1"}
+    where: Any = {"method": "POST", "url": "https://example.com/hook?a=1"}
     secret = "00" * 32 if layout.secret_format == "hex" else SECRET
 
     signed = sign_payload(b"body", secret, scheme=layout, **where)
@@ -143,7 +143,7 @@ def test_layouts_both_ways(layout: Scheme) -> None:
 @pytest.mark.parametrize("layout", ["hubspot-v3", "square", "trello"])
 def test_method_and_url_must_be_given(layout: str) -> None:
     """A scheme that signs the URL says so when it is not told which."""
-    where = {"method": "POST", "url": "https://example.com/"}
+    where: Any = {"method": "POST", "url": "https://example.com/"}
     signed = sign_payload(b"", SECRET, scheme=LAYOUTS[layout], **where)
 
     with pytest.raises(ConfigurationError, match=r"pass (method|url)="):

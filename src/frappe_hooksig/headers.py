@@ -74,14 +74,14 @@ def _values(headers: object, name: str) -> list[Any]:
         return _present(_matching(cast("Iterable[tuple[Any, Any]]", headers), name))
     first = get(name)
     if first is None:
-        return []
+        # A mapping that knows one spelling only, such as a read-only view of a dict.
+        return _present(_matching(headers.items(), name)) if isinstance(headers, Mapping) else []
     # Over a WSGI environ (Werkzeug) the server has joined doubled headers with a comma already;
     # asking for all values would only walk the whole environ.
-    if hasattr(headers, "environ"):
-        return [first]
-    for get_all in _ALL_VALUES:
-        if hasattr(headers, get_all):
-            return _present(getattr(headers, get_all)(name))
+    if not hasattr(headers, "environ"):
+        for get_all in _ALL_VALUES:
+            if hasattr(headers, get_all):
+                return _present(getattr(headers, get_all)(name))
     return [first]
 
 

@@ -120,9 +120,9 @@ class Scheme:
         names = self.signature_header
         names = (names,) if isinstance(names, str) else names
         object.__setattr__(self, "signature_headers", names)
-        problem = next(_contradictions(self), None)
-        if problem:
-            msg = f"Scheme {self.name!r}: {problem}"
+        problems = "; ".join(_contradictions(self))
+        if problems:
+            msg = f"Scheme {self.name!r}: {problems}"
             raise ConfigurationError(msg)
         before, after = self.signed.split("{body}")
         object.__setattr__(self, "_before", before)

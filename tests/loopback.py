@@ -1,0 +1,135 @@
+"""Real servers on loopback, and requests to them byte for byte as a test wants them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+SECONDS_TO_START = 30
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the parsed body."""
+        return json.loads(self.body)
+
+    @property
+    def outcome(self) -> tuple[int, str]:
+        """The status, and the reason if it is a refusal."""
+        is_json = self.headers.get("content-type", "").startswith("application/json")
+        return self.status, self.json().get("reason", "") if is_json else ""
+
+
+class Server:
+    """A running server.
+
+    Attributes:
+        port: Where it listens, on 127.0.0.1.
+        log: What it has written so far.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.port = 0
+        self.log = ""
+        self._process = process
+        self._listening = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._listening.wait(SECONDS_TO_START):
+            self.stop()
+            msg = f"the server did not start:\n{self.log}"
+            raise RuntimeError(msg)
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self.log += line
+            found = re.search(r"https?://127\.0\.0\.1:(\d+)", line)
+            if found and not self.port:
+                self.port = int(found[1])
+                self._listening.set()
+
+    def has_logged(self, text: str, times: int) -> bool:
+        """Tell whether a text stands in the log so many times; wait a little for it."""
+        deadline = time.monotonic() + 5
+        while self.log.count(text) < times and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.log.count(text) == times
+
+    def stop(self) -> None:
+        """Stop it, gently first."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def send(
+        self,
+        path: str,
+        body: bytes | Iterable[bytes] = b"",
+        headers: Iterable[tuple[str, str | bytes]] | dict[str, str] = (),
+        *,
+        method: str = "POST",
+    ) -> Answer:
+        """Send one request; a body in pieces goes out chunked."""
+        pairs = headers.items() if isinstance(headers, dict) else headers
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.putrequest(method, path, skip_accept_encoding=True)
+        for name, value in pairs:
+            connection.putheader(name, value)
+        if not isinstance(body, bytes):
+            connection.putheader("Transfer-Encoding", "chunked")
+        elif body or method not in {"GET", "HEAD"}:
+            connection.putheader("Content-Length", str(len(body)))
+        # Refused before the body was read: the answer is there all the same.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.endheaders(body, encode_chunked=not isinstance(body, bytes))
+        response = connection.getresponse()
+        answer = Answer(
+            response.status,
+            {name.lower(): value for name, value in response.getheaders()},
+            response.read(),
+        )
+        connection.close()
+        return answer
+
+
+@contextmanager
+def gunicorn(app: str, *options: str, **environment: str) -> Iterator[Server]:
+    """Serve a WSGI app (`module:name`) with gunicorn on a free port."""
+    command = [sys.executable, "-m", "gunicorn", app, "--bind", "127.0.0.1:0", *options]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        server = Server(process)
+        try:
+            yield server
+        finally:
+            server.stop()
