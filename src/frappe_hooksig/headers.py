@@ -74,8 +74,10 @@ def _values(headers: object, name: str) -> list[Any]:
         return _present(_matching(cast("Iterable[tuple[Any, Any]]", headers), name))
     first = get(name)
     if first is None:
-        # A mapping that knows one spelling only, such as a read-only view of a dict.
-        return _present(_matching(headers.items(), name)) if isinstance(headers, Mapping) else []
+        if not isinstance(headers, Mapping):
+            return []
+        # It may know one spelling only, as a read-only view of a dict does.
+        return _present(_matching(cast("Mapping[Any, Any]", headers).items(), name))
     # Over a WSGI environ (Werkzeug) the server has joined doubled headers with a comma already;
     # asking for all values would only walk the whole environ.
     if not hasattr(headers, "environ"):

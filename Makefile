@@ -1,0 +1,65 @@
+# Everything sets itself up: it needs Python 3.10 or later with pip, and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test check format lint types docs package matrix clean
+
+help: ## Show this list.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/demo.stamp ## Send what real Frappe sites sent to a real Flask server.
+	@$(BIN)/python examples/demo
+
+test: $(VENV)/dev.stamp ## Run all tests, and measure that they reach every branch.
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: lint types docs package matrix ## Everything else that must hold.
+
+format: $(VENV)/dev.stamp ## Format the code.
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp ## Type-check with mypy and pyright, both strict.
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+docs: $(VENV)/dev.stamp ## Build the documentation into docs/_build/html.
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -E docs docs/_build/html
+
+package: $(VENV)/dev.stamp ## Build the package, install the wheel into an empty environment, try it.
+	rm -rf dist $(VENV)/empty
+	$(BIN)/python -m build --quiet
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv $(VENV)/empty
+	$(VENV)/empty/bin/python -m pip install --quiet dist/*.whl
+	cd $(VENV) && empty/bin/python -W error -c "import frappe_hooksig as h; s = h.generate_secret(); \
+		p = h.sign_payload({}, s); print(h.__version__, h.verify_payload(p.body, p.headers, s))"
+
+matrix: $(VENV)/dev.stamp ## Run the tests on each Python that starts here, bare and with all extras.
+	$(BIN)/nox
+
+clean: ## Remove everything that was made here.
+	rm -rf $(VENV) .nox dist docs/_build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/pip.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or later is needed: make PYTHON=/path/to/python" if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[flask]"
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@

@@ -1,0 +1,67 @@
+"""The tests on every Python that starts on this machine: bare, with all extras, with the oldest."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.error_on_missing_interpreters = True
+
+VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
+
+
+def starts(python: str, version: str) -> bool:
+    """Tell whether an interpreter runs and is the version that its name says."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        run = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError:
+        return False
+    return run.stdout.strip() == version
+
+
+def interpreters() -> list[str]:
+    """Return a path for each version that starts, on PATH or under pyenv; name those missing."""
+    found = []
+    for version in VERSIONS:
+        pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+        candidates = [shutil.which(f"python{version}"), *map(str, pyenv)]
+        python = next((each for each in candidates if each and starts(each, version)), None)
+        if python is None:
+            print(f"matrix: Python {version} does not start here and is left out")  # noqa: T201
+        else:
+            found.append(python)
+    return found
+
+
+PYTHONS = interpreters()
+
+
+@nox.session(python=PYTHONS)
+def bare(session: nox.Session) -> None:
+    """Test the core with nothing but its own dependency."""
+    session.install("--upgrade", "pip")
+    session.install(".", "--group", "core-test")
+    session.run("pytest", "--ignore=tests/integrations", "--ignore=tests/test_docs.py", "-q")
+
+
+@nox.session(python=PYTHONS)
+def full(session: nox.Session) -> None:
+    """Test everything with all extras, as new as they come."""
+    session.install("--upgrade", "pip")
+    session.install(".[flask]", "--group", "test")
+    session.run("pytest", "-q")
+
+
+@nox.session(python=PYTHONS[:1])
+def oldest(session: nox.Session) -> None:
+    """Test the adapters with the oldest frameworks that the extras allow."""
+    session.install("--upgrade", "pip")
+    session.install(
+        ".[flask]", "--group", "test", "flask==2.3.*", "werkzeug==2.3.8", "typing-extensions==4.6.1"
+    )
+    session.run("pytest", "-q", "tests/integrations")
