@@ -10,7 +10,7 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any
@@ -30,7 +30,7 @@ class QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[int]:
+def serving() -> Generator[int]:
     """Serve the app on a free loopback port; give the port."""
     app = create_app(*secrets())
     server = make_server("127.0.0.1", 0, app, request_handler=QuietHandler)

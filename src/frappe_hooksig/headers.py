@@ -77,7 +77,7 @@ def _values(headers: object, name: str) -> list[Any]:
         if not isinstance(headers, Mapping):
             return []
         # It may know one spelling only, as a read-only view of a dict does.
-        return _present(_matching(cast("Mapping[Any, Any]", headers).items(), name))
+        return _present(_matching(cast("Mapping[str, Any]", headers).items(), name))
     # Over a WSGI environ (Werkzeug) the server has joined doubled headers with a comma already;
     # asking for all values would only walk the whole environ.
     if not hasattr(headers, "environ"):

@@ -1,11 +1,6 @@
 """Flask: decorators that verify a request before its view runs.
 
-    @app.post("/webhook")
-    @verify_frappe_webhook
-    def webhook():
-        order = get_delivery().json()
-
-The decorator stands beneath the route's: Flask calls what it was handed.
+They stand beneath the route's decorator, on the view itself: Flask calls what it was handed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,135 @@
+"""The documentation does what it says: every code block is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from doctest import ELLIPSIS
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.document import PythonDocStringDocument
+from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil.parsers.rest import DocTestParser
+
+from tests.loopback import ROOT, Server
+
+PAGES = sorted(path for path in (ROOT / "docs").glob("*.md"))
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_page(page: Path) -> None:
+    """The Python blocks of a page run, one after the other, and their assertions hold."""
+    document = Sybil([PythonCodeBlockParser()]).parse(page)
+    document.namespace["__name__"] = "__main__"  # what Flask(__name__) finds in a script
+    examples = list(document.examples())
+    for example in examples:
+        example.evaluate()
+
+    python = [
+        block for language, block in FENCE.findall(page.read_text("utf-8")) if "py" in language
+    ]
+    assert len(examples) == len(python)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_page_has_no_block_of_another_language(page: Path) -> None:
+    """What nobody runs is not there."""
+    languages = {language for language, _ in FENCE.findall(page.read_text("utf-8"))}
+
+    assert languages <= {"python", "{toctree}", "{eval-rst}"}
+
+
+def test_docstrings() -> None:
+    """The examples in docstrings give what they say."""
+    sybil = Sybil(
+        [DocTestParser(optionflags=ELLIPSIS)],
+        document_types={".py": PythonDocStringDocument},
+    )
+    examples = [example for path in SOURCES for example in sybil.parse(path).examples()]
+    for example in examples:
+        example.evaluate()
+
+    prompts = sum(path.read_text("utf-8").count(">>> ") for path in SOURCES)
+    assert len(examples) == prompts > 0
+
+
+class TestReadme:
+    """The README, as a newcomer would follow it."""
+
+    BLOCKS = FENCE.findall((ROOT / "README.md").read_text("utf-8"))
+
+    def test_blocks(self) -> None:
+        """These are all blocks there are; each is run below."""
+        assert [language for language, _ in self.BLOCKS] == [
+            "python",
+            "sh",
+            "python",
+            "python",
+            "python",
+            "sh",
+        ]
+
+    def test_receive_and_send(self, tmp_path: Path) -> None:
+        """Pasted into two files, the receiver and the sender talk to each other."""
+        (_, receiver), (_, serve), (_, sender) = self.BLOCKS[:3]
+        (tmp_path / "receiver.py").write_text(receiver, "utf-8")
+        here = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        # The secret is left where the sender finds it; the port is any that is free.
+        script = serve.replace("\nflask", '\necho "$FRAPPE_WEBHOOK_SECRET" > secret\nexec flask')
+        with subprocess.Popen(
+            ["/bin/sh", "-e", "-c", script],
+            cwd=tmp_path,
+            env={**here, "FLASK_RUN_PORT": "0", "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            server = Server(process)
+            try:
+                code = sender.replace("127.0.0.1:5000", f"127.0.0.1:{server.port}")
+                secret = (tmp_path / "secret").read_text("utf-8").strip()
+                output = run(code, FRAPPE_WEBHOOK_SECRET=secret)
+                forged = run(code, FRAPPE_WEBHOOK_SECRET="not the secret of the other side")
+            finally:
+                server.stop()
+
+        assert output == "200 {'status': 'received'}"
+        assert "`200 {'status': 'received'}`" in (ROOT / "README.md").read_text("utf-8")
+        assert forged.startswith("401 {")
+        assert "'reason': 'signature-mismatch'" in forged
+        assert server.log.count("received SO-00001") == 1
+
+    @pytest.mark.parametrize("index", [3, 4], ids=["rotation", "github"])
+    def test_core(self, index: int) -> None:
+        """What a block prints is what the text below it says."""
+        text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+
+        assert f"It prints `{run(self.BLOCKS[index][1])}`" in text
+
+    def test_commands(self) -> None:
+        """The two commands are targets of the Makefile; .ci/run runs both."""
+        commands = self.BLOCKS[5][1].split("\n")[:-1]
+
+        assert commands == ["make demo", "make test"]
+        ci = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+        assert set(commands) <= set(ci)
+        for command in commands:
+            subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True)
+
+
+def run(code: str, **environment: str) -> str:
+    """Run some code in a Python of its own; return what it prints."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout.strip()
