@@ -64,8 +64,8 @@ assert_type(called("a", again=1), str)
 assert_type(Hook().post(1), str)
 asynchronous_is: Callable[[], Coroutine[Any, Any, str]] = asynchronous
 
-bare(1)  # type: ignore[arg-type]
-called("a", again="b")  # type: ignore[arg-type]
-verify_frappe_webhook(secrets="x")  # type: ignore[call-overload]
-verify_webhook(secret="x")  # type: ignore[call-arg]
-verify_webhook("github", secret="x")  # type: ignore[arg-type]
+bare(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+called("a", again="b")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+verify_frappe_webhook(secrets="x")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+verify_webhook(secret="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+verify_webhook("github", secret="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
