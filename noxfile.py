@@ -13,6 +13,9 @@ nox.options.error_on_missing_interpreters = True
 
 VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
 
+# The properties run with many examples in `make test`; here it is the Pythons that count.
+QUICK = {"HYPOTHESIS_PROFILE": "quick"}
+
 
 def starts(python: str, version: str) -> bool:
     """Tell whether an interpreter runs and is the version that its name says."""
@@ -46,7 +49,8 @@ def bare(session: nox.Session) -> None:
     """Test the core with nothing but its own dependency."""
     session.install("--upgrade", "pip")
     session.install(".", "--group", "core-test")
-    session.run("pytest", "--ignore=tests/integrations", "--ignore=tests/test_docs.py", "-q")
+    needs_a_framework = ("tests/integrations", "tests/test_demo.py", "tests/test_docs.py")
+    session.run("pytest", "-q", *(f"--ignore={path}" for path in needs_a_framework), env=QUICK)
 
 
 @nox.session(python=PYTHONS)
@@ -54,7 +58,7 @@ def full(session: nox.Session) -> None:
     """Test everything with all extras, as new as they come."""
     session.install("--upgrade", "pip")
     session.install(".[flask]", "--group", "test")
-    session.run("pytest", "-q")
+    session.run("pytest", "-q", env=QUICK)
 
 
 @nox.session(python=PYTHONS[:1])
@@ -64,4 +68,4 @@ def oldest(session: nox.Session) -> None:
     session.install(
         ".[flask]", "--group", "test", "flask==2.3.*", "werkzeug==2.3.8", "typing-extensions==4.6.1"
     )
-    session.run("pytest", "-q", "tests/integrations")
+    session.run("pytest", "-q", "tests/integrations", env=QUICK)
