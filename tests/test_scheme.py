@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from frappe_hooksig import ConfigurationError, Reason, Scheme, VerificationError, Verifier
+from frappe_hooksig import (
+    ConfigurationError,
+    Reason,
+    Scheme,
+    VerificationError,
+    Verifier,
+    providers,
+)
 from frappe_hooksig.sign import sign_payload
 from tests.vectors import Vector, provider_vectors
 
@@ -133,7 +140,7 @@ def test_each_layout_has_a_vector() -> None:
 def test_layouts_both_ways(layout: Scheme) -> None:
     """What is signed under a layout verifies under it."""
     where: Any = {"method": "POST", "url": "https://example.com/hook?a=1"}
-    secret = "00" * 32 if layout.secret_format == "hex" else SECRET
+    secret = "0a" * 32 if layout.secret_format == "hex" else SECRET
 
     signed = sign_payload(b"body", secret, scheme=layout, **where)
 
@@ -192,7 +199,15 @@ def test_hostile_url(url: str) -> None:
         ({"signed": "{timestamp}"}, r"signed must contain {body}"),
         ({"signed": "{body}.{body}"}, "nothing twice"),
         ({"signed": "{body"}, "unbalanced braces"),
-        ({"signed": "{{body}}{body}"}, "cannot contain braces"),
+        ({"signed": "{{body}}{body}"}, "no other braces"),
+        ({"signed": "{body:}"}, "no other braces"),
+        (
+            {"signed": "{timestamp:}.{body}", "timestamp_header": "X-Time"},
+            "no other braces",
+        ),
+        ({"signed": "{url:}{body}"}, "no other braces"),
+        ({"signed": "{method}X{body}"}, "cannot be followed by an upper-case letter"),
+        ({"prefix": " v1=", "separator": ","}, "without spaces"),
         ({"signed": "{body}{nonce}"}, "signed knows only"),
         ({"signed": "{body}{0}"}, "signed knows only"),
         ({"signed": "{body!r}"}, "signed knows only"),
@@ -273,6 +288,104 @@ def test_equality_and_hash() -> None:
     """Two schemes that say the same are the same."""
     assert scheme() == scheme()
     assert len({scheme(), scheme(), scheme(prefix="a")}) == 2
+
+
+def test_list_of_headers_becomes_a_tuple() -> None:
+    """A scheme made of a list is as immutable as any other."""
+    assert hash(scheme(signature_header=["X-A", "X-B"])) == hash(
+        scheme(signature_header=("X-A", "X-B"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("signed", "delivery_id", "is_id"),
+    [
+        ("v0:{id}:{body}", "msg_v0", True),
+        ("v0:{id}:{body}", "msg:1", False),
+        ("{timestamp}.{id}-{body}", "a.b", False),
+        ("{timestamp}.{id}-{body}", "a-b", False),
+        ("{body}|{id}", "a|b", False),
+        ("{body}|{id}", "a.b", True),
+    ],
+)
+def test_what_ids_are_joined_with(signed: str, delivery_id: str, is_id: bool) -> None:  # noqa: FBT001
+    """Only the character at the seam is forbidden, so that the seam is where it seems to be."""
+    timed = {"timestamp_header": "X-Time"} if "{timestamp}" in signed else {}
+
+    assert scheme(signed=signed, id_header="X-Id", **timed).is_id(delivery_id) is is_id
+
+
+@pytest.mark.parametrize("signed", ["v0:{id}:{body}", "{id}.{body}", "{body}.{id}"])
+def test_new_ids_fit(signed: str) -> None:
+    """An id that the library makes is one that it accepts."""
+    joined = scheme(signed=signed, id_header="X-Id")
+    sent = sign_payload(b"body", SECRET, scheme=joined)
+
+    assert Verifier(SECRET, scheme=joined).verify(b"body", sent.headers).id
+
+
+def test_new_ids_that_cannot_fit() -> None:
+    """Where ours would be read otherwise, the sender has to bring its own."""
+    joined = scheme(signed="{id}_{body}", id_header="X-Id")
+
+    with pytest.raises(ConfigurationError, match="id= is not"):
+        sign_payload(b"body", SECRET, scheme=joined)
+    assert sign_payload(b"body", SECRET, scheme=joined, id="msg-1")
+
+
+def test_id_that_holds_a_time() -> None:
+    """Where an id touches a time, it cannot swallow it and leave the body to begin with another."""
+    twitch = LAYOUTS["twitch"]
+    sent = sign_payload(
+        b"2030-01-01T00:00:00Z rest", SECRET, scheme=twitch, id="msg1", timestamp=1_700_000_000
+    )
+    moved = sent.headers | {
+        "Twitch-Eventsub-Message-Id": "msg1" + sent.headers["Twitch-Eventsub-Message-Timestamp"],
+        "Twitch-Eventsub-Message-Timestamp": "2030-01-01T00:00:00Z",
+    }
+    verifier = Verifier(SECRET, scheme=twitch, clock=lambda: 1_893_456_000)
+
+    with pytest.raises(VerificationError) as caught:
+        verifier.verify(b" rest", moved)
+    assert caught.value.reason is Reason.MALFORMED_HEADER
+
+
+@pytest.mark.parametrize("method", ["POST.foo", "post", "", "POST ", "PÖST"])
+def test_hostile_method(method: str) -> None:
+    """A method that a stranger chose cannot swallow what stands behind it."""
+    dotted = scheme(signed="{method}.{body}")
+    sent = sign_payload(b"foo.bar", SECRET, scheme=dotted, method="POST")
+
+    assert Verifier(SECRET, scheme=dotted).verify(b"foo.bar", sent.headers, method="POST")
+    with pytest.raises(VerificationError) as caught:
+        Verifier(SECRET, scheme=dotted).verify(b"bar", sent.headers, method=method)
+    assert caught.value.reason is Reason.SIGNATURE_MISMATCH
+
+
+@pytest.mark.parametrize("url", [None, b"https://example.com/"])
+def test_url_is_a_str(url: Any) -> None:
+    """What would be signed as its repr is refused."""
+    with pytest.raises(ConfigurationError, match="pass url= as a str"):
+        sign_payload(b"", SECRET, scheme=LAYOUTS["square"], url=url)
+
+
+@pytest.mark.parametrize(
+    "text", ["v1,A,v1,B", "v1,A, v1,B", "v2,A,v1,B", "junk,v1,A v1,B", "v1,B junk,v1,A"]
+)
+def test_joined_headers_between_spaces(text: str) -> None:
+    """Headers that a server joined with a comma show, where a comma means something else."""
+    with pytest.raises(VerificationError) as caught:
+        providers.STANDARD_WEBHOOKS.parse(
+            {"webhook-signature": text, "webhook-id": "a", "webhook-timestamp": "1700000000"}
+        )
+    assert caught.value.reason is Reason.DUPLICATE_HEADER
+
+
+def test_as_many_mistakes_for_every_mac() -> None:
+    """How long it takes to look for a misspelt signature tells nothing about the right one."""
+    macs = (bytes(32), b"\xff" * 32, bytes(range(32)))
+
+    assert len({len(providers.FRAPPE.encode_wrongly(mac)) for mac in macs}) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,15 @@ from typing import Any
 
 import pytest
 
-from frappe_hooksig import ConfigurationError, Secret, SecretWarning, Verifier, generate_secret
-from frappe_hooksig.secret import Key, SecretFormat, make_keys
+from frappe_hooksig import (
+    ConfigurationError,
+    Secret,
+    SecretWarning,
+    Verifier,
+    generate_secret,
+    providers,
+)
+from frappe_hooksig.secret import Key, SecretFormat, make_keys, redacted
 
 GOOD = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 
@@ -28,6 +35,10 @@ GOOD = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
         (str(Secret(GOOD)), "asterisks"),
         (repr(Secret(GOOD)), "repr"),
         (repr(Secret(GOOD, id="new")), "repr"),
+        ("whsec_", "empty behind whsec_"),
+        ("\u2022" * 12, "dots"),
+        ("\0" * 32, "empty key"),
+        (b"\0", "empty key"),
         ("v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "leave out the v1,"),
         ("whpk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "public key"),
         ("-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n", "public key"),
@@ -74,16 +85,21 @@ def test_same_id_twice() -> None:
         (" " + GOOD, "white space"),
         (f'"{GOOD}"', "quotes"),
         (f"'{GOOD}'", "quotes"),
-        (GOOD + "<b>", "<, > or &"),
-        (GOOD + "&", "<, > or &"),
+        (GOOD + "<b>", "one of <>&"),
+        (GOOD + "&", "one of <>&"),
         ("Zq7!", "shorter than 16 bytes"),
-        ("x" * 15, "placeholder"),
+        ("x" * 40, "repeats itself"),
+        ("abc" * 10, "repeats itself"),
+        ('""', "quotes"),
+        (f"b'{GOOD}'", "quotes"),
+        ("a" + "\0" * 40, "shorter than 16 bytes"),
         ("changeme", "placeholder"),
         ("your-webhook-secret-here", "placeholder"),
         ("<webhook_secret>", "placeholder"),
         ("my_shared_secret", "placeholder"),
         ("sk_live_4eC39HqLyjWDarjtT1zdp7dc", "API key"),
         ("ghp_16C7e42F292c6912E7710c838347Ae178B4a", "API key"),
+        (f"Bearer {GOOD}", "API key"),
         ("xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzzqgy", "API key"),
     ],
     ids=repr,
@@ -105,7 +121,9 @@ def test_suspicious(value: str, message: str) -> None:
         "gehëim-密钥-lang-genug",
         generate_secret(),
         "whsec_test_secret",
-        "y" * 16,
+        GOOD[:16],
+        bytes(range(250, 200, -1)),  # random bytes may look like anything
+        b"'<b>&'" + bytes(range(128, 160)) + b"'",
     ],
     ids=repr,
 )
@@ -114,6 +132,30 @@ def test_unsuspicious(value: str | bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Verifier(value)
+
+
+def test_what_a_sender_rewrites() -> None:
+    """Only Frappe's own form rewrites HTML in a secret; GitHub's, say, does not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Verifier(GOOD + "<b>&", scheme=providers.GITHUB)
+
+
+@pytest.mark.parametrize(
+    ("secret_format", "text"),
+    [("hex", "0a" * 15), ("base64", "QUJDREVGR0hJSktMTU5P"), ("whsec", "whsec_QUJDREVGR0hJSktM")],
+)
+def test_short_once_decoded(secret_format: SecretFormat, text: str) -> None:
+    """It is the key that must be long, not its text."""
+    with pytest.warns(SecretWarning, match=r"secret 0 stands for \d+ bytes only"):
+        make_keys(redacted(text), secret_format)
+
+
+def test_equality() -> None:
+    """Two secrets are equal if they and their ids are."""
+    assert Secret(GOOD) == Secret(GOOD.encode())
+    assert len({Secret(GOOD), Secret(GOOD), Secret(GOOD, id="a"), Secret(GOOD + "2")}) == 3
+    assert Secret(GOOD) != GOOD
 
 
 def test_used_byte_for_byte() -> None:
@@ -144,7 +186,7 @@ def test_copies_are_the_secret_itself() -> None:
 )
 def test_formats(secret_format: SecretFormat, text: str, key: bytes) -> None:
     """A provider's way of writing keys is undone before signing."""
-    (made,) = make_keys(text, secret_format, "sha256")
+    (made,) = make_keys(redacted(text), secret_format)
 
     assert made.mac(b"", b"body", b"") == hmac.digest(key, b"body", "sha256")
 
@@ -160,16 +202,19 @@ def test_formats(secret_format: SecretFormat, text: str, key: bytes) -> None:
         ("base64", "AP-r"),
         ("base64", "AP9="),  # not canonical: the last bits are not 0
         ("base64", "AP+r\n"),
-        ("whsec", "whsec_"),
         ("whsec", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS"),
         ("whsec", "whsec_!!!!"),
         ("whsec", "whsec_é"),
+        # HMAC fills a key up with NULs: these are all the empty key.
+        ("hex", "00" * 32),
+        ("base64", "A" * 40),
+        ("whsec", "whsec_" + "A" * 40),
     ],
 )
 def test_unreadable_in_its_format(secret_format: SecretFormat, text: str) -> None:
     """A key that is not written as it must be is refused, not silently another key."""
     with pytest.raises(ConfigurationError, match="secret 0 is not"):
-        make_keys(text, secret_format, "sha256")
+        make_keys(redacted(text), secret_format)
 
 
 @pytest.mark.parametrize("secret_format", ["text", "hex", "base64", "whsec"])
@@ -179,7 +224,7 @@ def test_generate_secret(secret_format: SecretFormat) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        make_keys(secret, secret_format, "sha256")
+        make_keys(redacted(secret), secret_format)
     assert secret != generate_secret(secret_format)
     assert not set("<>& '\"*") & set(secret)
 

@@ -33,12 +33,11 @@ def header_text(headers: Headers, name: str) -> str | None:
     Names match in any case. The text is not stripped: an outer space is part of it.
 
     Args:
-        headers: The request's headers; a value of None counts as absent.
+        headers: The request's headers, `indexed()`; a value of None counts as absent.
         name: The header's name.
 
     Raises:
         VerificationError: It occurs twice, is not printable ASCII, or is longer than 8 KiB.
-        TypeError: `headers` are no headers: the caller's mistake.
     """
     values = _values(headers, name)
     if not values:
@@ -60,44 +59,60 @@ def header_text(headers: Headers, name: str) -> str | None:
     return text
 
 
-def _values(headers: object, name: str) -> list[Any]:
+def indexed(headers: Headers) -> Headers:
+    """Return headers that can be looked up again and again: pairs become a mapping of lists.
+
+    Raises:
+        TypeError: They are neither a mapping nor pairs: the caller's mistake.
+    """
+    if hasattr(headers, "get"):
+        return headers
+    if isinstance(headers, str | bytes) or not isinstance(headers, Iterable):
+        msg = f"headers are {type(headers).__name__}, not a mapping or (name, value) pairs"
+        raise TypeError(msg)
+    return _Index(headers)
+
+
+class _Index:
+    """All values of each header, by its name in lower case."""
+
+    def __init__(self, pairs: Iterable[tuple[Any, Any]]) -> None:
+        self._values: dict[str, list[Any]] = {}
+        for key, value in pairs:
+            name: str = key.decode("latin-1") if isinstance(key, bytes) else key
+            if name.isascii() and value is not None:  # lower() makes a k of the Kelvin sign
+                self._values.setdefault(name.lower(), []).append(value)
+
+    def get(self, name: str, /) -> object:
+        """Return the first value, or None."""
+        return next(iter(self.getlist(name)), None)
+
+    def getlist(self, name: str) -> list[Any]:
+        """Return all values."""
+        return self._values.get(name.lower(), [])
+
+
+def _values(headers: Any, name: str) -> list[Any]:
     """Return all values of a header."""
-    if isinstance(headers, dict):
-        plain = cast("Mapping[Any, Any]", headers)
+    if type(headers) is dict:
+        plain = cast("Mapping[str, Any]", headers)
         usual = [plain[spelling] for spelling in _spellings(name) if spelling in plain]
-        return _present(usual or _matching(plain.items(), name))
-    get = getattr(headers, "get", None)
-    if get is None:
-        if isinstance(headers, str | bytes) or not isinstance(headers, Iterable):
-            msg = f"headers are {type(headers).__name__}, not a mapping or (name, value) pairs"
-            raise TypeError(msg)
-        return _present(_matching(cast("Iterable[tuple[Any, Any]]", headers), name))
-    first = get(name)
-    if first is None:
-        if not isinstance(headers, Mapping):
-            return []
-        # It may know one spelling only, as a read-only view of a dict does.
-        return _present(_matching(cast("Mapping[str, Any]", headers).items(), name))
+        values = usual or _Index(plain.items()).getlist(name)
+        return [value for value in values if value is not None]
+    get_all = next((method for method in _ALL_VALUES if hasattr(headers, method)), None)
+    first: object = headers.get(name)
+    mapping: Mapping[str, Any] | None = headers if isinstance(headers, Mapping) else None
+    if mapping is not None and (first is None or (get_all is None and isinstance(mapping, dict))):
+        # It may know one spelling only; a subclass of dict may even hold several.
+        return _Index(mapping.items()).getlist(name)
     # Over a WSGI environ (Werkzeug) the server has joined doubled headers with a comma already;
     # asking for all values would only walk the whole environ.
-    if not hasattr(headers, "environ"):
-        for get_all in _ALL_VALUES:
-            if hasattr(headers, get_all):
-                return _present(getattr(headers, get_all)(name))
-    return [first]
+    if first is None or get_all is None or hasattr(headers, "environ"):
+        return [] if first is None else [first]
+    return list(getattr(headers, get_all)(name))
 
 
 @lru_cache(maxsize=256)
 def _spellings(name: str) -> tuple[str, ...]:
     """Return how plain dicts usually spell a header: as documented, as ASGI, WSGI or AWS do."""
     return tuple({name, name.lower(), name.upper(), name.title()})
-
-
-def _matching(pairs: Iterable[tuple[Any, Any]], name: str) -> list[Any]:
-    lower = name.lower()
-    either = (lower, lower.encode("ascii"))
-    return [value for key, value in pairs if key.lower() in either]
-
-
-def _present(values: Iterable[Any]) -> list[Any]:
-    return [value for value in values if value is not None]

@@ -10,10 +10,12 @@ from frappe_hooksig.scheme import Scheme
 # frappe/integrations/doctype/webhook/webhook.py, unchanged from v13.0.0 to 16: base64, no time, no
 # id, no event name; up to three byte-identical attempts.
 # https://docs.frappe.io/framework/user/en/guides/integration/webhooks
+# A secret that looks like HTML is stored with entities in it (Document._sanitize_content).
 FRAPPE: Final = Scheme(
     name="frappe",
     signature_header="X-Frappe-Webhook-Signature",
     encoding="base64",
+    rewritten_characters="<>&",
 )
 
 # What Frappe apps' own senders and receivers use: bare hex over the body. A convention without a

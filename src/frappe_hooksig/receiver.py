@@ -17,7 +17,7 @@ from frappe_hooksig.exceptions import (
 )
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.secret import Secrets, generate_secret
+from frappe_hooksig.secret import Secret, Secrets, generate_secret, redacted
 from frappe_hooksig.verify import MAX_BODY, Verifier
 
 if TYPE_CHECKING:
@@ -179,28 +179,52 @@ def _always(verifier: Verifier) -> _Finder:
 def _by_request(secret_of: Callable[[Any], Secrets | None], build: partial[Verifier]) -> _Finder:
     # An unknown sender gets a secret that nobody knows: the same work and the same answer as for a
     # wrong signature, so that nobody finds out which senders there are.
-    nobodys = generate_secret(build.keywords["scheme"].secret_format)
+    nobodys = Secret(generate_secret(build.keywords["scheme"].secret_format))
     build(nobodys)  # a wrong limit is found at import, not at the first request
 
     def find(request: object) -> Verifier:
         secret = secret_of(request)
-        return build(nobodys if secret is None else secret)
+        several = redacted(nobodys if secret is None else secret)
+        del secret  # error reporters show the local variables of every frame
+        return build(several)
 
     return find
 
 
 def _by_setting(setting: Callable[[], Secrets | None], build: partial[Verifier]) -> _Finder:
     build(generate_secret())  # as above
-    held: tuple[Secrets | None, Verifier] | None = None
+    held: _Held | None = None
 
     def find(_request: object) -> Verifier:
         nonlocal held
-        secret = setting()
-        if isinstance(secret, list):
-            secret = tuple(secret)  # a list could be changed in place
         current = held
-        if current is None or current[0] != secret:
-            held = current = (secret, build(secret))
-        return current[1]
+        if current is None or not current.is_made_of(setting()):
+            held = current = _Held(setting(), build)
+        return current.verifier
 
     return find
+
+
+class _Held:
+    """A verifier that is used until the setting which it was made of changes.
+
+    Attributes:
+        verifier: Made of the setting.
+    """
+
+    __slots__ = ("_setting", "verifier")
+
+    def __init__(self, setting: Secrets | None, build: partial[Verifier]) -> None:
+        self._setting = _frozen(setting)
+        several = redacted(setting)
+        del setting  # as above
+        self.verifier = build(several)
+
+    def is_made_of(self, setting: Secrets | None) -> bool:
+        """Whether the setting is still the same."""
+        return _frozen(setting) == self._setting
+
+
+def _frozen(setting: Secrets | None) -> object:
+    """Return a setting that cannot be changed in place."""
+    return tuple(setting) if isinstance(setting, list) else setting

@@ -12,9 +12,9 @@ from string import Formatter
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
-from frappe_hooksig.headers import Headers, header_text
+from frappe_hooksig.headers import Headers, header_text, indexed
 from frappe_hooksig.secret import Digest, SecretFormat
-from frappe_hooksig.timestamp import SPELLINGS, TimestampFormat, read_time
+from frappe_hooksig.timestamp import RFC3339, SPELLINGS, TimestampFormat, read_time
 
 #: How a MAC is written as text.
 Encoding: TypeAlias = Literal["hex", "base64"]
@@ -26,6 +26,7 @@ Separator: TypeAlias = Literal["", " ", ",", ";"]
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SCHEME_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ID = re.compile(r"[!-~]{1,256}")
+_METHOD = re.compile(r"[A-Z]{1,20}")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 _PARTS = {"body", "timestamp", "id", "method", "url"}
@@ -38,8 +39,8 @@ _CHOICES = {
 }
 
 # What may stand side by side in the signed content with nothing between: a time has a fixed form,
-# a method is upper case, and a URL is one that the receiver knows. Bytes could be moved across any
-# other seam without changing the MAC.
+# a method is upper-case letters, and a URL is one that the receiver knows. Bytes could be moved
+# across any other seam without changing the MAC.
 _SEAMS = {
     ("timestamp", "body"),
     ("body", "timestamp"),
@@ -47,7 +48,7 @@ _SEAMS = {
     ("url", "body"),
     ("body", "url"),
 }
-# RFC 3339 begins with four digits and a hyphen, so that even a free text before it ends clearly.
+# An RFC 3339 time shows where it begins and ends, as long as the id does not look like one.
 _SEAMS_OF_RFC3339 = {("id", "timestamp"), ("timestamp", "id")}
 
 
@@ -90,6 +91,7 @@ class Scheme:
         tolerance: How far the time may be from now, either way, in seconds.
         id_header: Header that carries the delivery's id.
         secret_format: How the sender writes its secrets.
+        rewritten_characters: Characters in a secret that the sender may store in another spelling.
         max_signatures: The most signatures in one request; one with more is malformed.
         signature_headers: `signature_header` as a tuple. Not an argument.
 
@@ -110,15 +112,19 @@ class Scheme:
     tolerance: float = 300
     id_header: str | None = None
     secret_format: SecretFormat = "text"
+    rewritten_characters: str = ""
     max_signatures: int = 16
 
     signature_headers: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _before: str = field(init=False, repr=False, compare=False)
     _after: str = field(init=False, repr=False, compare=False)
+    _not_in_ids: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = self.signature_header
-        names = (names,) if isinstance(names, str) else names
+        if not isinstance(names, str):
+            object.__setattr__(self, "signature_header", tuple(names))  # a list has no hash
+        names = (names,) if isinstance(names, str) else tuple(names)
         object.__setattr__(self, "signature_headers", names)
         problems = "; ".join(_contradictions(self))
         if problems:
@@ -127,6 +133,7 @@ class Scheme:
         before, after = self.signed.split("{body}")
         object.__setattr__(self, "_before", before)
         object.__setattr__(self, "_after", after)
+        object.__setattr__(self, "_not_in_ids", frozenset("," + _around_id(self.signed)))
 
     @property
     def signs_timestamp(self) -> bool:
@@ -154,9 +161,10 @@ class Scheme:
             url: The URL as registered with the sender; needed if the scheme signs it.
 
         Raises:
-            VerificationError: A header is missing, doubled or malformed.
+            VerificationError: A header is missing, doubled or malformed, or the method is none.
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
+        headers = indexed(headers)
         signatures: list[bytes] = []
         timestamp: str | None = None
         missing = True
@@ -176,6 +184,8 @@ class Scheme:
         time = None if timestamp is None else self._read_time(timestamp)
         delivery_id = None if self.id_header is None else self._read_id(headers, self.id_header)
         before, after = self.around(timestamp=timestamp, id=delivery_id, method=method, url=url)
+        if method is not None and "{method}" in self.signed and not _METHOD.fullmatch(method):
+            raise VerificationError(Reason.SIGNATURE_MISMATCH, name)
         return Presented(signatures, time, delivery_id, before, after)
 
     def around(
@@ -194,8 +204,8 @@ class Scheme:
         if not self._before and not self._after:
             return b"", b""
         for name, value in (("method", method), ("url", url)):
-            if value is None and f"{{{name}}}" in self.signed:
-                msg = f"scheme {self.name!r} signs the request's {name}: pass {name}="
+            if f"{{{name}}}" in self.signed and not isinstance(value, str):
+                msg = f"scheme {self.name!r} signs the request's {name}: pass {name}= as a str"
                 raise ConfigurationError(msg)
         parts = {"timestamp": timestamp, "id": id, "method": method, "url": url}
         # A hostile URL may hold surrogates: it must end in a mismatch, not in UnicodeEncodeError.
@@ -228,24 +238,31 @@ class Scheme:
         """Return a MAC as the header holds it, without prefix."""
         return hexlify(mac) if self.encoding == "hex" else b2a_base64(mac, newline=False)
 
-    def encode_wrongly(self, mac: bytes) -> dict[bytes, str]:
+    def encode_wrongly(self, mac: bytes) -> list[tuple[bytes, str]]:
         """Return how a MAC is written by mistake, and the name of each mistake."""
         base64 = b2a_base64(mac, newline=False)
         url_safe = base64.translate(_URL_SAFE)
-        spellings = {
-            hexlify(mac): "hex",
-            hexlify(mac).upper(): "hex",
-            url_safe.rstrip(b"="): "URL-safe base64 without padding",
-            url_safe: "URL-safe base64",
-            base64.rstrip(b"="): "base64 without padding",
-            base64: "base64",
-        }
-        return {text: name for text, name in spellings.items() if name != self.encoding}
+        spellings = [
+            (hexlify(mac), "hex"),
+            (hexlify(mac).upper(), "hex"),
+            (base64, "base64"),
+            (base64.rstrip(b"="), "base64 without padding"),
+            (url_safe, "URL-safe base64"),
+            (url_safe.rstrip(b"="), "URL-safe base64 without padding"),
+        ]
+        return [(text, name) for text, name in spellings if name != self.encoding]
 
     def is_id(self, text: str) -> bool:
-        """Whether a text can be an id: printable, and free of what the scheme joins parts with."""
-        # A comma would be read as two headers that a server has joined.
-        return bool(_ID.fullmatch(text)) and not set(text) & {",", *_fixed_text(self.signed)}
+        """Whether a text can be an id: printable, and clear of what stands beside it.
+
+        Free of the characters that the scheme joins it with, of a comma, which would be read as
+        two headers that a server has joined, and of a time where it touches one.
+        """
+        return (
+            _ID.fullmatch(text) is not None
+            and self._not_in_ids.isdisjoint(text)
+            and not (self.timestamp_format == "rfc3339" and RFC3339.search(text))
+        )
 
     def _read_signature_header(self, name: str, text: str, signatures: list[bytes]) -> str | None:
         """Add the signatures of one header to a list; return the timestamp if it holds one."""
@@ -254,12 +271,12 @@ class Scheme:
         before = len(signatures)
         for padded in entries:
             entry = padded.lstrip(" ") if self.separator else padded  # as in `t=1, v1=abc`
+            # Neither alphabet has a comma: a server has joined two headers, as RFC 9110 section
+            # 5.3 allows. Between entries that have commas between them, that cannot be seen.
+            if entry.count(",") > self.prefix.count(","):
+                raise VerificationError(Reason.DUPLICATE_HEADER, name)
             signature = entry.removeprefix(self.prefix)
             if entry.startswith(self.prefix) and signature:
-                # Neither alphabet has a comma: a server has joined two headers with it, as
-                # RFC 9110 section 5.3 allows.
-                if "," in signature:
-                    raise VerificationError(Reason.DUPLICATE_HEADER, name)
                 signatures.append(signature.encode())
             elif self.timestamp_prefix and entry.startswith(self.timestamp_prefix):
                 timestamps.append(entry.removeprefix(self.timestamp_prefix))
@@ -298,9 +315,10 @@ def _required(headers: Headers, name: str) -> str:
     return text
 
 
-def _fixed_text(signed: str) -> str:
-    """Return all that is not a `{part}` of a template."""
-    return "".join(literal for literal, *_ in Formatter().parse(signed))
+def _around_id(signed: str) -> str:
+    """Return the characters that stand right before and right behind the id."""
+    before, _, after = re.sub(r"{(?!id})\w+}", "\0", signed).partition("{id}")
+    return (before[-1:] + after[:1]).strip("\0")
 
 
 def _contradictions(scheme: Scheme) -> Iterator[str]:
@@ -337,8 +355,8 @@ def _wrong_values(scheme: Scheme) -> Iterator[str]:
     if len(set(headers)) < len(headers):
         yield "signature_header, timestamp_header and id_header must be different headers"
     for name in ("prefix", "timestamp_prefix"):
-        if not (getattr(scheme, name).isascii() and getattr(scheme, name).isprintable()):
-            yield f"{name} must be printable ASCII"
+        if not re.fullmatch(r"[!-~]*", getattr(scheme, name)):
+            yield f"{name} must be printable ASCII without spaces"
     if not (isfinite(scheme.tolerance) and scheme.tolerance > 0):
         yield "tolerance must be a positive number of seconds"
     if scheme.max_signatures < len(scheme.signature_headers):
@@ -352,12 +370,13 @@ def _wrong_template(signed: str, timestamp_format: TimestampFormat) -> Iterator[
         yield "signed has unbalanced braces"
         return
     parts = [part for _, part, _, _ in pieces if part is not None]
-    if not set(parts) <= _PARTS or any(spec or conversion for *_, spec, conversion in pieces):
-        yield f"signed knows only {', '.join(sorted(_PARTS))} in braces"
+    plain = "".join(text if part is None else f"{text}{{{part}}}" for text, part, _, _ in pieces)
+    if not set(parts) <= _PARTS or plain != signed:
+        yield f"signed knows only {', '.join(sorted(_PARTS))} in braces, and no other braces"
     if len(set(parts)) < len(parts) or "body" not in parts:
         yield "signed must contain {body}, and nothing twice"
-    if set(_fixed_text(signed)) & {"{", "}"}:
-        yield "signed cannot contain braces but those around its parts"
+    if re.search(r"{method}[A-Z]", signed):
+        yield "in signed, {method} cannot be followed by an upper-case letter"
     seams = _SEAMS | _SEAMS_OF_RFC3339 if timestamp_format == "rfc3339" else _SEAMS
     for (_, left, _, _), (between, right, _, _) in pairwise(pieces):
         if left and right and not between and (left, right) not in seams:

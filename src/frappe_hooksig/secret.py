@@ -29,10 +29,11 @@ _SHORTEST = 16
 # What can never be the secret, whatever stands around it.
 _REFUSED = (
     (
-        rb"\*+",
-        "is a row of asterisks, as forms show in its place: in Frappe, use doc.get_password()",
+        rb"(\*|\xe2\x80\xa2|\xe2\x97\x8f)+",  # asterisks or bullets
+        "is a row of asterisks or dots, as forms show it: in Frappe, use doc.get_password()",
     ),
     (rb"Secret\('\*+'.*", "is the repr() of a Secret: pass the Secret itself"),
+    (rb"whsec_", "is empty behind whsec_"),
     (rb"v1,whsec_.*", "starts with v1,whsec_: leave out the v1,"),
     (
         rb"(whpk_|-----BEGIN ([A-Z]+ )*(PUBLIC KEY|CERTIFICATE)|ssh-|ecdsa-sha2-).*",
@@ -40,14 +41,17 @@ _REFUSED = (
     ),
 )
 _API_KEY = re.compile(
-    rb"(sk|rk|pk)_(live|test)_|gh[opsu]_|github_pat_|glpat-|xox[abp]-|shp(at|ca|pa)_|AKIA|AIza"
+    r"(sk|rk|pk)_(live|test)_|gh[opsu]_|github_pat_|glpat-|xox[abp]-|shp(at|ca|pa)_|AKIA|AIza"
+    r"|Bearer |Basic |token "
 )
 _PLACEHOLDER = re.compile(
-    rb"\W*(change[-_ ]?me.*|(your|insert|replace)[-_ ].*|x+|todo|none|null|undefined|test"
-    rb"|password|example|dummy|placeholder|redacted|filtered"
-    rb"|((my|shared|frappe|webhook|super)[-_ ]?)*(secret|key))\W*",
+    r"\W*(change[-_ ]?me.*|(your|insert|replace)[-_ ].*|todo|none|null|undefined|test"
+    r"|password|example|dummy|placeholder|redacted|filtered"
+    r"|((my|shared|frappe|webhook|super)[-_ ]?)*(secret|key))\W*",
     re.IGNORECASE,
 )
+_LONGEST_PLACEHOLDER = 64  # characters; keeps the pattern's backtracking short
+_FEWEST = 4  # different bytes
 
 
 class SecretWarning(UserWarning):
@@ -77,9 +81,11 @@ class Secret:
         self.id = id
         self._value = _as_bytes(value)
         problem = _refusal(value, self._value)
+        del value  # error reporters show the local variables of every frame
         if problem:
-            del value  # error reporters show the local variables of the frame that raised
             raise ConfigurationError(problem)
+        for suspicion in _suspicions(self._value):
+            _warn(f"the secret {suspicion}")
 
     def reveal(self) -> bytes:
         """Return the secret itself."""
@@ -94,6 +100,14 @@ class Secret:
     def __reduce__(self) -> NoReturn:
         msg = "a Secret is not pickled: send a reference, and read the secret where it is used"
         raise TypeError(msg)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return self.id == other.id and hmac.compare_digest(self._value, other._value)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self._value))
 
     def __copy__(self) -> Secret:
         return self
@@ -133,23 +147,71 @@ class Key:
         return keyed.digest()
 
 
-def make_keys(secret: Secrets | None, secret_format: SecretFormat, digest: Digest) -> list[Key]:
-    """Return a key for each secret, in their order, and warn of those that look like mistakes.
+class RefusedSecret(Secret):
+    """Stands for a secret that is none, until somebody may raise its error.
+
+    Attributes:
+        error: What was wrong with it.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: ConfigurationError | SecretWarning) -> None:
+        self.id = None
+        self._value = b""
+        self.error = error
+
+
+def redacted(secret: Secrets | None) -> tuple[Secret, ...]:
+    """Wrap one or several secrets, so that no frame has a plain one when something is raised.
+
+    Raises nothing itself, for the same reason.
+    """
+    if isinstance(secret, Sequence) and not isinstance(secret, str | bytes | bytearray):
+        several = tuple(secret)
+    else:
+        several = () if secret is None else (secret,)
+    return tuple(each if isinstance(each, Secret) else _wrapped(each) for each in several)
+
+
+def make_keys(
+    several: Sequence[Secret],
+    secret_format: SecretFormat = "text",
+    digest: Digest = "sha256",
+    rewritten_characters: str = "",
+) -> list[Key]:
+    """Return a key for each secret, in their order.
+
+    Args:
+        several: The secrets, from `redacted()`.
+        secret_format: How the sender writes them.
+        digest: The hash beneath the HMAC.
+        rewritten_characters: Those that the sender may have stored in another spelling.
 
     Raises:
         ConfigurationError: There is no secret, one cannot be used or is not written in
             `secret_format`, or two have the same id.
     """
+    if not several:
+        msg = "no secret is set, and unsigned requests are never accepted"
+        raise ConfigurationError(msg)
     keys: list[Key] = []
-    for position, each in enumerate(_wrapped(secret)):
-        key_id = position if each.id is None else each.id
-        key = _decoded(each.reveal(), secret_format)
-        if not key:
+    for position, secret in enumerate(several):
+        if isinstance(secret, RefusedSecret):
+            raise secret.error
+        key_id = position if secret.id is None else secret.id
+        strength = _strength(secret, secret_format)
+        if strength == 0:
             msg = f"secret {key_id} is not {_FORMATS[secret_format]}"
             raise ConfigurationError(msg)
-        for suspicion in _suspicions(each.reveal(), key):
-            warnings.warn(f"secret {key_id} {suspicion}", SecretWarning, _depth_of_caller())
-        keys.append(Key(key, digest, key_id))
+        if strength < _SHORTEST and secret_format != "text":
+            _warn(f"secret {key_id} stands for {strength} bytes only: use generate_secret()")
+        if set(rewritten_characters) & set(_text(secret.reveal())):
+            _warn(
+                f"secret {key_id} contains one of {rewritten_characters}, which the sender may "
+                "have stored in another spelling: use generate_secret()"
+            )
+        keys.append(Key(_decoded(secret.reveal(), secret_format), digest, key_id))
     if len({key.id for key in keys}) < len(keys):
         msg = "two secrets have the same id"
         raise ConfigurationError(msg)
@@ -179,22 +241,18 @@ def generate_secret(secret_format: SecretFormat = "text") -> str:
 
 
 _FORMATS: dict[SecretFormat, str] = {
-    "text": "a text with a byte in it",
-    "hex": "an even number of hex digits",
-    "base64": "padded base64",
-    "whsec": "padded base64, with or without whsec_ before it",
+    "text": "a text with a byte in it other than NUL",
+    "hex": "an even number of hex digits, not all 0",
+    "base64": "padded base64 of a key that is not all NUL",
+    "whsec": "padded base64 of a key that is not all NUL, with or without whsec_ before it",
 }
 
 
-def _wrapped(secret: Secrets | None) -> list[Secret]:
-    if isinstance(secret, Sequence) and not isinstance(secret, str | bytes):
-        several = list(secret)
-    else:
-        several = [] if secret is None else [secret]
-    if not several:
-        msg = "no secret is set, and unsigned requests are never accepted"
-        raise ConfigurationError(msg)
-    return [each if isinstance(each, Secret) else Secret(each) for each in several]
+def _wrapped(value: str | bytes) -> Secret:
+    try:
+        return Secret(value)
+    except (ConfigurationError, SecretWarning) as error:  # the latter under python -W error
+        return RefusedSecret(error.with_traceback(None))
 
 
 def _as_bytes(value: object) -> bytes:
@@ -213,6 +271,8 @@ def _refusal(value: object, raw: bytes) -> str | None:
         return f"a secret is str or bytes, not {type(value).__name__}"
     if not raw:
         return "the secret is not valid Unicode" if value else "the secret is empty"
+    if not raw.strip(b"\0"):
+        return "the secret is nothing but NUL bytes, which to HMAC is an empty key"
     for pattern, problem in _REFUSED:
         if re.fullmatch(pattern, raw.strip(), re.DOTALL):
             return f"the secret {problem}"
@@ -233,26 +293,39 @@ def _decoded(raw: bytes, secret_format: SecretFormat) -> bytes:
     return key if b64encode(key) == text else b""
 
 
-def _suspicions(raw: bytes, key: bytes) -> Iterator[str]:
+def _strength(secret: Secret, secret_format: SecretFormat) -> int:
+    """Return how many bytes of key there are, but for NULs at the end, which HMAC adds itself."""
+    return len(_decoded(secret.reveal(), secret_format).rstrip(b"\0"))
+
+
+def _text(raw: bytes) -> str:
+    """Return a secret as text; nothing if it is random bytes, which may look like anything."""
+    text = raw.decode(errors="replace")
+    return text if text.strip().isprintable() and "\ufffd" not in text else ""
+
+
+def _suspicions(raw: bytes) -> Iterator[str]:
     """Yield what looks wrong with a secret and what to do about it, without showing it."""
-    if raw != raw.strip():
-        yield "starts or ends with white space, which is part of the key: was it meant?"
-    if len(raw) > 1 and raw[:1] == raw[-1:] and raw[:1] in b"\"'`":
-        yield "is in quotes, which are part of the key: remove them if the sender has none"
-    if re.search(rb"[<>&]", raw):
-        yield "contains <, > or &: Frappe may have stored it rewritten; use generate_secret()"
-    if _PLACEHOLDER.fullmatch(raw):
-        yield "looks like a placeholder: use generate_secret()"
-    elif len(key) < _SHORTEST:
+    if len(raw.rstrip(b"\0")) < _SHORTEST:
         yield f"is shorter than {_SHORTEST} bytes and could be guessed: use generate_secret()"
-    if _API_KEY.match(raw):
+    elif len(set(raw)) < _FEWEST:
+        yield "repeats itself and could be guessed: use generate_secret()"
+    text = _text(raw)
+    shown = text.strip()
+    if text != shown:
+        yield "starts or ends with white space, which is part of the key: was it meant?"
+    if re.fullmatch(r"b?(\".*\"|'.*'|`.*`)", shown):
+        yield "is in quotes, which are part of the key: remove them if the sender has none"
+    if len(shown) <= _LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(shown):
+        yield "looks like a placeholder: use generate_secret()"
+    if _API_KEY.match(shown):
         yield "looks like an API key: webhooks are signed with a secret of their own"
 
 
-def _depth_of_caller() -> int:
-    """Return the `stacklevel` at which a warning points out of this package."""
-    depth, frame = 1, inspect.currentframe()
+def _warn(message: str) -> None:
+    """Warn in the name of the first caller outside of this package."""
+    depth, frame = 0, inspect.currentframe()
     package = __name__.partition(".")[0]
     while frame and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         depth, frame = depth + 1, frame.f_back
-    return depth - 1
+    warnings.warn(message, SecretWarning, stacklevel=depth + 1)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.secret import Secrets, make_keys
+from frappe_hooksig.secret import Key, Secrets, make_keys, redacted
 from frappe_hooksig.timestamp import spell_time
 
 #: What can be signed: bytes and str as they are, the rest as JSON.
@@ -65,12 +65,15 @@ class Signer:
         scheme: Scheme = FRAPPE,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        keys = make_keys(secret, scheme.secret_format, scheme.digest)
+        several = redacted(secret)
+        del secret  # error reporters show the local variables of every frame
+        self.scheme = scheme
+        self._clock = clock
+        self._keys: list[Key] = []
+        keys = make_keys(several, scheme.secret_format, scheme.digest, scheme.rewritten_characters)
         if len(keys) > scheme.capacity > 1:
             msg = f"{len(keys)} secrets, but scheme {scheme.name!r} carries {scheme.capacity}"
             raise ConfigurationError(msg)
-        self.scheme = scheme
-        self._clock = clock
         self._keys = keys[: scheme.capacity]
 
     def sign(
@@ -132,7 +135,7 @@ class Signer:
                 raise ConfigurationError(msg)
             return None
         if given is None:
-            return f"msg_{token_hex(16)}"
+            given = f"msg_{token_hex(16)}"
         if not self.scheme.is_id(given):
             msg = "id= is not printable ASCII, or holds what the scheme joins its parts with"
             raise ConfigurationError(msg)
@@ -174,7 +177,7 @@ def sign_payload(
         ConfigurationError: The secret cannot be used, or an argument does not fit the scheme.
     """
     signer = Signer(secret, scheme=scheme)
-    del secret  # error reporters show the local variables of every frame
+    del secret  # as in Signer.__init__
     return signer.sign(payload, id=id, timestamp=timestamp, method=method, url=url)
 
 

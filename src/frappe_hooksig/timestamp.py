@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from datetime import time as clock_time
 from math import floor
 from typing import Literal, TypeAlias
 
@@ -20,7 +21,7 @@ SPELLINGS: dict[TimestampFormat, str] = {
 }
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_RFC3339 = re.compile(
+RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 )
 
@@ -57,12 +58,14 @@ def spell_time(seconds: float, spelling: TimestampFormat) -> str:
 
 
 def _read_rfc3339(text: str) -> float | None:
-    match = _RFC3339.fullmatch(text)
+    match = RFC3339.fullmatch(text)
     if match is None:
         return None
     *date_and_time, fraction, sign, hours, minutes = match.groups()
     try:
-        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+        # datetime.time refuses what is no time of day; timedelta would take 99 minutes.
+        away = clock_time(int(hours or 0), int(minutes or 0))
+        offset = timedelta(hours=away.hour, minutes=away.minute)
         zone = timezone(-offset if sign == "-" else offset)
         moment = datetime(*map(int, date_and_time), tzinfo=zone)  # type: ignore[arg-type,misc]
     except ValueError:  # a thirteenth month, an offset of a day

@@ -18,7 +18,7 @@ from frappe_hooksig.exceptions import (
 from frappe_hooksig.headers import Headers
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Presented, Scheme
-from frappe_hooksig.secret import Secrets, make_keys
+from frappe_hooksig.secret import Key, Secrets, make_keys, redacted
 
 #: The largest accepted body, in bytes: what Frappe itself takes.
 MAX_BODY = 25 * 1024 * 1024
@@ -57,14 +57,20 @@ class Verifier:
         max_body: int = MAX_BODY,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        several = redacted(secret)
+        del secret  # error reporters show the local variables of every frame
+        self.scheme = scheme
+        self.tolerance = tolerance
+        self.max_body = max_body
+        self._clock = clock
+        self._keys: list[Key] = []
         if max_body < 0:
             msg = "max_body is a number of bytes, from 0"
             raise ConfigurationError(msg)
-        self.scheme = scheme
         self.tolerance = _tolerance(scheme, tolerance)
-        self.max_body = max_body
-        self._clock = clock
-        self._keys = make_keys(secret, scheme.secret_format, scheme.digest)
+        self._keys = make_keys(
+            several, scheme.secret_format, scheme.digest, scheme.rewritten_characters
+        )
 
     def verify(
         self, body: bytes, headers: Headers, *, method: str | None = None, url: str | None = None
@@ -131,7 +137,7 @@ class Verifier:
                 matched = key.id
         if matched is None:
             for mac in macs:
-                for spelling, mistake in self.scheme.encode_wrongly(mac).items():
+                for spelling, mistake in self.scheme.encode_wrongly(mac):
                     if _is_among(spelling, presented.signatures):
                         return None, mistake
         return matched, ""
@@ -181,7 +187,7 @@ def verify_payload(
         TypeError: The body is not bytes.
     """
     verifier = Verifier(secret, scheme=scheme, tolerance=tolerance, max_body=max_body, clock=clock)
-    del secret  # error reporters show the local variables of every frame
+    del secret  # as in Verifier.__init__
     return verifier.verify(body, headers, method=method, url=url)
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import httpx
 from requests.structures import CaseInsensitiveDict
 from starlette.datastructures import Headers as StarletteHeaders
-from werkzeug.datastructures import EnvironHeaders
+from werkzeug.datastructures import EnvironHeaders, MultiDict
 from werkzeug.datastructures import Headers as WerkzeugHeaders
 
 from tests.test_headers import CasesOfOneKind, pytest_generate_tests
@@ -28,6 +28,7 @@ class TestFrameworks(CasesOfOneKind):
     """Headers of frameworks."""
 
     KINDS: ClassVar[dict[str, Any]] = {
+        "multidict": lambda *pairs: MultiDict(pairs),
         "werkzeug": lambda *pairs: WerkzeugHeaders(list(pairs)),
         "environ": environ,
         "starlette": lambda *pairs: StarletteHeaders(

@@ -13,7 +13,7 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
 
 from flask import Response, current_app, request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream
 
 from frappe_hooksig.delivery import Delivery
@@ -155,20 +155,19 @@ def _raw_body(limit: int) -> bytes:
     length = request.content_length
     if length is not None and length > limit:
         raise BodyTooLarge(limit)
-    touched = "stream" in vars(request)
+    # Without a copy (get_data() keeps one), what somebody has read of the stream is gone.
+    touched = "stream" in vars(request) and "_cached_data" not in vars(request)
     # A body of unknown length is read only where the server marks its end, as Werkzeug does.
     chunked = length is None and "wsgi.input_terminated" in request.environ
-    # Werkzeug's own max_content_length silently cuts a body of unknown length; this one is only
-    # there to stop reading.
-    limited = LimitedStream(request.environ["wsgi.input"], limit + 1, is_max=True)
+    limited: LimitedStream | None = None
     if chunked:
+        # Werkzeug's own max_content_length silently cuts such a body; this one is only there to
+        # stop reading. A stream that was made before has neither.
+        limited = LimitedStream(request.environ["wsgi.input"], limit + 1, is_max=True)
         request.environ["wsgi.input"] = limited
-    try:
-        body = request.get_data(cache=True)
-        if len(body) > limit or (chunked and limited.read(1)):
-            raise BodyTooLarge(limit)
-    except RequestEntityTooLarge:
-        raise BodyTooLarge(limit) from None
+        if touched:
+            del vars(request)["stream"]
+    body = _read(limit, limited)
     if touched and (len(body) < (length or 0) or (chunked and not body)):
         msg = (
             "the raw body is gone: something read request.form, request.files or request.stream "
@@ -179,6 +178,23 @@ def _raw_body(limit: int) -> bytes:
     if len(body) < (length or 0):
         msg = "The body is shorter than its Content-Length: the client, or a middleware, took it."
         raise ClientDisconnected(msg)
+    return body
+
+
+def _read(limit: int, limited: LimitedStream | None) -> bytes:
+    """Return the body if it ends within the limit, in bytes."""
+    try:
+        body = request.get_data(cache=True)
+        ends = len(body) <= limit and not (limited and limited.read(1))
+    except RequestEntityTooLarge:
+        ends, body = False, b""
+    except HTTPException:
+        raise
+    except Exception as error:  # the server's own, such as gunicorn's for a broken chunk
+        msg = "The body could not be read."
+        raise ClientDisconnected(msg) from error
+    if not ends:
+        raise BodyTooLarge(limit)
     return body
 
 
