@@ -97,6 +97,13 @@ def test_doubled_in_two_spellings(second: str) -> None:
 def test_none_is_absent() -> None:
     """What `.get()` of a missing header returned, put into a dict, is still missing."""
     assert header_text({NAME: None}, NAME) is None
+    assert header_text(indexed([(NAME, None)]), NAME) is None  # type: ignore[list-item]
+    assert header_text({NAME.swapcase(): None}, NAME) is None
+
+
+def test_look_alike_name() -> None:
+    """The Kelvin sign is a k in lower case, and no k."""
+    assert header_text(indexed([("X-Frappe-Webhoo\u212a-Signature", "a")]), NAME) is None
 
 
 def test_lower_case_name() -> None:

@@ -7,6 +7,7 @@ import hmac
 import logging
 import pickle
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from frappe_hooksig import (
     ConfigurationError,
     Secret,
+    SecretWarning,
     Signer,
     VerificationError,
     Verifier,
@@ -126,6 +128,67 @@ def pickled(caught: pytest.ExceptionInfo[VerificationError]) -> str:
     return repr(pickle.dumps(caught.value))
 
 
+def frames_of_ours(error: BaseException) -> str:
+    """Return the local variables of our frames, as an error reporter would record them."""
+    stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+    ours = [str(frame.locals) for frame in stack if "/frappe_hooksig/" in frame.filename]
+    assert ours
+    return "\n".join(ours)
+
+
+@pytest.mark.parametrize("make", [Verifier, Signer], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "secret",
+    [[SECRET, ""], [SECRET, "*****"], [SECRET, 1], [Secret(SECRET, id="a"), Secret("b", id="a")]],
+    ids=["empty", "mask", "type", "id"],
+)
+def test_a_good_secret_beside_a_bad_one(make: Any, secret: Any) -> None:
+    """When one of several secrets is refused, the others do not show, nor does the half-made."""
+    with pytest.raises(ConfigurationError) as caught:
+        make(secret)
+
+    assert_nothing_secret(frames_of_ours(caught.value))
+
+
+def test_warning_as_error() -> None:
+    """Nor do they under python -W error."""
+    for secret in ("<" + SECRET, SECRET[:10]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(SecretWarning) as caught:
+                Verifier(secret)
+
+        assert secret[:10] not in frames_of_ours(caught.value)
+
+
+@pytest.mark.parametrize("setting", [[SECRET, ""], [SECRET, "****"], [SECRET, 1]], ids=repr)
+def test_setting_that_breaks_while_running(setting: Any) -> None:
+    """A setting that is changed for the worse shows neither its old nor its new secrets."""
+    settings: list[Any] = [SECRET, setting]
+    by_setting = Receiver(providers.FRAPPE, lambda: settings[0])
+    by_request = Receiver(providers.FRAPPE, lambda: None, secret=lambda _request: settings[0])
+    headers = sign_payload(BODY, SECRET).headers
+    for receiver in (by_setting, by_request):
+        assert receiver.receive(None, headers, "POST", lambda _limit: BODY)
+    settings.pop(0)
+    forged = sign_payload(BODY, "another secret of some length").headers
+
+    for receiver in (by_setting, by_request):
+        with pytest.raises(ConfigurationError) as caught:
+            receiver.receive(None, forged, "POST", lambda _limit: BODY)
+        assert_nothing_secret(frames_of_ours(caught.value))
+
+
+def test_stand_in_for_unknown_senders() -> None:
+    """Whoever makes the look-up fail does not learn the secret that stands in for a sender's."""
+    sent: dict[str, str] = {}
+    receiver = Receiver(providers.FRAPPE, lambda: None, secret=sent.__getitem__)
+
+    with pytest.raises(KeyError) as caught:
+        receiver.receive("x", sign_payload(BODY, SECRET).headers, "POST", lambda _limit: BODY)
+    assert "Secret('**********')" in frames_of_ours(caught.value).replace("\\", "")
+
+
 def test_one_off_drops_a_plain_secret() -> None:
     """Not even a plain str is left in a frame of ours."""
     with pytest.raises(VerificationError) as caught:
@@ -134,10 +197,7 @@ def test_one_off_drops_a_plain_secret() -> None:
         sign_payload(BODY, SECRET, id="msg_1")
 
     for error in (caught.value, unsigned.value):
-        stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
-        ours = [str(frame.locals) for frame in stack if "frappe_hooksig/" in frame.filename]
-        assert ours
-        assert_nothing_secret("\n".join(ours))
+        assert_nothing_secret(frames_of_ours(error))
 
 
 @pytest.mark.parametrize("secret", ["v1," + WHSEC, f"whpk_{SECRET}", f"Secret('****') {SECRET}"])

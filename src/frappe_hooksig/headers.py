@@ -101,15 +101,19 @@ def _values(headers: Any, name: str) -> list[Any]:
         return [value for value in values if value is not None]
     get_all = next((method for method in _ALL_VALUES if hasattr(headers, method)), None)
     first: object = headers.get(name)
-    mapping: Mapping[str, Any] | None = headers if isinstance(headers, Mapping) else None
-    if mapping is not None and (first is None or (get_all is None and isinstance(mapping, dict))):
+    if (first is None and _is(headers, Mapping)) or (get_all is None and _is(headers, dict)):
         # It may know one spelling only; a subclass of dict may even hold several.
-        return _Index(mapping.items()).getlist(name)
+        return _Index(headers.items()).getlist(name)
     # Over a WSGI environ (Werkzeug) the server has joined doubled headers with a comma already;
     # asking for all values would only walk the whole environ.
     if first is None or get_all is None or hasattr(headers, "environ"):
         return [] if first is None else [first]
     return list(getattr(headers, get_all)(name))
+
+
+def _is(value: object, kind: type) -> bool:
+    """Do what isinstance() does, without type checkers taking an Any for a Mapping[Unknown]."""
+    return isinstance(value, kind)
 
 
 @lru_cache(maxsize=256)

@@ -189,6 +189,7 @@ for what, look in {
     "part-of-stream": lambda: request.stream.read(1),
     "data-uncached": lambda: request.get_data(cache=False),
     "data": lambda: request.data,
+    "stream-unread": lambda: request.stream,
     "json": lambda: request.get_json(silent=True),
     "values-of-url": lambda: request.args,
 }.items():

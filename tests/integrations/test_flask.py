@@ -379,7 +379,7 @@ class TestBodyReadBefore:
 
         assert answer.status == 500
 
-    @pytest.mark.parametrize("what", ["data", "json", "values-of-url"])
+    @pytest.mark.parametrize("what", ["data", "json", "values-of-url", "stream-unread"])
     @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
     def test_kept(self, server: Server, what: str, chunked: bool) -> None:  # noqa: FBT001
         """Who leaves a copy does no harm."""
@@ -391,6 +391,24 @@ class TestBodyReadBefore:
     def test_nothing_to_read(self, server: Server, what: str) -> None:
         """An empty body cannot be lost."""
         assert server.send(f"/after/{what}", b"", signed(b"")).status == 200
+
+    def test_kept_but_cut_short(self, server: Server) -> None:
+        """Where a copy is kept, a client that stops half-way is a client, not an error of ours."""
+        answer = raw(server, "/after/data", "Content-Length: 100", b"1234567")
+
+        assert answer.startswith(b"HTTP/1.1 400 ")
+
+    def test_kept_and_empty(self, server: Server) -> None:
+        """An empty chunked body is an empty body."""
+        assert server.send("/after/data", [], signed()).outcome == (401, "signature-mismatch")
+        assert server.send("/after/data", [], signed(b"")).status == 200
+
+    @pytest.mark.parametrize("what", ["stream-unread", "data"])
+    def test_limit(self, server: Server, what: str) -> None:
+        """Who has looked at the stream has not lifted the limit."""
+        pieces = [b"x" * 65_536] * (LIMIT // 65_536 + 2)
+
+        assert server.send(f"/after/{what}", pieces, signed()).outcome == (413, "body-too-large")
 
     def test_unsigned(self, server: Server) -> None:
         """A stranger gets no 500 out of it: the headers come first."""
@@ -411,17 +429,45 @@ def test_chunked_where_the_server_marks_no_end(server: Server) -> None:
     assert answer.outcome == (401, "signature-mismatch")
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"zz\r\n",
+        b"-1\r\nx\r\n0\r\n\r\n",
+        b"0x7\r\n1234567\r\n0\r\n\r\n",
+        b"\r\n\r\n",
+        b"3\r\n1234567\r\n0\r\n\r\n",
+        b"3\r\n123\r\nnonsense\r\n\r\n",
+        b"5\r\n123",
+    ],
+    ids=repr,
+)
+def test_broken_chunks(server: Server, chunks: bytes) -> None:
+    """A body that a server cannot read is the client's mistake, whatever the server raises."""
+    before = server.log.count("Traceback")
+
+    answer = raw(server, "/frappe", "Transfer-Encoding: chunked", chunks)
+
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 401 "))
+    assert server.log.count("Traceback") == before
+
+
+def raw(server: Server, path: str, header: str, body: bytes) -> bytes:
+    """Send a request byte for byte, stop sending, and return the beginning of the answer."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\n{SIGNATURE}: {signed()[SIGNATURE]}\r\n{header}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(head.encode() + body)
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(65_536)
+
+
 def test_client_that_stops_half_way(server: Server) -> None:
     """It costs nothing, and no worker hangs."""
-    head = (
-        f"POST /frappe HTTP/1.1\r\nHost: x\r\n{SIGNATURE}: {signed()[SIGNATURE]}\r\n"
-        f"Content-Length: {len(BODY)}\r\n\r\n"
-    )
     for _ in range(20):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-            connection.sendall(head.encode() + BODY[:5])
-            connection.shutdown(socket.SHUT_WR)
-            assert b" 200 " not in connection.recv(65_536)
+        answer = raw(server, "/frappe", f"Content-Length: {len(BODY)}", BODY[:5])
+        assert answer.startswith(b"HTTP/1.1 400 ")
 
     assert server.send("/frappe", BODY, signed()).status == 200
 
