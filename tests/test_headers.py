@@ -97,7 +97,7 @@ def test_doubled_in_two_spellings(second: str) -> None:
 def test_none_is_absent() -> None:
     """What `.get()` of a missing header returned, put into a dict, is still missing."""
     assert header_text({NAME: None}, NAME) is None
-    assert header_text(indexed([(NAME, None)]), NAME) is None  # type: ignore[list-item]
+    assert header_text(indexed([(NAME, None)]), NAME) is None  # type: ignore[arg-type]
     assert header_text({NAME.swapcase(): None}, NAME) is None
 
 
