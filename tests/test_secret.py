@@ -10,6 +10,8 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from frappe_hooksig import (
     ConfigurationError,
@@ -19,7 +21,7 @@ from frappe_hooksig import (
     generate_secret,
     providers,
 )
-from frappe_hooksig.secret import Key, SecretFormat, make_keys, redacted
+from frappe_hooksig.secret import Digest, Key, SecretFormat, make_keys, redacted
 
 GOOD = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 
@@ -299,6 +301,16 @@ def test_rfc_4231(key: bytes, data: bytes, sha256: str, sha512: str) -> None:
 def test_rfc_2202(key: bytes, data: bytes, sha1: str) -> None:
     """SHA-1, which some providers still use, is right too."""
     assert Key(key, "sha1", 0).mac(b"", data, b"").hex() == sha1
+
+
+@given(
+    key=st.binary(min_size=1, max_size=300),
+    parts=st.tuples(st.binary(), st.binary(), st.binary()),
+    digest=st.sampled_from(["sha1", "sha256", "sha512"]),
+)
+def test_any_key(key: bytes, parts: tuple[bytes, bytes, bytes], digest: Digest) -> None:
+    """The MACs are those of the standard library."""
+    assert Key(key, digest, 0).mac(*parts) == hmac.digest(key, b"".join(parts), digest)
 
 
 def test_a_key_is_used_many_times() -> None:

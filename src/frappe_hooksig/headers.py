@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, cast
 
 from frappe_hooksig.exceptions import Reason, VerificationError
@@ -27,36 +26,67 @@ class HeaderMapping(Protocol):
 Headers: TypeAlias = "HeaderMapping | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]"
 
 
-def header_text(headers: Headers, name: str) -> str | None:
-    """Return the text of a header that may occur once, or None if it is absent.
+class Header:
+    """One header that a scheme reads.
 
-    Names match in any case. The text is not stripped: an outer space is part of it.
-
-    Args:
-        headers: The request's headers, `indexed()`; a value of None counts as absent.
-        name: The header's name.
-
-    Raises:
-        VerificationError: It occurs twice, is not printable ASCII, or is longer than 8 KiB.
+    Attributes:
+        name: As its documentation spells it; it is found in any other case too.
     """
-    values = _values(headers, name)
-    if not values:
-        return None
-    if len(values) > 1:
-        raise VerificationError(Reason.DUPLICATE_HEADER, name)
-    text = values[0]
-    if isinstance(text, bytes):
-        text = text.decode("latin-1")
-    if not isinstance(text, str):  # such as the object that email.message makes of odd bytes
-        detail = f"its value is {type(text).__name__}, not text"
-        raise VerificationError(Reason.MALFORMED_HEADER, name, detail)
-    if not (text.isascii() and text.isprintable()):
-        raise VerificationError(Reason.MALFORMED_HEADER, name, "it is not printable ASCII")
-    if len(text) > MAX_HEADER:
-        raise VerificationError(
-            Reason.MALFORMED_HEADER, name, f"it is longer than {MAX_HEADER} characters"
-        )
-    return text
+
+    __slots__ = ("_spellings", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        # How plain dicts usually spell it: as documented, as ASGI, WSGI or AWS do.
+        self._spellings = tuple({name, name.lower(), name.upper(), name.title()})
+
+    def text(self, headers: Headers) -> str | None:
+        """Return the value, which may occur once, or None if it is absent.
+
+        It is not stripped: an outer space is part of it.
+
+        Args:
+            headers: The request's headers, `indexed()`; a value of None counts as absent.
+
+        Raises:
+            VerificationError: It occurs twice, is not printable ASCII, or is longer than 8 KiB.
+        """
+        text: object = None
+        if type(headers) is dict:
+            plain = cast("dict[str, object]", headers)
+            for spelling in self._spellings:
+                if spelling in plain and (value := plain[spelling]) is not None:
+                    if text is not None:
+                        raise self.doubled()
+                    text = value
+        if text is None:
+            values = _values(headers, self.name)
+            if not values:
+                return None
+            if len(values) > 1:
+                raise self.doubled()
+            text = values[0]
+        if isinstance(text, bytes):
+            text = text.decode("latin-1")
+        elif not isinstance(text, str):  # such as what email.message makes of odd bytes
+            raise self.malformed(f"its value is {type(text).__name__}, not text")
+        if not (text.isascii() and text.isprintable()):
+            raise self.malformed("it is not printable ASCII")
+        if len(text) > MAX_HEADER:
+            raise self.malformed(f"it is longer than {MAX_HEADER} characters")
+        return text
+
+    def missing(self) -> VerificationError:
+        """Return the error that says so."""
+        return VerificationError(Reason.MISSING_HEADER, self.name)
+
+    def malformed(self, detail: str) -> VerificationError:
+        """Return the error that says so."""
+        return VerificationError(Reason.MALFORMED_HEADER, self.name, detail)
+
+    def doubled(self) -> VerificationError:
+        """Return the error that says so."""
+        return VerificationError(Reason.DUPLICATE_HEADER, self.name)
 
 
 def indexed(headers: Headers) -> Headers:
@@ -94,11 +124,6 @@ class _Index:
 
 def _values(headers: Any, name: str) -> list[Any]:
     """Return all values of a header."""
-    if type(headers) is dict:
-        plain = cast("Mapping[str, Any]", headers)
-        usual = [plain[spelling] for spelling in _spellings(name) if spelling in plain]
-        values = usual or _Index(plain.items()).getlist(name)
-        return [value for value in values if value is not None]
     get_all = next((method for method in _ALL_VALUES if hasattr(headers, method)), None)
     first: object = headers.get(name)
     if (first is None and _is(headers, Mapping)) or (get_all is None and _is(headers, dict)):
@@ -114,9 +139,3 @@ def _values(headers: Any, name: str) -> list[Any]:
 def _is(value: object, kind: type) -> bool:
     """Do what isinstance() does, without type checkers taking an Any for a Mapping[Unknown]."""
     return isinstance(value, kind)
-
-
-@lru_cache(maxsize=256)
-def _spellings(name: str) -> tuple[str, ...]:
-    """Return how plain dicts usually spell a header: as documented, as ASGI, WSGI or AWS do."""
-    return tuple({name, name.lower(), name.upper(), name.title()})

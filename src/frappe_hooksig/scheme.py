@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isfinite
 from string import Formatter
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
-from frappe_hooksig.headers import Headers, header_text, indexed
+from frappe_hooksig.headers import Header, Headers, indexed
 from frappe_hooksig.secret import Digest, SecretFormat
 from frappe_hooksig.timestamp import RFC3339, SPELLINGS, TimestampFormat, read_time
 
@@ -52,7 +52,7 @@ _SEAMS = {
 _SEAMS_OF_RFC3339 = {("id", "timestamp"), ("timestamp", "id")}
 
 
-class Presented(NamedTuple):
+class Presented:
     """What the headers of one request claim: well-formed, not verified.
 
     Attributes:
@@ -63,11 +63,21 @@ class Presented(NamedTuple):
         after: What is signed after the body.
     """
 
-    signatures: Sequence[bytes]
-    timestamp: float | None
-    id: str | None
-    before: bytes
-    after: bytes
+    __slots__ = ("after", "before", "id", "signatures", "timestamp")
+
+    def __init__(
+        self,
+        signatures: Sequence[bytes],
+        timestamp: float | None = None,
+        id: str | None = None,  # noqa: A002
+        before: bytes = b"",
+        after: bytes = b"",
+    ) -> None:
+        self.signatures = signatures
+        self.timestamp = timestamp
+        self.id = id
+        self.before = before
+        self.after = after
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +126,9 @@ class Scheme:
     max_signatures: int = 16
 
     signature_headers: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _signature: tuple[Header, ...] = field(init=False, repr=False, compare=False)
+    _timestamp: Header | None = field(init=False, repr=False, compare=False)
+    _id: Header | None = field(init=False, repr=False, compare=False)
     _before: str = field(init=False, repr=False, compare=False)
     _after: str = field(init=False, repr=False, compare=False)
     _not_in_ids: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -130,6 +143,10 @@ class Scheme:
         if problems:
             msg = f"Scheme {self.name!r}: {problems}"
             raise ConfigurationError(msg)
+        object.__setattr__(self, "_signature", tuple(map(Header, names)))
+        for place in ("timestamp", "id"):
+            name = getattr(self, f"{place}_header")
+            object.__setattr__(self, f"_{place}", None if name is None else Header(name))
         before, after = self.signed.split("{body}")
         object.__setattr__(self, "_before", before)
         object.__setattr__(self, "_after", after)
@@ -164,28 +181,32 @@ class Scheme:
             VerificationError: A header is missing, doubled or malformed, or the method is none.
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
-        headers = indexed(headers)
+        if type(headers) is not dict:
+            headers = indexed(headers)
         signatures: list[bytes] = []
         timestamp: str | None = None
-        missing = True
-        for name in self.signature_headers:
-            text = header_text(headers, name)
-            if text is not None:
-                missing = False
-                timestamp = self._read_signature_header(name, text, signatures)
-        name = self.signature_headers[0]
-        if missing:
-            raise VerificationError(Reason.MISSING_HEADER, name)
+        for header in self._signature:
+            text = header.text(headers)
+            if text is None:
+                continue
+            if self.separator:
+                timestamp = self._read_entries(header, text, signatures)
+            else:
+                signatures.append(self._read_signature(header, text))
+        first = self._signature[0]
+        if not signatures:
+            raise first.missing()
         if len(signatures) > self.max_signatures:
-            detail = f"it holds more than {self.max_signatures} signatures"
-            raise VerificationError(Reason.MALFORMED_HEADER, name, detail)
-        if self.timestamp_header is not None:
-            timestamp = _required(headers, self.timestamp_header)
+            raise first.malformed(f"it holds more than {self.max_signatures} signatures")
+        if self.signed == "{body}":
+            return Presented(signatures)
+        if self._timestamp is not None:
+            timestamp = _required(headers, self._timestamp)
         time = None if timestamp is None else self._read_time(timestamp)
-        delivery_id = None if self.id_header is None else self._read_id(headers, self.id_header)
+        delivery_id = None if self._id is None else self._read_id(headers, self._id)
         before, after = self.around(timestamp=timestamp, id=delivery_id, method=method, url=url)
         if method is not None and "{method}" in self.signed and not _METHOD.fullmatch(method):
-            raise VerificationError(Reason.SIGNATURE_MISMATCH, name)
+            raise VerificationError(Reason.SIGNATURE_MISMATCH, first.name)
         return Presented(signatures, time, delivery_id, before, after)
 
     def around(
@@ -236,7 +257,7 @@ class Scheme:
 
     def encode(self, mac: bytes) -> bytes:
         """Return a MAC as the header holds it, without prefix."""
-        return hexlify(mac) if self.encoding == "hex" else b2a_base64(mac, newline=False)
+        return b2a_base64(mac, newline=False) if self.encoding == "base64" else hexlify(mac)
 
     def encode_wrongly(self, mac: bytes) -> list[tuple[bytes, str]]:
         """Return how a MAC is written by mistake, and the name of each mistake."""
@@ -264,31 +285,47 @@ class Scheme:
             and not (self.timestamp_format == "rfc3339" and RFC3339.search(text))
         )
 
-    def _read_signature_header(self, name: str, text: str, signatures: list[bytes]) -> str | None:
-        """Add the signatures of one header to a list; return the timestamp if it holds one."""
-        entries = text.split(self.separator) if self.separator else [text]
+    def _read_signature(self, header: Header, entry: str) -> bytes:
+        """Return the signature behind its prefix."""
+        if "," in entry:
+            self._refuse_joined(header, entry)
+        prefix = self.prefix
+        signature = entry[len(prefix) :] if prefix else entry
+        if not signature or not entry.startswith(prefix):
+            raise self._none(header)
+        return signature.encode()
+
+    def _read_entries(self, header: Header, text: str, signatures: list[bytes]) -> str | None:
+        """Add the signatures of several entries to a list; return the timestamp if there is one."""
         timestamps: list[str] = []
         before = len(signatures)
-        for padded in entries:
-            entry = padded.lstrip(" ") if self.separator else padded  # as in `t=1, v1=abc`
-            # Neither alphabet has a comma: a server has joined two headers, as RFC 9110 section
-            # 5.3 allows. Between entries that have commas between them, that cannot be seen.
-            if entry.count(",") > self.prefix.count(","):
-                raise VerificationError(Reason.DUPLICATE_HEADER, name)
-            signature = entry.removeprefix(self.prefix)
-            if entry.startswith(self.prefix) and signature:
-                signatures.append(signature.encode())
+        for padded in text.split(self.separator):
+            entry = padded.lstrip(" ")  # as in `t=1, v1=abc`
+            if "," in entry:
+                self._refuse_joined(header, entry)
+            if entry.startswith(self.prefix) and entry != self.prefix:
+                signatures.append(entry.removeprefix(self.prefix).encode())
             elif self.timestamp_prefix and entry.startswith(self.timestamp_prefix):
                 timestamps.append(entry.removeprefix(self.timestamp_prefix))
         if len(signatures) == before:
-            detail = (
-                f"no signature that starts with {self.prefix}" if self.prefix else "it is empty"
-            )
-            raise VerificationError(Reason.MALFORMED_HEADER, name, detail)
+            raise self._none(header)
         if self.timestamp_prefix and len(timestamps) != 1:
             detail = f"it has not exactly one time that starts with {self.timestamp_prefix}"
-            raise VerificationError(Reason.MALFORMED_HEADER, name, detail)
+            raise header.malformed(detail)
         return timestamps[0] if timestamps else None
+
+    def _refuse_joined(self, header: Header, entry: str) -> None:
+        """Refuse two headers that a server has joined with a comma (RFC 9110 section 5.3).
+
+        Neither alphabet has a comma. Between entries that have commas between them, it cannot be
+        seen.
+        """
+        if entry.count(",") > self.prefix.count(","):
+            raise header.doubled()
+
+    def _none(self, header: Header) -> VerificationError:
+        start = f"no signature that starts with {self.prefix}" if self.prefix else "it is empty"
+        return header.malformed(start)
 
     def _read_time(self, text: str) -> float:
         time = read_time(text, self.timestamp_format)
@@ -297,21 +334,21 @@ class Scheme:
             raise VerificationError(Reason.MALFORMED_TIMESTAMP, self.timestamp_place, detail)
         return time
 
-    def _read_id(self, headers: Headers, name: str) -> str:
-        text = _required(headers, name)
+    def _read_id(self, headers: Headers, header: Header) -> str:
+        text = _required(headers, header)
         if not self.is_id(text):
             detail = "an id is printable ASCII without what the scheme joins parts with"
-            raise VerificationError(Reason.MALFORMED_HEADER, name, detail)
+            raise header.malformed(detail)
         return text
 
 
-def _required(headers: Headers, name: str) -> str:
+def _required(headers: Headers, header: Header) -> str:
     """Return the text of a header that must be there once, and has no comma in it."""
-    text = header_text(headers, name)
+    text = header.text(headers)
     if text is None:
-        raise VerificationError(Reason.MISSING_HEADER, name)
+        raise header.missing()
     if "," in text:
-        raise VerificationError(Reason.DUPLICATE_HEADER, name)
+        raise header.doubled()
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import inspect
 import re
@@ -130,21 +131,28 @@ class Key:
         id: The secret's own id, else its position among those configured.
     """
 
-    __slots__ = ("_keyed", "id")
+    __slots__ = ("_inner", "_outer", "id")
 
     def __init__(self, key: bytes, digest: Digest, id: str | int) -> None:  # noqa: A002
-        self._keyed = hmac.new(key, digestmod=digest)
+        # RFC 2104 section 4: the two blocks that the key makes are hashed once and kept.
+        self._inner, self._outer = hashlib.new(digest), hashlib.new(digest)
+        size = self._inner.block_size
+        block = (hashlib.new(digest, key).digest() if len(key) > size else key).ljust(size, b"\0")
+        self._inner.update(bytes(byte ^ 0x36 for byte in block))
+        self._outer.update(bytes(byte ^ 0x5C for byte in block))
         self.id = id
 
     def mac(self, before: bytes, body: bytes, after: bytes) -> bytes:
         """Return the HMAC over three parts in a row; not joined, so that no body is copied."""
-        keyed = self._keyed.copy()
+        inner = self._inner.copy()
         if before:
-            keyed.update(before)
-        keyed.update(body)
+            inner.update(before)
+        inner.update(body)
         if after:
-            keyed.update(after)
-        return keyed.digest()
+            inner.update(after)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 class RefusedSecret(Secret):

@@ -127,20 +127,23 @@ class Verifier:
 
         The expected MACs stay in here: whoever raises shows its local variables to error reporters.
         """
-        macs = [key.mac(presented.before, body, presented.after) for key in self._keys]
         signatures = presented.signatures
         if self.scheme.encoding == "hex":
             signatures = [signature.lower() for signature in signatures]
+        macs: list[bytes] = []
         matched: str | int | None = None
-        for key, mac in zip(self._keys, macs, strict=True):
+        for key in self._keys:
+            mac = key.mac(presented.before, body, presented.after)
+            macs.append(mac)
             if _is_among(self.scheme.encode(mac), signatures) and matched is None:
                 matched = key.id
-        if matched is None:
-            for mac in macs:
-                for spelling, mistake in self.scheme.encode_wrongly(mac):
-                    if _is_among(spelling, presented.signatures):
-                        return None, mistake
-        return matched, ""
+        if matched is not None:
+            return matched, ""
+        for mac in macs:
+            for spelling, mistake in self.scheme.encode_wrongly(mac):
+                if _is_among(spelling, presented.signatures):
+                    return None, mistake
+        return None, ""
 
     def __repr__(self) -> str:
         return (
