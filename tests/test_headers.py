@@ -134,7 +134,7 @@ def test_longest() -> None:
 @pytest.mark.parametrize("value", [["a"], 1, object()], ids=repr)
 def test_value_of_another_type(value: Any) -> None:
     """A value that is no text is refused, whatever made it."""
-    with pytest.raises(VerificationError, match="not text"):
+    with pytest.raises(VerificationError, match="not printable ASCII"):
         Header(NAME).text({NAME: value})
 
 

@@ -60,21 +60,23 @@ class Header:
                         raise self.doubled()
                     text = value
         if text is None:
-            values = _values(headers, self.name)
-            if not values:
+            text = self._only(_values(headers, self.name))
+            if text is None:
                 return None
-            if len(values) > 1:
-                raise self.doubled()
-            text = values[0]
         if isinstance(text, bytes):
             text = text.decode("latin-1")
-        elif not isinstance(text, str):  # such as what email.message makes of odd bytes
-            raise self.malformed(f"its value is {type(text).__name__}, not text")
-        if not (text.isascii() and text.isprintable()):
-            raise self.malformed("it is not printable ASCII")
+        if not (isinstance(text, str) and text.isascii() and text.isprintable()):
+            detail = "it is not printable ASCII"  # nor even text: what email.message makes of it
+            raise self.malformed(detail)
         if len(text) > MAX_HEADER:
-            raise self.malformed(f"it is longer than {MAX_HEADER} characters")
+            detail = f"it is longer than {MAX_HEADER} characters"
+            raise self.malformed(detail)
         return text
+
+    def _only(self, values: list[Any]) -> object:
+        if len(values) > 1:
+            raise self.doubled()
+        return values[0] if values else None
 
     def missing(self) -> VerificationError:
         """Return the error that says so."""

@@ -181,12 +181,13 @@ class Scheme:
             VerificationError: A header is missing, doubled or malformed, or the method is none.
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
+        known: Headers = headers
         if type(headers) is not dict:
-            headers = indexed(headers)
+            known = indexed(headers)
         signatures: list[bytes] = []
         timestamp: str | None = None
         for header in self._signature:
-            text = header.text(headers)
+            text = header.text(known)
             if text is None:
                 continue
             if self.separator:
@@ -197,13 +198,14 @@ class Scheme:
         if not signatures:
             raise first.missing()
         if len(signatures) > self.max_signatures:
-            raise first.malformed(f"it holds more than {self.max_signatures} signatures")
+            detail = f"it holds more than {self.max_signatures} signatures"
+            raise first.malformed(detail)
         if self.signed == "{body}":
             return Presented(signatures)
         if self._timestamp is not None:
-            timestamp = _required(headers, self._timestamp)
+            timestamp = _required(known, self._timestamp)
         time = None if timestamp is None else self._read_time(timestamp)
-        delivery_id = None if self._id is None else self._read_id(headers, self._id)
+        delivery_id = None if self._id is None else self._read_id(known, self._id)
         before, after = self.around(timestamp=timestamp, id=delivery_id, method=method, url=url)
         if method is not None and "{method}" in self.signed and not _METHOD.fullmatch(method):
             raise VerificationError(Reason.SIGNATURE_MISMATCH, first.name)
