@@ -88,6 +88,8 @@ def test_ready_verifier() -> None:
         (Verifier(SECRET), {"secret": SECRET}, "are the Verifier's"),
         (Verifier(SECRET), {"max_body": 1}, "are the Verifier's"),
         (Verifier(SECRET), {"tolerance": 1}, "are the Verifier's"),
+        ("github", {"secret": SECRET}, "not a str: such as providers.GITHUB"),
+        (no_default, {}, "not a function"),
         (providers.GITHUB, {}, "'github' needs secret="),
         (providers.GITHUB, {"secret": ""}, "empty"),
         (providers.FRAPPE, {"tolerance": 1}, "signs no timestamp"),

@@ -9,10 +9,12 @@ import pickle
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import frappe_hooksig
 from frappe_hooksig import (
     ConfigurationError,
     Secret,
@@ -28,6 +30,7 @@ from frappe_hooksig.receiver import Receiver, refusal
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 WHSEC = "whsec_" + base64.b64encode(SECRET.encode()).decode()
+PACKAGE = str(Path(frappe_hooksig.__file__).parent)
 BODY = b"the body of a request"
 MAC = hmac.digest(SECRET.encode(), BODY, "sha256")
 NEVER = [
@@ -131,7 +134,7 @@ def pickled(caught: pytest.ExceptionInfo[VerificationError]) -> str:
 def frames_of_ours(error: BaseException) -> str:
     """Return the local variables of our frames, as an error reporter would record them."""
     stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
-    ours = [str(frame.locals) for frame in stack if "/frappe_hooksig/" in frame.filename]
+    ours = [str(frame.locals) for frame in stack if frame.filename.startswith(PACKAGE)]
     assert ours
     return "\n".join(ours)
 

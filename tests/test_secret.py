@@ -231,6 +231,13 @@ def test_generate_secret(secret_format: SecretFormat) -> None:
     assert not set("<>& '\"*") & set(secret)
 
 
+@pytest.mark.parametrize("secret_format", ["typo", None, providers.STANDARD_WEBHOOKS])
+def test_generate_in_no_format(secret_format: Any) -> None:
+    """What is no format is refused, not taken for another."""
+    with pytest.raises(ConfigurationError, match="text, hex, base64, whsec"):
+        generate_secret(secret_format)
+
+
 # RFC 4231 sections 4.2 to 4.8 (4.6 is about truncation, which no scheme here does).
 LARGE_KEY = b"\xaa" * 131
 RFC_4231 = [

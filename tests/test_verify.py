@@ -6,6 +6,7 @@ import base64
 import hmac
 import logging
 import math
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -302,7 +303,10 @@ def test_signature_comes_before_the_clock() -> None:
         ("stripe", {"tolerance": -1}, "positive number of seconds"),
         ("stripe", {"tolerance": math.inf}, "positive number of seconds"),
         ("stripe", {"tolerance": math.nan}, "positive number of seconds"),
+        ("stripe", {"tolerance": timedelta(minutes=5)}, "positive number of seconds"),
         ("frappe", {"max_body": -1}, "max_body"),
+        ("frappe", {"max_body": None}, "max_body"),
+        ("frappe", {"max_body": math.inf}, "max_body"),
     ],
 )
 def test_options_that_make_no_sense(name: str, options: dict[str, Any], message: str) -> None:

@@ -102,6 +102,10 @@ class Receiver:
         tolerance: float | None = None,
         max_body: int | None = None,
     ) -> None:
+        if not isinstance(scheme_or_verifier, Scheme | Verifier):
+            given = type(scheme_or_verifier).__name__
+            msg = f"needs a scheme or a Verifier, not a {given}: such as providers.GITHUB"
+            raise ConfigurationError(msg)
         if isinstance(scheme_or_verifier, Verifier):
             if (secret, tolerance, max_body) != (None, None, None):
                 msg = "secret, tolerance and max_body are the Verifier's: set them there"

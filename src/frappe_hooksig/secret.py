@@ -210,7 +210,8 @@ def make_keys(
         key_id = position if secret.id is None else secret.id
         strength = _strength(secret, secret_format)
         if strength == 0:
-            msg = f"secret {key_id} is not {_FORMATS[secret_format]}"
+            wanted = _FORMATS[secret_format]
+            msg = f"secret {key_id} is not {wanted}: use generate_secret({secret_format!r})"
             raise ConfigurationError(msg)
         if strength < _SHORTEST and secret_format != "text":
             _warn(f"secret {key_id} stands for {strength} bytes only: use generate_secret()")
@@ -235,11 +236,17 @@ def generate_secret(secret_format: SecretFormat = "text") -> str:
     Args:
         secret_format: How the scheme writes its secrets: `Scheme.secret_format`.
 
+    Raises:
+        ConfigurationError: There is no such format.
+
     >>> len(generate_secret())
     43
     >>> generate_secret("whsec").startswith("whsec_")
     True
     """
+    if secret_format not in _FORMATS:
+        msg = f"secret_format is one of {', '.join(_FORMATS)}: see Scheme.secret_format"
+        raise ConfigurationError(msg)
     if secret_format == "text":
         return secrets.token_urlsafe(32)
     key = secrets.token_bytes(32)

@@ -64,7 +64,7 @@ class Verifier:
         self.max_body = max_body
         self._clock = clock
         self._keys: list[Key] = []
-        if max_body < 0:
+        if not (isinstance(max_body, int) and max_body >= 0):
             msg = "max_body is a number of bytes, from 0"
             raise ConfigurationError(msg)
         self.tolerance = _tolerance(scheme, tolerance)
@@ -202,7 +202,7 @@ def _tolerance(scheme: Scheme, given: float | None) -> float | None:
             raise ConfigurationError(msg)
         return None
     tolerance = scheme.tolerance if given is None else given
-    if not (isfinite(tolerance) and tolerance > 0):
+    if not (isinstance(tolerance, int | float) and isfinite(tolerance) and tolerance > 0):
         msg = "tolerance is a positive number of seconds: without it, old requests can be replayed"
         raise ConfigurationError(msg)
     return tolerance

@@ -512,6 +512,29 @@ class TestSetUp:
         with pytest.raises(ConfigurationError):
             app.test_client().post("/", data=BODY, headers=signed())
 
+    def test_setting_of_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A setting of None is no setting: what the environment has counts."""
+        monkeypatch.setenv("FRAPPE_WEBHOOK_SECRET", SECRET)
+        app = Flask(__name__)
+        app.config["FRAPPE_WEBHOOK_SECRET"] = None
+        app.post("/")(verify_frappe_webhook(lambda: "received"))
+
+        assert app.test_client().post("/", data=BODY, headers=signed()).status_code == 200
+
+    def test_secret_where_the_view_belongs(self) -> None:
+        """The likeliest slip has a message of its own."""
+        with pytest.raises(ConfigurationError, match="by name only: secret="):
+            verify_frappe_webhook(SECRET)  # type: ignore[call-overload]
+
+    def test_async_secret(self) -> None:
+        """A function that nobody would await is refused."""
+
+        async def secret_of(_request: object) -> str:
+            return SECRET
+
+        with pytest.raises(ConfigurationError, match="async"):
+            verify_frappe_webhook(secret=secret_of)  # type: ignore[arg-type]
+
     def test_secret_of_another_scheme(self) -> None:
         """Frappe's secret is not GitHub's: that one has to be named."""
         with pytest.raises(ConfigurationError, match="'github' needs secret="):

@@ -58,6 +58,9 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
+    if iscoroutinefunction(options.get("secret")):
+        msg = "secret= is an async function, and Flask's request cannot wait for one"
+        raise ConfigurationError(msg)
     receiver = Receiver(scheme_or_verifier, _setting, **options)
 
     def admit() -> Response | None:
@@ -109,7 +112,7 @@ def verify_frappe_webhook(
     """Let only requests through to a view that Frappe signed. Bare or called.
 
     Without `secret`, it is `app.config["FRAPPE_WEBHOOK_SECRET"]`, else the environment variable of
-    that name; without either, the first request fails with HTTP 500.
+    that name; without either, the first request with a readable signature fails with HTTP 500.
 
     Args:
         view: The view, if used bare.
@@ -118,6 +121,9 @@ def verify_frappe_webhook(
     Raises:
         ConfigurationError: An option has no use or contradicts another.
     """
+    if view is not None and not callable(view):
+        msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
+        raise ConfigurationError(msg)
     decorator = verify_webhook(FRAPPE, **options)
     return decorator if view is None else decorator(view)
 
@@ -141,7 +147,9 @@ def get_delivery() -> Delivery:
 def _setting() -> Secrets | None:
     """Return the secret of Frappe's webhooks."""
     config = cast("dict[str, Any]", current_app.config)
-    secret: Secrets | None = config.get(SECRET_SETTING, os.environ.get(SECRET_SETTING))
+    secret: Secrets | None = config.get(SECRET_SETTING)
+    if secret is None:
+        secret = os.environ.get(SECRET_SETTING)
     if secret is None:
         msg = f"set app.config[{SECRET_SETTING!r}] or the environment variable {SECRET_SETTING}"
         raise ConfigurationError(msg)
