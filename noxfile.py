@@ -68,4 +68,5 @@ def oldest(session: nox.Session) -> None:
     session.install(
         ".[flask]", "--group", "test", "flask==2.3.*", "werkzeug==2.3.8", "typing-extensions==4.6.1"
     )
-    session.run("pytest", "-q", "tests/integrations", env=QUICK)
+    # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
+    session.run("pytest", "-q", "-p", "no:anyio", "tests/integrations", env=QUICK)
