@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -117,13 +117,14 @@ class Server:
 
 
 @contextmanager
-def gunicorn(app: str, *options: str, **environment: str) -> Iterator[Server]:
-    """Serve a WSGI app (`module:name`) with gunicorn on a free port."""
-    command = [sys.executable, "-m", "gunicorn", app, "--bind", "127.0.0.1:0", *options]
+def served(
+    command: list[str], folder: Path = ROOT, environment: dict[str, str] | None = None
+) -> Iterator[Server]:
+    """Run a command that starts a server, until the block ends."""
     with subprocess.Popen(
         command,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        cwd=folder,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -133,3 +134,9 @@ def gunicorn(app: str, *options: str, **environment: str) -> Iterator[Server]:
             yield server
         finally:
             server.stop()
+
+
+def gunicorn(app: str, *options: str, **environment: str) -> AbstractContextManager[Server]:
+    """Serve a WSGI app (`module:name`) with gunicorn on a free port."""
+    command = [sys.executable, "-m", "gunicorn", app, "--bind", "127.0.0.1:0", *options]
+    return served(command, environment=environment)

@@ -15,7 +15,7 @@ from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser
 from sybil.parsers.rest import DocTestParser
 
-from tests.loopback import ROOT, Server
+from tests.loopback import ROOT, served
 
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md"))
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -79,25 +79,14 @@ class TestReadme:
         """Pasted into two files, the receiver and the sender talk to each other."""
         (_, receiver), (_, serve), (_, sender) = self.BLOCKS[:3]
         (tmp_path / "receiver.py").write_text(receiver, "utf-8")
-        here = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        # The port is any that is free.
-        script = serve.replace("\nflask", "\nexec flask")
-        with subprocess.Popen(
-            ["/bin/sh", "-e", "-c", script],
-            cwd=tmp_path,
-            env={**here, "FLASK_RUN_PORT": "0", "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
-            server = Server(process)
-            try:
-                code = sender.replace("127.0.0.1:5000", f"127.0.0.1:{server.port}")
-                secret = server.log.splitlines()[0]  # as the newcomer copies it
-                output = run(code, FRAPPE_WEBHOOK_SECRET=secret)
-                forged = run(code, FRAPPE_WEBHOOK_SECRET="not the secret of the other side")
-            finally:
-                server.stop()
+        # The newcomer's environment is active; the port is any that is free.
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        command = ["/bin/sh", "-e", "-c", serve.replace("\nflask", "\nexec flask")]
+        with served(command, tmp_path, {"PATH": path, "FLASK_RUN_PORT": "0"}) as server:
+            code = sender.replace("127.0.0.1:5000", f"127.0.0.1:{server.port}")
+            secret = server.log.splitlines()[0]  # as the newcomer copies it
+            output = run(code, FRAPPE_WEBHOOK_SECRET=secret)
+            forged = run(code, FRAPPE_WEBHOOK_SECRET="not the secret of the other side")
 
         assert output == "200 {'status': 'received'}"
         assert "`200 {'status': 'received'}`" in (ROOT / "README.md").read_text("utf-8")

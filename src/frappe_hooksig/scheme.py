@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, get_args
 
 from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
 from frappe_hooksig.headers import Header, Headers, indexed
-from frappe_hooksig.secret import Digest, SecretFormat
+from frappe_hooksig.secret import Digest, Key, Secret, SecretFormat, make_keys
 from frappe_hooksig.timestamp import RFC3339, SPELLINGS, TimestampFormat, read_time
 
 #: How a MAC is written as text.
@@ -166,6 +166,14 @@ class Scheme:
     def timestamp_place(self) -> str | None:
         """Name of the header that the time stands in."""
         return self.signature_headers[0] if self.timestamp_prefix else self.timestamp_header
+
+    def keys(self, several: Sequence[Secret]) -> list[Key]:
+        """Return a key for each secret, in their order; see `make_keys()`.
+
+        Raises:
+            ConfigurationError: There is no secret, or one of them cannot be used.
+        """
+        return make_keys(several, self.secret_format, self.digest, self.rewritten_characters)
 
     def parse(
         self, headers: Headers, *, method: str | None = None, url: str | None = None

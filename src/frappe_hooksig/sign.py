@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.secret import Key, Secrets, make_keys, redacted
+from frappe_hooksig.secret import Key, Secrets, redacted
 from frappe_hooksig.timestamp import spell_time
 
 #: What can be signed: bytes and str as they are, the rest as JSON.
@@ -70,7 +70,7 @@ class Signer:
         self.scheme = scheme
         self._clock = clock
         self._keys: list[Key] = []
-        keys = make_keys(several, scheme.secret_format, scheme.digest, scheme.rewritten_characters)
+        keys = scheme.keys(several)
         if len(keys) > scheme.capacity > 1:
             msg = f"{len(keys)} secrets, but scheme {scheme.name!r} carries {scheme.capacity}"
             raise ConfigurationError(msg)

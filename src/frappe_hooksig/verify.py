@@ -18,7 +18,7 @@ from frappe_hooksig.exceptions import (
 from frappe_hooksig.headers import Headers
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Presented, Scheme
-from frappe_hooksig.secret import Key, Secrets, make_keys, redacted
+from frappe_hooksig.secret import Key, Secrets, redacted
 
 #: The largest accepted body, in bytes: what Frappe itself takes.
 MAX_BODY = 25 * 1024 * 1024
@@ -68,9 +68,7 @@ class Verifier:
             msg = "max_body is a number of bytes, from 0"
             raise ConfigurationError(msg)
         self.tolerance = _tolerance(scheme, tolerance)
-        self._keys = make_keys(
-            several, scheme.secret_format, scheme.digest, scheme.rewritten_characters
-        )
+        self._keys = scheme.keys(several)
 
     def verify(
         self, body: bytes, headers: Headers, *, method: str | None = None, url: str | None = None
