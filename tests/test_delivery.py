@@ -16,11 +16,21 @@ from frappe_hooksig import (
     providers,
     sign_payload,
 )
+from frappe_hooksig.scheme import Presented
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = 1_700_000_000
+
+
+TAIL = Scheme(
+    name="tail",
+    signature_header="X-A",
+    timestamp_header="X-Time",
+    signed="{body}.{timestamp}",
+    encoding="hex",
+)
 
 
 def deliver(
@@ -92,14 +102,35 @@ def test_key_of_different_deliveries() -> None:
         deliver(b""),
         deliver(b"a"),
         deliver(b"ab"),
-        deliver(b"a", scheme=providers.GITHUB),
         deliver(b"a", scheme=stripe, timestamp=NOW),
         deliver(b"a", scheme=stripe, timestamp=NOW + 1),
         deliver(b"a", scheme=slack, timestamp=NOW),
         deliver(b"1700000000.a"),
+        deliver(b"0.a", scheme=TAIL, timestamp=NOW),
+        deliver(b"0.", scheme=TAIL, timestamp=NOW),
     ]
 
     assert len({delivery.key for delivery in deliveries}) == len(deliveries)
+
+
+def test_key_knows_its_seams() -> None:
+    """What is signed around the body does not run into it."""
+    scheme = TAIL
+    first = Presented(scheme, (), before=b"ab", after=b"cd")
+    others = [
+        Presented(scheme, (), before=b"a", after=b"cd"),
+        Presented(scheme, (), before=b"abc", after=b"d"),
+        Presented(scheme, (), before=b"", after=b"abcd"),
+        Presented(scheme, (), before=b"abcd", after=b""),
+    ]
+    keys = {Delivery(b"", each, scheme, 0).key for each in (first, *others)}
+
+    assert len(keys) == 5
+
+
+def test_key_of_a_scheme_that_changes() -> None:
+    """A sender that moves to another header sends the same delivery again."""
+    assert deliver(b"a").key == deliver(b"a", scheme=providers.GITHUB).key
 
 
 def test_key_of_a_signed_id() -> None:

@@ -80,7 +80,10 @@ def test_one_to_catch(error: HooksigError) -> None:
             TimestampOutOfTolerance(-3600, 0.5, "X-A"),
             "the timestamp in X-A is 3600 s ahead of this clock, tolerance 0.5 s",
         ),
-        (BodyTooLarge(1024), "the body is larger than 1024 bytes (max_body)"),
+        (
+            BodyTooLarge(1024),
+            "the body is larger than 1024 bytes (max_body, or the app's own limit)",
+        ),
     ],
     ids=lambda value: value.reason.value if isinstance(value, VerificationError) else "",
 )

@@ -49,6 +49,14 @@ def test_body_is_read_after_the_headers() -> None:
             )
 
 
+def test_secret_is_looked_up_after_the_headers() -> None:
+    """A request whose headers are refused costs no look-up."""
+    receiver = Receiver(providers.FRAPPE, no_default, secret=pytest.fail)
+
+    with pytest.raises(VerificationError):
+        receiver.receive("request", {}, "POST", lambda _limit: b"")
+
+
 def test_limit_is_handed_to_the_reader() -> None:
     """The adapter learns how much to read at most, 25 MiB by default."""
     limits: list[int] = []

@@ -189,6 +189,7 @@ def test_stand_in_for_unknown_senders() -> None:
 
     with pytest.raises(KeyError) as caught:
         receiver.receive("x", sign_payload(BODY, SECRET).headers, "POST", lambda _limit: BODY)
+    assert "stand_in" in frames_of_ours(caught.value)
     assert "Secret('**********')" in frames_of_ours(caught.value).replace("\\", "")
 
 

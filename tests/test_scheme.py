@@ -172,6 +172,17 @@ def test_hostile_url(url: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"name": None}, "name must be a str"),
+        ({"signed": None}, "signed must be a str"),
+        ({"prefix": b"a="}, "prefix must be a str"),
+        ({"timestamp_prefix": None}, "timestamp_prefix must be a str"),
+        ({"rewritten_characters": None}, "rewritten_characters must be a str"),
+        ({"timestamp_header": 1}, "timestamp_header must be a str or None"),
+        ({"signature_header": None}, "signature_header must be a str or a tuple"),
+        ({"signature_header": (1,)}, "signature_header must be a str or a tuple"),
+        ({"tolerance": "300"}, "tolerance must be a number"),
+        ({"max_signatures": "5"}, "max_signatures must be an int"),
+        ({"max_signatures": True}, "max_signatures must be an int"),
         ({"name": ""}, "name must"),
         ({"name": "Has Space"}, "name must"),
         ({"encoding": "base32"}, "encoding must be one of"),
@@ -247,6 +258,15 @@ def test_hostile_url(url: str) -> None:
                 "signed": "{timestamp}.{body}",
                 "timestamp_prefix": "v1=t",
                 "prefix": "v1=",
+                "separator": ",",
+            },
+            "cannot be told apart",
+        ),
+        (
+            {
+                "signed": "{timestamp}.{body}",
+                "timestamp_prefix": "t=",
+                "prefix": "t=1",
                 "separator": ",",
             },
             "cannot be told apart",

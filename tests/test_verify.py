@@ -16,6 +16,7 @@ from frappe_hooksig import (
     ConfigurationError,
     Reason,
     Secret,
+    Signer,
     TimestampOutOfTolerance,
     VerificationError,
     Verifier,
@@ -126,6 +127,56 @@ def test_frappe_refusals(headers: Any, reason: Reason) -> None:
 def test_github_refusals(text: str, reason: Reason) -> None:
     """The prefix belongs to the signature, letter for letter."""
     assert reason_of(at(NOW, "github"), {"X-Hub-Signature-256": text}) is reason
+
+
+MISSPELT = [
+    ("frappe", lambda mac: mac.hex()),
+    ("frappe", lambda mac: mac.hex().upper()),
+    ("frappe", lambda mac: base64.b64encode(mac).decode().rstrip("=")),
+    ("frappe", lambda mac: base64.urlsafe_b64encode(mac).decode()),
+    ("frappe", lambda mac: base64.urlsafe_b64encode(mac).decode().rstrip("=")),
+    ("webhook-hex", lambda mac: base64.b64encode(mac).decode()),
+    ("webhook-hex", lambda mac: base64.b64encode(mac).decode().rstrip("=")),
+    ("webhook-hex", lambda mac: base64.urlsafe_b64encode(mac).decode()),
+    ("webhook-hex", lambda mac: base64.urlsafe_b64encode(mac).decode().rstrip("=")),
+]
+
+
+@pytest.mark.parametrize(("name", "misspell"), MISSPELT)
+def test_every_misspelling(name: str, misspell: Any) -> None:
+    """Each usual mistake is recognised, for a MAC in which all of them differ."""
+    bodies = (b"%d" % n for n in range(99))
+    body = next(each for each in bodies if {*b"+/"} <= {*base64.b64encode(mac(content=each))})
+    header = providers.get(name).signature_headers[0]
+
+    text = misspell(mac(content=body))
+    assert reason_of(at(NOW, name), {header: text}, body) is Reason.WRONG_ENCODING
+
+
+def test_headers_of_another_scheme() -> None:
+    """Headers that were read without a time cannot be used where one is needed."""
+    signed = sign_payload(BODY, SECRET, scheme=providers.WEBHOOK_HEX)
+    presented = providers.WEBHOOK_HEX.parse(signed.headers)
+
+    with pytest.raises(ConfigurationError, match="read as 'webhook-hex', not"):
+        at(NOW, "webhook-timestamped").verify_presented(BODY, presented)
+    with pytest.raises(TypeError, match="not bytes"):
+        at(NOW, "webhook-hex").verify_presented(bytearray(BODY), presented)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["scheme", "tolerance", "max_body", "other"])
+def test_is_immutable(name: str) -> None:
+    """What was checked at start-up cannot be lifted later."""
+    with pytest.raises(AttributeError):
+        setattr(at(NOW), name, None)
+
+
+@pytest.mark.parametrize("make", [Verifier, Signer])
+@pytest.mark.parametrize("scheme", ["github", None, providers])
+def test_scheme_that_is_none(make: Any, scheme: Any) -> None:
+    """The name of a provider is no scheme."""
+    with pytest.raises(ConfigurationError, match=r"such as providers\.GITHUB"):
+        make(SECRET, scheme=scheme)
 
 
 def test_upper_case_hex() -> None:

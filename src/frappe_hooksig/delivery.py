@@ -58,15 +58,17 @@ class Delivery:
         """What a repeat of this delivery is recognised by: 64 hex digits.
 
         Made from the signed id, else from all that was signed; never from the signature, which
-        differs between secrets, nor from a header that is not signed.
+        differs between secrets, nor from a header that is not signed. It does not tell endpoints
+        or senders apart: where they share a table, make them part of its key.
         """
         presented = self._presented
-        digest = sha256()
         if presented.id is None:
-            parts = [b"content", presented.before, self._body, presented.after]
+            content = sha256(self._body).digest()
+            parts = [b"content", presented.before, content, presented.after]
         else:
             parts = [b"id", presented.id.encode()]
-        for part in (self._scheme.name.encode(), *parts):
+        digest = sha256()
+        for part in parts:
             digest.update(len(part).to_bytes(8, "big"))
             digest.update(part)
         return digest.hexdigest()

@@ -40,7 +40,7 @@ class ConfigurationError(HooksigError, ValueError):
 
 
 class PayloadError(HooksigError, ValueError):
-    """What was given to be signed cannot be turned into bytes."""
+    """A payload cannot be serialised to be signed, or parsed after it was verified."""
 
 
 class MalformedPayload(PayloadError):
@@ -120,4 +120,4 @@ class BodyTooLarge(VerificationError):
         self.limit = limit
 
     def __str__(self) -> str:
-        return f"the body is larger than {self.limit} bytes (max_body)"
+        return f"the body is larger than {self.limit} bytes (max_body, or the app's own limit)"

@@ -91,14 +91,19 @@ class Header:
         return VerificationError(Reason.DUPLICATE_HEADER, self.name)
 
 
-def indexed(headers: Headers) -> Headers:
+def indexed(headers: Headers, *, whole: bool = False) -> Headers:
     """Return headers that can be looked up again and again: pairs become a mapping of lists.
+
+    Args:
+        headers: As the framework has them.
+        whole: Whether so many names will be looked up that a mapping is read as a whole too.
 
     Raises:
         TypeError: They are neither a mapping nor pairs: the caller's mistake.
     """
     if hasattr(headers, "get"):
-        return headers
+        pairs = getattr(headers, "items", None) if whole else None
+        return headers if pairs is None else _Index(pairs())
     if isinstance(headers, str | bytes) or not isinstance(headers, Iterable):
         msg = f"headers are {type(headers).__name__}, not a mapping or (name, value) pairs"
         raise TypeError(msg)

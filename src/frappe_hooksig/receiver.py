@@ -124,7 +124,7 @@ class Receiver:
                 self._verifier_for = _by_request(secret, build)
             elif secret is not None:
                 self._verifier_for = _always(build(secret))
-            elif scheme_or_verifier is FRAPPE:
+            elif scheme_or_verifier == FRAPPE:
                 self._verifier_for = _by_setting(default_secret, build)
             else:
                 msg = f"scheme {self._scheme.name!r} needs secret=: there is no default for it"
@@ -183,12 +183,13 @@ def _always(verifier: Verifier) -> _Finder:
 def _by_request(secret_of: Callable[[Any], Secrets | None], build: partial[Verifier]) -> _Finder:
     # An unknown sender gets a secret that nobody knows: the same work and the same answer as for a
     # wrong signature, so that nobody finds out which senders there are.
-    nobodys = Secret(generate_secret(build.keywords["scheme"].secret_format))
-    build(nobodys)  # a wrong limit is found at import, not at the first request
+    stand_in = Secret(generate_secret(build.keywords["scheme"].secret_format))
+    build(stand_in)  # a wrong limit is found at import, not at the first request
 
     def find(request: object) -> Verifier:
         secret = secret_of(request)
-        several = redacted(nobodys if secret is None else secret)
+        # Plain, as secrets mostly are: to wrap it is part of the work.
+        several = redacted(stand_in.reveal() if secret is None else secret)
         del secret  # error reporters show the local variables of every frame
         return build(several)
 

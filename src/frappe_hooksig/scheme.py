@@ -56,6 +56,7 @@ class Presented:
     """What the headers of one request claim: well-formed, not verified.
 
     Attributes:
+        scheme: The scheme that they were read with.
         signatures: The candidates, as the ASCII text that stood behind the prefix.
         timestamp: The time in Unix seconds, or None.
         id: The delivery's id, or None.
@@ -63,16 +64,19 @@ class Presented:
         after: What is signed after the body.
     """
 
-    __slots__ = ("after", "before", "id", "signatures", "timestamp")
+    __slots__ = ("after", "before", "id", "scheme", "signatures", "timestamp")
 
     def __init__(
         self,
+        scheme: Scheme,
         signatures: Sequence[bytes],
+        *,
         timestamp: float | None = None,
         id: str | None = None,  # noqa: A002
         before: bytes = b"",
         after: bytes = b"",
     ) -> None:
+        self.scheme = scheme
         self.signatures = signatures
         self.timestamp = timestamp
         self.id = id
@@ -129,11 +133,16 @@ class Scheme:
     _signature: tuple[Header, ...] = field(init=False, repr=False, compare=False)
     _timestamp: Header | None = field(init=False, repr=False, compare=False)
     _id: Header | None = field(init=False, repr=False, compare=False)
+    _is_plain: bool = field(init=False, repr=False, compare=False)
     _before: str = field(init=False, repr=False, compare=False)
     _after: str = field(init=False, repr=False, compare=False)
     _not_in_ids: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        wrong = "; ".join(_wrong_types(self))
+        if wrong:
+            msg = f"Scheme {self.name!r}: {wrong}"
+            raise ConfigurationError(msg)
         names = self.signature_header
         if not isinstance(names, str):
             object.__setattr__(self, "signature_header", tuple(names))  # a list has no hash
@@ -144,6 +153,9 @@ class Scheme:
             msg = f"Scheme {self.name!r}: {problems}"
             raise ConfigurationError(msg)
         object.__setattr__(self, "_signature", tuple(map(Header, names)))
+        # One signature over the body alone: most senders, and worth a short way through parse().
+        is_plain = self.signed == "{body}" and not self.separator and len(names) == 1
+        object.__setattr__(self, "_is_plain", is_plain)
         for place in ("timestamp", "id"):
             name = getattr(self, f"{place}_header")
             object.__setattr__(self, f"_{place}", None if name is None else Header(name))
@@ -186,30 +198,20 @@ class Scheme:
             url: The URL as registered with the sender; needed if the scheme signs it.
 
         Raises:
-            VerificationError: A header is missing, doubled or malformed, or the method is none.
+            VerificationError: A header is missing, doubled or malformed, or the method is not
+                made of upper-case letters.
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
         known: Headers = headers
-        if type(headers) is not dict:
-            known = indexed(headers)
-        signatures: list[bytes] = []
-        timestamp: str | None = None
-        for header in self._signature:
-            text = header.text(known)
-            if text is None:
-                continue
-            if self.separator:
-                timestamp = self._read_entries(header, text, signatures)
-            else:
-                signatures.append(self._read_signature(header, text))
+        if type(headers) is not dict or len(self.signature_headers) > 1:
+            known = indexed(known, whole=len(self.signature_headers) > 1)
         first = self._signature[0]
-        if not signatures:
-            raise first.missing()
-        if len(signatures) > self.max_signatures:
-            detail = f"it holds more than {self.max_signatures} signatures"
-            raise first.malformed(detail)
-        if self.signed == "{body}":
-            return Presented(signatures)
+        if self._is_plain:
+            text = first.text(known)
+            if text is None:
+                raise first.missing()
+            return Presented(self, (self._read_signature(first, text),))
+        signatures, timestamp = self._read_signatures(known)
         if self._timestamp is not None:
             timestamp = _required(known, self._timestamp)
         time = None if timestamp is None else self._read_time(timestamp)
@@ -217,7 +219,9 @@ class Scheme:
         before, after = self.around(timestamp=timestamp, id=delivery_id, method=method, url=url)
         if method is not None and "{method}" in self.signed and not _METHOD.fullmatch(method):
             raise VerificationError(Reason.SIGNATURE_MISMATCH, first.name)
-        return Presented(signatures, time, delivery_id, before, after)
+        return Presented(
+            self, signatures, timestamp=time, id=delivery_id, before=before, after=after
+        )
 
     def around(
         self,
@@ -294,6 +298,26 @@ class Scheme:
             and self._not_in_ids.isdisjoint(text)
             and not (self.timestamp_format == "rfc3339" and RFC3339.search(text))
         )
+
+    def _read_signatures(self, headers: Headers) -> tuple[list[bytes], str | None]:
+        """Return all signatures, and the timestamp if it stands beside them."""
+        signatures: list[bytes] = []
+        timestamp: str | None = None
+        for header in self._signature:
+            text = header.text(headers)
+            if text is None:
+                continue
+            if self.separator:
+                timestamp = self._read_entries(header, text, signatures)
+            else:
+                signatures.append(self._read_signature(header, text))
+        first = self._signature[0]
+        if not signatures:
+            raise first.missing()
+        if len(signatures) > self.max_signatures:
+            detail = f"it holds more than {self.max_signatures} signatures"
+            raise first.malformed(detail)
+        return signatures, timestamp
 
     def _read_signature(self, header: Header, entry: str) -> bytes:
         """Return the signature behind its prefix."""
@@ -385,8 +409,26 @@ def _contradictions(scheme: Scheme) -> Iterator[str]:
     if scheme.timestamp_prefix:
         if not scheme.separator or isinstance(scheme.signature_header, tuple):
             yield "timestamp_prefix needs a separator and a single signature_header"
-        if scheme.timestamp_prefix.startswith(scheme.prefix):
+        prefixes = (scheme.prefix, scheme.timestamp_prefix)
+        if prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0]):
             yield "prefix and timestamp_prefix cannot be told apart"
+
+
+def _wrong_types(scheme: Scheme) -> Iterator[str]:
+    for name in ("name", "signed", "prefix", "timestamp_prefix", "rewritten_characters"):
+        if not isinstance(getattr(scheme, name), str):
+            yield f"{name} must be a str"
+    for name in ("timestamp_header", "id_header"):
+        if not isinstance(getattr(scheme, name), str | None):
+            yield f"{name} must be a str or None"
+    names = scheme.signature_header
+    several = names if isinstance(names, tuple | list) else (names,)
+    if not all(isinstance(name, str) for name in several):
+        yield "signature_header must be a str or a tuple of them"
+    if not isinstance(scheme.tolerance, int | float):
+        yield "tolerance must be a number of seconds"
+    if type(scheme.max_signatures) is not int:
+        yield "max_signatures must be an int"
 
 
 def _wrong_values(scheme: Scheme) -> Iterator[str]:

@@ -76,10 +76,10 @@ class Secret:
         ConfigurationError: It is missing, empty, masked, a public key, or not str or bytes.
     """
 
-    __slots__ = ("_value", "id")
+    __slots__ = ("_id", "_value")
 
     def __init__(self, value: str | bytes, *, id: str | None = None) -> None:  # noqa: A002
-        self.id = id
+        self._id = id
         self._value = _as_bytes(value)
         problem = _refusal(value, self._value)
         del value  # error reporters show the local variables of every frame
@@ -87,6 +87,11 @@ class Secret:
             raise ConfigurationError(problem)
         for suspicion in _suspicions(self._value):
             _warn(f"the secret {suspicion}")
+
+    @property
+    def id(self) -> str | None:
+        """What `Delivery.key_id` is if this secret matched."""
+        return self._id
 
     def reveal(self) -> bytes:
         """Return the secret itself."""
@@ -165,7 +170,7 @@ class RefusedSecret(Secret):
     __slots__ = ("error",)
 
     def __init__(self, error: ConfigurationError | SecretWarning) -> None:
-        self.id = None
+        self._id = None
         self._value = b""
         self.error = error
 

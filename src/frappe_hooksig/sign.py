@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.secret import Key, Secrets, redacted
+from frappe_hooksig.secret import Secrets, redacted
 from frappe_hooksig.timestamp import spell_time
 
 #: What can be signed: bytes and str as they are, the rest as JSON.
@@ -49,14 +49,11 @@ class Signer:
         scheme: How the receiver expects the signature.
         clock: Returns now, in Unix seconds.
 
-    Attributes:
-        scheme: As given.
-
     Raises:
         ConfigurationError: A secret cannot be used, or there are more than the header can carry.
     """
 
-    __slots__ = ("_clock", "_keys", "scheme")
+    __slots__ = ("_clock", "_keys", "_scheme")
 
     def __init__(
         self,
@@ -67,14 +64,21 @@ class Signer:
     ) -> None:
         several = redacted(secret)
         del secret  # error reporters show the local variables of every frame
-        self.scheme = scheme
-        self._clock = clock
-        self._keys: list[Key] = []
+        if not isinstance(scheme, Scheme):
+            msg = f"scheme= is {type(scheme).__name__}, no Scheme: such as providers.GITHUB"
+            raise ConfigurationError(msg)
         keys = scheme.keys(several)
         if len(keys) > scheme.capacity > 1:
             msg = f"{len(keys)} secrets, but scheme {scheme.name!r} carries {scheme.capacity}"
             raise ConfigurationError(msg)
+        self._scheme = scheme
+        self._clock = clock
         self._keys = keys[: scheme.capacity]
+
+    @property
+    def scheme(self) -> Scheme:
+        """How the receiver expects the signature."""
+        return self._scheme
 
     def sign(
         self,
@@ -104,7 +108,7 @@ class Signer:
             PayloadError: The payload cannot be turned into bytes.
             ConfigurationError: An argument does not fit the scheme.
         """
-        scheme = self.scheme
+        scheme = self._scheme
         body, headers = _serialised(payload)
         time_text = self._spelled_time(timestamp)
         delivery_id = self._checked_id(id)
@@ -114,9 +118,9 @@ class Signer:
         return SignedPayload(body, headers, signatures[0].decode())
 
     def _spelled_time(self, timestamp: float | datetime | None) -> str | None:
-        if not self.scheme.signs_timestamp:
+        if not self._scheme.signs_timestamp:
             if timestamp is not None:
-                msg = f"timestamp= would be lost: scheme {self.scheme.name!r} signs none"
+                msg = f"timestamp= would be lost: scheme {self._scheme.name!r} signs none"
                 raise ConfigurationError(msg)
             return None
         if timestamp is None:
@@ -126,23 +130,25 @@ class Signer:
                 msg = "timestamp= is a datetime without time zone: say which moment it is"
                 raise ConfigurationError(msg)
             timestamp = timestamp.timestamp()
-        return spell_time(timestamp, self.scheme.timestamp_format)
+        return spell_time(timestamp, self._scheme.timestamp_format)
 
     def _checked_id(self, given: str | None) -> str | None:
-        if self.scheme.id_header is None:
+        if self._scheme.id_header is None:
             if given is not None:
-                msg = f"id= would be lost: scheme {self.scheme.name!r} signs none"
+                msg = f"id= would be lost: scheme {self._scheme.name!r} signs none"
                 raise ConfigurationError(msg)
             return None
         if given is None:
             given = f"msg_{token_hex(16)}"
-        if not self.scheme.is_id(given):
+        if not self._scheme.is_id(given):
             msg = "id= is not printable ASCII, or holds what the scheme joins its parts with"
             raise ConfigurationError(msg)
         return given
 
     def __repr__(self) -> str:
-        return f"Signer(<{len(self._keys)} secrets>, scheme={self.scheme.name!r})"
+        if not hasattr(self, "_keys"):
+            return "<Signer, refused>"
+        return f"Signer(<{len(self._keys)} secrets>, scheme={self._scheme.name!r})"
 
 
 def sign_payload(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hmac import compare_digest
-from math import isfinite
+from math import isfinite, nan
 
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
@@ -18,7 +18,7 @@ from frappe_hooksig.exceptions import (
 from frappe_hooksig.headers import Headers
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Presented, Scheme
-from frappe_hooksig.secret import Key, Secrets, redacted
+from frappe_hooksig.secret import Secrets, redacted
 
 #: The largest accepted body, in bytes: what Frappe itself takes.
 MAX_BODY = 25 * 1024 * 1024
@@ -37,16 +37,11 @@ class Verifier:
         max_body: The largest accepted body, in bytes.
         clock: Returns now, in Unix seconds.
 
-    Attributes:
-        scheme: As given.
-        tolerance: In seconds; None if the scheme signs no timestamp.
-        max_body: In bytes.
-
     Raises:
         ConfigurationError: The secret cannot be used, or a limit makes no sense.
     """
 
-    __slots__ = ("_clock", "_keys", "max_body", "scheme", "tolerance")
+    __slots__ = ("_clock", "_keys", "_max_body", "_scheme", "_tolerance")
 
     def __init__(
         self,
@@ -59,16 +54,32 @@ class Verifier:
     ) -> None:
         several = redacted(secret)
         del secret  # error reporters show the local variables of every frame
-        self.scheme = scheme
-        self.tolerance = tolerance
-        self.max_body = max_body
-        self._clock = clock
-        self._keys: list[Key] = []
+        if not isinstance(scheme, Scheme):
+            msg = f"scheme= is {type(scheme).__name__}, no Scheme: such as providers.GITHUB"
+            raise ConfigurationError(msg)
         if not (isinstance(max_body, int) and max_body >= 0):
             msg = "max_body is a number of bytes, from 0"
             raise ConfigurationError(msg)
-        self.tolerance = _tolerance(scheme, tolerance)
+        self._scheme = scheme
+        self._tolerance = _tolerance(scheme, tolerance)
+        self._max_body = max_body
+        self._clock = clock
         self._keys = scheme.keys(several)
+
+    @property
+    def scheme(self) -> Scheme:
+        """How the sender lays out its signature."""
+        return self._scheme
+
+    @property
+    def tolerance(self) -> float | None:
+        """How far a signed timestamp may be from now, in seconds; None if none is signed."""
+        return self._tolerance
+
+    @property
+    def max_body(self) -> int:
+        """The largest accepted body, in bytes."""
+        return self._max_body
 
     def verify(
         self, body: bytes, headers: Headers, *, method: str | None = None, url: str | None = None
@@ -90,13 +101,8 @@ class Verifier:
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
         if not isinstance(body, bytes):
-            msg = (
-                f"the body is {type(body).__name__}, not bytes: what was signed is the raw body, "
-                "before any parsing (Flask request.get_data(), Django request.body, "
-                "Starlette await request.body(), Frappe frappe.request.get_data())"
-            )
-            raise TypeError(msg)
-        return self.verify_presented(body, self.scheme.parse(headers, method=method, url=url))
+            raise _not_bytes(body)
+        return self.verify_presented(body, self._scheme.parse(headers, method=method, url=url))
 
     def verify_presented(self, body: bytes, presented: Presented) -> Delivery:
         """Do what `verify()` does once the headers are parsed.
@@ -106,19 +112,27 @@ class Verifier:
 
         Raises:
             VerificationError: The request must not be trusted; `reason` says why.
+            TypeError: The body is not bytes.
+            ConfigurationError: The headers were parsed by another scheme.
         """
-        if len(body) > self.max_body:
-            raise BodyTooLarge(self.max_body)
+        if not isinstance(body, bytes):
+            raise _not_bytes(body)
+        if presented.scheme is not self._scheme:
+            msg = f"the headers were read as {presented.scheme.name!r}, not {self._scheme.name!r}"
+            raise ConfigurationError(msg)
+        if len(body) > self._max_body:
+            raise BodyTooLarge(self._max_body)
         key_id, mistake = self._judge(body, presented)
         if key_id is None:
             reason = Reason.WRONG_ENCODING if mistake else Reason.SIGNATURE_MISMATCH
-            raise VerificationError(reason, self.scheme.signature_headers[0], mistake)
-        if presented.timestamp is not None and self.tolerance is not None:
-            age = self._clock() - presented.timestamp
-            # Written so that a clock that returns NaN refuses.
-            if not -self.tolerance <= age <= self.tolerance:
-                raise TimestampOutOfTolerance(age, self.tolerance, self.scheme.timestamp_place)
-        return Delivery(body, presented, self.scheme, key_id)
+            raise VerificationError(reason, self._scheme.signature_headers[0], mistake)
+        if self._tolerance is not None:
+            signed_at = nan if presented.timestamp is None else presented.timestamp
+            age = self._clock() - signed_at
+            # Written so that NaN, from the clock or for a time that is not there, is refused.
+            if not -self._tolerance <= age <= self._tolerance:
+                raise TimestampOutOfTolerance(age, self._tolerance, self._scheme.timestamp_place)
+        return Delivery(body, presented, self._scheme, key_id)
 
     def _judge(self, body: bytes, presented: Presented) -> tuple[str | int | None, str]:
         """Return the id of the key that signed, else how the signature was misspelt if it was.
@@ -126,27 +140,32 @@ class Verifier:
         The expected MACs stay in here: whoever raises shows its local variables to error reporters.
         """
         signatures = presented.signatures
-        if self.scheme.encoding == "hex":
+        if self._scheme.encoding == "hex":
             signatures = [signature.lower() for signature in signatures]
         macs: list[bytes] = []
         matched: str | int | None = None
         for key in self._keys:
             mac = key.mac(presented.before, body, presented.after)
             macs.append(mac)
-            if _is_among(self.scheme.encode(mac), signatures) and matched is None:
-                matched = key.id
+            expected = self._scheme.encode(mac)
+            for signature in signatures:
+                if compare_digest(expected, signature) and matched is None:
+                    matched = key.id
         if matched is not None:
             return matched, ""
         for mac in macs:
-            for spelling, mistake in self.scheme.encode_wrongly(mac):
-                if _is_among(spelling, presented.signatures):
-                    return None, mistake
+            for spelling, mistake in self._scheme.encode_wrongly(mac):
+                for signature in presented.signatures:
+                    if compare_digest(spelling, signature):
+                        return None, mistake
         return None, ""
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_keys"):  # error reporters show a half-made one too
+            return "<Verifier, refused>"
         return (
-            f"Verifier(<{len(self._keys)} secrets>, scheme={self.scheme.name!r}, "
-            f"tolerance={self.tolerance}, max_body={self.max_body})"
+            f"Verifier(<{len(self._keys)} secrets>, scheme={self._scheme.name!r}, "
+            f"tolerance={self._tolerance}, max_body={self._max_body})"
         )
 
 
@@ -192,6 +211,15 @@ def verify_payload(
     return verifier.verify(body, headers, method=method, url=url)
 
 
+def _not_bytes(body: object) -> TypeError:
+    """Return the error that says what to hand over instead."""
+    return TypeError(
+        f"the body is {type(body).__name__}, not bytes: what was signed is the raw body, before "
+        "any parsing (Flask request.get_data(), Django request.body, Starlette await "
+        "request.body(), Frappe frappe.request.get_data())"
+    )
+
+
 def _tolerance(scheme: Scheme, given: float | None) -> float | None:
     """Return the tolerance that holds, in seconds; None if there is no time to check."""
     if not scheme.signs_timestamp:
@@ -204,11 +232,3 @@ def _tolerance(scheme: Scheme, given: float | None) -> float | None:
         msg = "tolerance is a positive number of seconds: without it, old requests can be replayed"
         raise ConfigurationError(msg)
     return tolerance
-
-
-def _is_among(expected: bytes, signatures: Sequence[bytes]) -> bool:
-    """Compare with every candidate, in constant time and without stopping at the first match."""
-    found = False
-    for signature in signatures:
-        found |= compare_digest(expected, signature)
-    return found
