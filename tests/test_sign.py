@@ -242,6 +242,16 @@ def test_more_secrets_than_the_header_carries() -> None:
         Signer(secrets, scheme=providers.STRIPE)
 
 
+@pytest.mark.parametrize("name", ["scheme", "other"])
+def test_is_immutable(name: str) -> None:
+    """What was checked at start-up stays so."""
+    signer = Signer(SECRET, scheme=providers.STRIPE)
+
+    with pytest.raises(AttributeError):
+        setattr(signer, name, providers.GITHUB)
+    assert signer.scheme is providers.STRIPE
+
+
 def test_repr_shows_no_signature() -> None:
     """Who reads a log cannot send the request again."""
     signed = sign_payload({"card": "4242"}, SECRET)
