@@ -79,15 +79,15 @@ class Header:
         return values[0] if values else None
 
     def missing(self) -> VerificationError:
-        """Return the error that says so."""
+        """Return the error that says that the header is absent."""
         return VerificationError(Reason.MISSING_HEADER, self.name)
 
     def malformed(self, detail: str) -> VerificationError:
-        """Return the error that says so."""
+        """Return the error that says that the header cannot be read, and why."""
         return VerificationError(Reason.MALFORMED_HEADER, self.name, detail)
 
     def doubled(self) -> VerificationError:
-        """Return the error that says so."""
+        """Return the error that says that the header occurs more than once."""
         return VerificationError(Reason.DUPLICATE_HEADER, self.name)
 
 
