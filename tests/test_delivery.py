@@ -123,7 +123,7 @@ def test_key_knows_its_seams() -> None:
         Presented(scheme, (), before=b"", after=b"abcd"),
         Presented(scheme, (), before=b"abcd", after=b""),
     ]
-    keys = {Delivery(b"", each, scheme, 0).key for each in (first, *others)}
+    keys = {Delivery(b"", each, 0).key for each in (first, *others)}
 
     assert len(keys) == 5
 

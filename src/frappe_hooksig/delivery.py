@@ -15,14 +15,11 @@ if TYPE_CHECKING:
 class Delivery:
     """One verified request. Only `verify()` makes it, and its attributes cannot be set."""
 
-    __slots__ = ("_body", "_key_id", "_presented", "_scheme")
+    __slots__ = ("_body", "_key_id", "_presented")
 
-    def __init__(
-        self, body: bytes, presented: Presented, scheme: Scheme, key_id: str | int
-    ) -> None:
+    def __init__(self, body: bytes, presented: Presented, key_id: str | int) -> None:
         self._body = body
         self._presented = presented
-        self._scheme = scheme
         self._key_id = key_id
 
     @property
@@ -33,7 +30,7 @@ class Delivery:
     @property
     def scheme(self) -> Scheme:
         """The scheme that it was verified with."""
-        return self._scheme
+        return self._presented.scheme
 
     @property
     def key_id(self) -> str | int:
@@ -90,6 +87,6 @@ class Delivery:
 
     def __repr__(self) -> str:
         return (
-            f"<Delivery {self._scheme.name}, {len(self._body)} bytes, key_id={self._key_id!r}, "
+            f"<Delivery {self.scheme.name}, {len(self._body)} bytes, key_id={self._key_id!r}, "
             f"id={self.id!r}, timestamp={self.timestamp!r}>"
         )

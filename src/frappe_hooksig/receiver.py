@@ -204,7 +204,7 @@ def _by_setting(setting: Callable[[], Secrets | None], build: partial[Verifier])
         nonlocal held
         current = held
         if current is None or not current.is_made_of(setting()):
-            held = current = _Held(setting(), build)
+            held = current = _Held(setting(), build)  # no variable here, as above
         return current.verifier
 
     return find

@@ -139,18 +139,18 @@ class Scheme:
     _not_in_ids: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        wrong = "; ".join(_wrong_types(self))
-        if wrong:
-            msg = f"Scheme {self.name!r}: {wrong}"
-            raise ConfigurationError(msg)
-        names = self.signature_header
-        if not isinstance(names, str):
-            object.__setattr__(self, "signature_header", tuple(names))  # a list has no hash
-        names = (names,) if isinstance(names, str) else tuple(names)
-        object.__setattr__(self, "signature_headers", names)
-        problems = "; ".join(_contradictions(self))
+        names: tuple[str, ...] = ()
+        problems = list(_wrong_types(self))
+        if not problems:
+            if isinstance(self.signature_header, str):
+                names = (self.signature_header,)
+            else:
+                names = tuple(self.signature_header)
+                object.__setattr__(self, "signature_header", names)  # a list has no hash
+            object.__setattr__(self, "signature_headers", names)
+            problems = list(_contradictions(self))
         if problems:
-            msg = f"Scheme {self.name!r}: {problems}"
+            msg = f"Scheme {self.name!r}: {'; '.join(problems)}"
             raise ConfigurationError(msg)
         object.__setattr__(self, "_signature", tuple(map(Header, names)))
         # One signature over the body alone: most senders, and worth a short way through parse().
@@ -374,6 +374,17 @@ class Scheme:
             detail = "an id is printable ASCII without what the scheme joins parts with"
             raise header.malformed(detail)
         return text
+
+
+def require_scheme(scheme: object) -> None:
+    """Refuse what is no scheme, such as the name of a provider.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if not isinstance(scheme, Scheme):
+        msg = f"scheme= is {type(scheme).__name__}, no Scheme: such as providers.GITHUB"
+        raise ConfigurationError(msg)
 
 
 def _required(headers: Headers, header: Header) -> str:

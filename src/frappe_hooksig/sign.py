@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.scheme import Scheme, require_scheme
 from frappe_hooksig.secret import Secrets, redacted
 from frappe_hooksig.timestamp import spell_time
 
@@ -64,9 +64,7 @@ class Signer:
     ) -> None:
         several = redacted(secret)
         del secret  # error reporters show the local variables of every frame
-        if not isinstance(scheme, Scheme):
-            msg = f"scheme= is {type(scheme).__name__}, no Scheme: such as providers.GITHUB"
-            raise ConfigurationError(msg)
+        require_scheme(scheme)
         keys = scheme.keys(several)
         if len(keys) > scheme.capacity > 1:
             msg = f"{len(keys)} secrets, but scheme {scheme.name!r} carries {scheme.capacity}"

@@ -17,7 +17,7 @@ from frappe_hooksig.exceptions import (
 )
 from frappe_hooksig.headers import Headers
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.scheme import Presented, Scheme
+from frappe_hooksig.scheme import Presented, Scheme, require_scheme
 from frappe_hooksig.secret import Secrets, redacted
 
 #: The largest accepted body, in bytes: what Frappe itself takes.
@@ -54,9 +54,7 @@ class Verifier:
     ) -> None:
         several = redacted(secret)
         del secret  # error reporters show the local variables of every frame
-        if not isinstance(scheme, Scheme):
-            msg = f"scheme= is {type(scheme).__name__}, no Scheme: such as providers.GITHUB"
-            raise ConfigurationError(msg)
+        require_scheme(scheme)
         if not (isinstance(max_body, int) and max_body >= 0):
             msg = "max_body is a number of bytes, from 0"
             raise ConfigurationError(msg)
@@ -132,7 +130,7 @@ class Verifier:
             # Written so that NaN, from the clock or for a time that is not there, is refused.
             if not -self._tolerance <= age <= self._tolerance:
                 raise TimestampOutOfTolerance(age, self._tolerance, self._scheme.timestamp_place)
-        return Delivery(body, presented, self._scheme, key_id)
+        return Delivery(body, presented, key_id)
 
     def _judge(self, body: bytes, presented: Presented) -> tuple[str | int | None, str]:
         """Return the id of the key that signed, else how the signature was misspelt if it was.
