@@ -100,13 +100,20 @@ def verify_often(headers: dict[str, str]) -> object:
     return Verifier(Secret(SECRET)).verify(BODY, headers)
 
 
+def verify_in_pieces(headers: dict[str, str]) -> object:
+    """Verify what comes in chunks."""
+    verification = Verifier(Secret(SECRET)).begin(headers)
+    verification.update(BODY)
+    return verification.finish()
+
+
 def receive(headers: dict[str, str]) -> object:
     """Verify as an adapter does."""
     receiver = Receiver(providers.FRAPPE, lambda: None, secret=lambda _request: Secret(SECRET))
     return receiver.receive(None, headers, "POST", lambda _limit: BODY)
 
 
-@pytest.mark.parametrize("verify", [verify_once, verify_often, receive])
+@pytest.mark.parametrize("verify", [verify_once, verify_often, verify_in_pieces, receive])
 @pytest.mark.parametrize(
     "text", ["x", "", "é", base64.b64encode(b"0" * 32).decode(), MAC.hex()[:-1], "a,b"]
 )

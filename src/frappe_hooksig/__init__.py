@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from frappe_hooksig import providers
-from frappe_hooksig.delivery import Delivery
+from frappe_hooksig.delivery import Delivery, VerifiedRequest
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
     ConfigurationError,
@@ -18,7 +18,7 @@ from frappe_hooksig.exceptions import (
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secret, SecretWarning, generate_secret
 from frappe_hooksig.sign import SignedPayload, Signer, sign_payload
-from frappe_hooksig.verify import Verifier, verify_payload
+from frappe_hooksig.verify import Verification, Verifier, verify_payload
 
 __all__ = [
     "BodyTooLarge",
@@ -35,7 +35,9 @@ __all__ = [
     "SignedPayload",
     "Signer",
     "TimestampOutOfTolerance",
+    "Verification",
     "VerificationError",
+    "VerifiedRequest",
     "Verifier",
     "generate_secret",
     "providers",

@@ -1,4 +1,4 @@
-"""What a handler receives: a request whose signature was right."""
+"""What `verify()` returns: a request whose signature was right, with its body or without."""
 
 from __future__ import annotations
 
@@ -12,43 +12,71 @@ if TYPE_CHECKING:
     from frappe_hooksig.scheme import Presented, Scheme
 
 
-class Delivery:
-    """One verified request. Only `verify()` makes it, and its attributes cannot be set."""
+class VerifiedRequest:
+    """What is known of a request whose signature was right, apart from its body.
 
-    __slots__ = ("_body", "_key_id", "_presented")
+    Only a `Verifier` makes it, and its attributes cannot be set.
+    """
 
-    def __init__(self, body: bytes, presented: Presented, key_id: str | int) -> None:
-        self._body = body
-        self._presented = presented
+    __slots__ = ("_key_id", "_presented", "_scheme")
+
+    def __init__(self, scheme: Scheme, key_id: str | int, presented: Presented) -> None:
+        self._scheme = scheme
         self._key_id = key_id
-
-    @property
-    def body(self) -> bytes:
-        """The bytes that were signed."""
-        return self._body
+        self._presented = presented
 
     @property
     def scheme(self) -> Scheme:
         """The scheme that it was verified with."""
-        return self._presented.scheme
+        return self._scheme
 
     @property
     def key_id(self) -> str | int:
         """Which secret matched: its id, else its position among those configured.
 
-        Once no delivery has the old secret's, that secret may go.
+        Once no request has the old secret's, that secret may go.
         """
         return self._key_id
 
     @property
     def id(self) -> str | None:
         """The sender's id for this delivery, if the scheme signs one (Frappe's does not)."""
-        return self._presented.id
+        _, _, delivery_id, _, _ = self._presented
+        return delivery_id
 
     @property
     def timestamp(self) -> float | None:
         """When it was signed, in Unix seconds, if the scheme signs that (Frappe's does not)."""
-        return self._presented.timestamp
+        _, timestamp, _, _, _ = self._presented
+        return timestamp
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._described()}>"
+
+    def _described(self) -> str:
+        return (
+            f"{self.scheme.name}, key_id={self.key_id!r}, id={self.id!r}, "
+            f"timestamp={self.timestamp!r}"
+        )
+
+
+class Delivery(VerifiedRequest):
+    """A verified request with its body: what a handler works with."""
+
+    __slots__ = ("_body",)
+
+    def __init__(
+        self, body: bytes, scheme: Scheme, key_id: str | int, presented: Presented
+    ) -> None:
+        self._body = body  # and what super().__init__() does: a call for each request
+        self._scheme = scheme
+        self._key_id = key_id
+        self._presented = presented
+
+    @property
+    def body(self) -> bytes:
+        """The bytes that were signed."""
+        return self._body
 
     @property
     def key(self) -> str:
@@ -58,12 +86,11 @@ class Delivery:
         differs between secrets, nor from a header that is not signed. It does not tell endpoints
         or senders apart: where they share a table, make them part of its key.
         """
-        presented = self._presented
-        if presented.id is None:
-            content = sha256(self._body).digest()
-            parts = [b"content", presented.before, content, presented.after]
+        _, _, delivery_id, before, after = self._presented
+        if delivery_id is None:
+            parts = [b"content", before, sha256(self._body).digest(), after]
         else:
-            parts = [b"id", presented.id.encode()]
+            parts = [b"id", delivery_id.encode()]
         digest = sha256()
         for part in parts:
             digest.update(len(part).to_bytes(8, "big"))
@@ -85,8 +112,5 @@ class Delivery:
             msg = f"the verified body of {len(self._body)} bytes is not JSON"
         raise MalformedPayload(msg)
 
-    def __repr__(self) -> str:
-        return (
-            f"<Delivery {self.scheme.name}, {len(self._body)} bytes, key_id={self._key_id!r}, "
-            f"id={self.id!r}, timestamp={self.timestamp!r}>"
-        )
+    def _described(self) -> str:
+        return f"{super()._described()}, {len(self._body)} bytes"

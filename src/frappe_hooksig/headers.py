@@ -33,15 +33,15 @@ class Header:
         name: As its documentation spells it; it is found in any other case too.
     """
 
-    __slots__ = ("_spellings", "name")
+    __slots__ = ("_others", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        # How plain dicts usually spell it: as documented, as ASGI, WSGI or AWS do.
-        self._spellings = tuple({name, name.lower(), name.upper(), name.title()})
+        # How plain dicts may spell it too: as ASGI, AWS and HTTP/1 servers do.
+        self._others = tuple({name.lower(), name.upper(), name.title()} - {name})
 
-    def text(self, headers: Headers) -> str | None:
-        """Return the value, which may occur once, or None if it is absent.
+    def find(self, headers: Headers) -> str | None:
+        """Return the value, which may occur once, or None if it is absent. It can hold anything.
 
         It is not stripped: an outer space is part of it.
 
@@ -49,12 +49,13 @@ class Header:
             headers: The request's headers, `indexed()`; a value of None counts as absent.
 
         Raises:
-            VerificationError: It occurs twice, is not printable ASCII, or is longer than 8 KiB.
+            VerificationError: It occurs twice.
         """
         text: object = None
         if type(headers) is dict:
             plain = cast("dict[str, object]", headers)
-            for spelling in self._spellings:
+            text = plain.get(self.name)
+            for spelling in self._others:
                 if spelling in plain and (value := plain[spelling]) is not None:
                     if text is not None:
                         raise self.doubled()
@@ -63,15 +64,10 @@ class Header:
             text = self._only(_values(headers, self.name))
             if text is None:
                 return None
-        if isinstance(text, bytes):
-            text = text.decode("latin-1")
-        if not (isinstance(text, str) and text.isascii() and text.isprintable()):
-            detail = "it is not printable ASCII"  # nor even text: what email.message makes of it
-            raise self.malformed(detail)
-        if len(text) > MAX_HEADER:
-            detail = f"it is longer than {MAX_HEADER} characters"
-            raise self.malformed(detail)
-        return text
+        if isinstance(text, str):
+            return text
+        # What is neither is no text at all: email.message makes an object of odd bytes.
+        return text.decode("latin-1") if isinstance(text, bytes) else "\0"
 
     def _only(self, values: list[Any]) -> object:
         if len(values) > 1:
@@ -82,6 +78,15 @@ class Header:
         """Return the error that says that the header is absent."""
         return VerificationError(Reason.MISSING_HEADER, self.name)
 
+    def unreadable(self, text: str) -> VerificationError:
+        """Return the error that says why a text is none that a header of ours can have."""
+        too_long = text.isascii() and text.isprintable()
+        return self.malformed(
+            f"it is longer than {MAX_HEADER} characters"
+            if too_long
+            else "it is not printable ASCII"
+        )
+
     def malformed(self, detail: str) -> VerificationError:
         """Return the error that says that the header cannot be read, and why."""
         return VerificationError(Reason.MALFORMED_HEADER, self.name, detail)
@@ -89,6 +94,11 @@ class Header:
     def doubled(self) -> VerificationError:
         """Return the error that says that the header occurs more than once."""
         return VerificationError(Reason.DUPLICATE_HEADER, self.name)
+
+
+def is_readable(text: str) -> bool:
+    """Whether a value can be a signature, a time or an id at all: printable ASCII, not too long."""
+    return text.isascii() and text.isprintable() and len(text) <= MAX_HEADER
 
 
 def indexed(headers: Headers, *, whole: bool = False) -> Headers:

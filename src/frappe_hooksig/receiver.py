@@ -150,9 +150,9 @@ class Receiver:
             ConfigurationError: There is no usable secret: HTTP 500.
             RawBodyUnavailable: Something read the body before: HTTP 500.
         """
-        presented = self._scheme.parse(headers, method=method)
+        presented = self._scheme.parse(headers, method)
         verifier = self._verifier_for(request)
-        return verifier.verify_presented(read_body(verifier.max_body), presented)
+        return verifier.expect(presented).verify(read_body(verifier.max_body))
 
 
 def refusal(error: VerificationError | MalformedPayload) -> Answer:

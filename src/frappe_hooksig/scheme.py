@@ -12,8 +12,8 @@ from string import Formatter
 from typing import Literal, TypeAlias, get_args
 
 from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
-from frappe_hooksig.headers import Header, Headers, indexed
-from frappe_hooksig.secret import Digest, Key, Secret, SecretFormat, make_keys
+from frappe_hooksig.headers import MAX_HEADER, Header, Headers, indexed, is_readable
+from frappe_hooksig.secret import Digest, Hash, Key, Secret, SecretFormat, make_keys
 from frappe_hooksig.timestamp import RFC3339, SPELLINGS, TimestampFormat, read_time
 
 #: How a MAC is written as text.
@@ -25,8 +25,10 @@ Separator: TypeAlias = Literal["", " ", ",", ";"]
 # RFC 9110 section 5.6.2: what a header's name is made of.
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SCHEME_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_ID = re.compile(r"[!-~]{1,256}")
+_LONGEST_ID = 256  # characters
 _METHOD = re.compile(r"[A-Z]{1,20}")
+# What nearly everybody signs, and worth a shorter way: perhaps an id, perhaps a time, the body.
+_USUAL = re.compile(r"([^{]*)(?:{id}([^{]*))?(?:{timestamp}([^{]*))?{body}")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 _PARTS = {"body", "timestamp", "id", "method", "url"}
@@ -52,36 +54,10 @@ _SEAMS = {
 _SEAMS_OF_RFC3339 = {("id", "timestamp"), ("timestamp", "id")}
 
 
-class Presented:
-    """What the headers of one request claim: well-formed, not verified.
-
-    Attributes:
-        scheme: The scheme that they were read with.
-        signatures: The candidates, as the ASCII text that stood behind the prefix.
-        timestamp: The time in Unix seconds, or None.
-        id: The delivery's id, or None.
-        before: What is signed before the body.
-        after: What is signed after the body.
-    """
-
-    __slots__ = ("after", "before", "id", "scheme", "signatures", "timestamp")
-
-    def __init__(
-        self,
-        scheme: Scheme,
-        signatures: Sequence[bytes],
-        *,
-        timestamp: float | None = None,
-        id: str | None = None,  # noqa: A002
-        before: bytes = b"",
-        after: bytes = b"",
-    ) -> None:
-        self.scheme = scheme
-        self.signatures = signatures
-        self.timestamp = timestamp
-        self.id = id
-        self.before = before
-        self.after = after
+#: What the headers of one request claim, well-formed but not verified: the candidate signatures
+#: as the ASCII text that stood behind the prefix, the time in Unix seconds or None, the delivery's
+#: id or None, and what is signed before and after the body.
+Presented: TypeAlias = tuple[Sequence[bytes], float | None, str | None, bytes, bytes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,10 +109,12 @@ class Scheme:
     _signature: tuple[Header, ...] = field(init=False, repr=False, compare=False)
     _timestamp: Header | None = field(init=False, repr=False, compare=False)
     _id: Header | None = field(init=False, repr=False, compare=False)
+    _has_many: bool = field(init=False, repr=False, compare=False)
+    _is_single: bool = field(init=False, repr=False, compare=False)
+    _commas: int = field(init=False, repr=False, compare=False)
     _is_plain: bool = field(init=False, repr=False, compare=False)
-    _before: str = field(init=False, repr=False, compare=False)
-    _after: str = field(init=False, repr=False, compare=False)
-    _not_in_ids: frozenset[str] = field(init=False, repr=False, compare=False)
+    _seams: tuple[str, str, str] | None = field(init=False, repr=False, compare=False)
+    _not_in_ids: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names: tuple[str, ...] = ()
@@ -153,16 +131,17 @@ class Scheme:
             msg = f"Scheme {self.name!r}: {'; '.join(problems)}"
             raise ConfigurationError(msg)
         object.__setattr__(self, "_signature", tuple(map(Header, names)))
-        # One signature over the body alone: most senders, and worth a short way through parse().
-        is_plain = self.signed == "{body}" and not self.separator and len(names) == 1
-        object.__setattr__(self, "_is_plain", is_plain)
+        object.__setattr__(self, "_has_many", len(names) > 1)
+        # One signature, nothing but the body: most senders, and worth a shorter way.
+        object.__setattr__(self, "_is_single", not self.separator and len(names) == 1)
+        object.__setattr__(self, "_is_plain", self.signed == "{body}")
+        object.__setattr__(self, "_commas", self.prefix.count(","))
         for place in ("timestamp", "id"):
             name = getattr(self, f"{place}_header")
             object.__setattr__(self, f"_{place}", None if name is None else Header(name))
-        before, after = self.signed.split("{body}")
-        object.__setattr__(self, "_before", before)
-        object.__setattr__(self, "_after", after)
-        object.__setattr__(self, "_not_in_ids", frozenset("," + _around_id(self.signed)))
+        usual = _USUAL.fullmatch(self.signed)
+        object.__setattr__(self, "_seams", usual and usual.groups(""))
+        object.__setattr__(self, "_not_in_ids", tuple(sorted(set(" ," + _around_id(self.signed)))))
 
     @property
     def signs_timestamp(self) -> bool:
@@ -188,7 +167,7 @@ class Scheme:
         return make_keys(several, self.secret_format, self.digest, self.rewritten_characters)
 
     def parse(
-        self, headers: Headers, *, method: str | None = None, url: str | None = None
+        self, headers: Headers, method: str | None = None, url: str | None = None
     ) -> Presented:
         """Read what a request claims, before its body is read. Nothing of it is verified.
 
@@ -203,29 +182,36 @@ class Scheme:
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
         known: Headers = headers
-        if type(headers) is not dict or len(self.signature_headers) > 1:
-            known = indexed(known, whole=len(self.signature_headers) > 1)
-        first = self._signature[0]
+        if self._has_many or type(headers) is not dict:
+            known = indexed(known, whole=self._has_many)
+        timestamp: str | None = None
+        if self._is_single:
+            header = self._signature[0]
+            entry = header.find(known)
+            if entry is None:
+                raise header.missing()
+            signatures: Sequence[bytes] = (self._read_signature(header, entry),)
+        else:
+            signatures, timestamp = self._read_signatures(known)
         if self._is_plain:
-            text = first.text(known)
-            if text is None:
-                raise first.missing()
-            return Presented(self, (self._read_signature(first, text),))
-        signatures, timestamp = self._read_signatures(known)
+            return signatures, None, None, b"", b""
         if self._timestamp is not None:
-            timestamp = _required(known, self._timestamp)
-        time = None if timestamp is None else self._read_time(timestamp)
+            timestamp = self._timestamp.find(known)
+            if timestamp is None:
+                raise self._timestamp.missing()
+        time: float | None = None
+        if timestamp is not None:
+            time = read_time(timestamp, self.timestamp_format)
+            if time is None:
+                raise self._no_time(timestamp)
         delivery_id = None if self._id is None else self._read_id(known, self._id)
-        before, after = self.around(timestamp=timestamp, id=delivery_id, method=method, url=url)
+        before, after = self.around(timestamp, delivery_id, method, url)
         if method is not None and "{method}" in self.signed and not _METHOD.fullmatch(method):
-            raise VerificationError(Reason.SIGNATURE_MISMATCH, first.name)
-        return Presented(
-            self, signatures, timestamp=time, id=delivery_id, before=before, after=after
-        )
+            raise VerificationError(Reason.SIGNATURE_MISMATCH, self.signature_headers[0])
+        return signatures, time, delivery_id, before, after
 
     def around(
         self,
-        *,
         timestamp: str | None,
         id: str | None,  # noqa: A002
         method: str | None,
@@ -236,18 +222,20 @@ class Scheme:
         Raises:
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
-        if not self._before and not self._after:
-            return b"", b""
+        if self._seams is not None:
+            start, between, end = self._seams
+            return f"{start}{id or ''}{between}{timestamp or ''}{end}".encode(), b""
         for name, value in (("method", method), ("url", url)):
             if f"{{{name}}}" in self.signed and not isinstance(value, str):
                 msg = f"scheme {self.name!r} signs the request's {name}: pass {name}= as a str"
                 raise ConfigurationError(msg)
         parts = {"timestamp": timestamp, "id": id, "method": method, "url": url}
         # A hostile URL may hold surrogates: it must end in a mismatch, not in UnicodeEncodeError.
-        return (
-            self._before.format_map(parts).encode(errors="surrogatepass"),
-            self._after.format_map(parts).encode(errors="surrogatepass"),
-        )
+        before, after = [
+            template.format_map(parts).encode(errors="surrogatepass")
+            for template in self.signed.split("{body}")
+        ]
+        return before, after
 
     def format(
         self,
@@ -269,9 +257,11 @@ class Scheme:
             headers[self.id_header] = id
         return headers
 
-    def encode(self, mac: bytes) -> bytes:
+    def encode(self, mac: Hash) -> bytes:
         """Return a MAC as the header holds it, without prefix."""
-        return b2a_base64(mac, newline=False) if self.encoding == "base64" else hexlify(mac)
+        if self.encoding == "hex":
+            return mac.hexdigest().encode()
+        return b2a_base64(mac.digest(), newline=False)
 
     def encode_wrongly(self, mac: bytes) -> list[tuple[bytes, str]]:
         """Return how a MAC is written by mistake, and the name of each mistake."""
@@ -293,18 +283,19 @@ class Scheme:
         Free of the characters that the scheme joins it with, of a comma, which would be read as
         two headers that a server has joined, and of a time where it touches one.
         """
-        return (
-            _ID.fullmatch(text) is not None
-            and self._not_in_ids.isdisjoint(text)
-            and not (self.timestamp_format == "rfc3339" and RFC3339.search(text))
-        )
+        if not (0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable()):
+            return False
+        for character in self._not_in_ids:
+            if character in text:
+                return False
+        return not (self.timestamp_format == "rfc3339" and RFC3339.search(text))
 
     def _read_signatures(self, headers: Headers) -> tuple[list[bytes], str | None]:
         """Return all signatures, and the timestamp if it stands beside them."""
         signatures: list[bytes] = []
         timestamp: str | None = None
         for header in self._signature:
-            text = header.text(headers)
+            text = header.find(headers)
             if text is None:
                 continue
             if self.separator:
@@ -321,59 +312,67 @@ class Scheme:
 
     def _read_signature(self, header: Header, entry: str) -> bytes:
         """Return the signature behind its prefix."""
-        if "," in entry:
-            self._refuse_joined(header, entry)
+        if not (entry.isascii() and entry.isprintable() and len(entry) <= MAX_HEADER):
+            raise header.unreadable(entry)
         prefix = self.prefix
-        signature = entry[len(prefix) :] if prefix else entry
-        if not signature or not entry.startswith(prefix):
+        # Neither alphabet has a comma: a server has joined two headers (RFC 9110 section 5.3).
+        if "," in entry and entry.count(",") > self._commas:
+            raise header.doubled()
+        signature = entry.removeprefix(prefix)
+        if not signature or (prefix and signature == entry):
             raise self._none(header)
         return signature.encode()
 
     def _read_entries(self, header: Header, text: str, signatures: list[bytes]) -> str | None:
         """Add the signatures of several entries to a list; return the timestamp if there is one."""
+        if not (text.isascii() and text.isprintable() and len(text) <= MAX_HEADER):
+            raise header.unreadable(text)
+        prefix, timestamp_prefix, commas = self.prefix, self.timestamp_prefix, self._commas
         timestamps: list[str] = []
         before = len(signatures)
         for padded in text.split(self.separator):
             entry = padded.lstrip(" ")  # as in `t=1, v1=abc`
-            if "," in entry:
-                self._refuse_joined(header, entry)
-            if entry.startswith(self.prefix) and entry != self.prefix:
-                signatures.append(entry.removeprefix(self.prefix).encode())
-            elif self.timestamp_prefix and entry.startswith(self.timestamp_prefix):
-                timestamps.append(entry.removeprefix(self.timestamp_prefix))
+            # Joined headers, as above; where commas stand between the entries, it cannot be seen.
+            if "," in entry and entry.count(",") > commas:
+                raise header.doubled()
+            if entry.startswith(prefix):
+                signature = entry.removeprefix(prefix)
+                if signature:
+                    signatures.append(signature.encode())
+            elif timestamp_prefix and entry.startswith(timestamp_prefix):
+                timestamps.append(entry.removeprefix(timestamp_prefix))
         if len(signatures) == before:
             raise self._none(header)
-        if self.timestamp_prefix and len(timestamps) != 1:
-            detail = f"it has not exactly one time that starts with {self.timestamp_prefix}"
+        if timestamp_prefix and len(timestamps) != 1:
+            detail = f"it has not exactly one time that starts with {timestamp_prefix}"
             raise header.malformed(detail)
         return timestamps[0] if timestamps else None
-
-    def _refuse_joined(self, header: Header, entry: str) -> None:
-        """Refuse two headers that a server has joined with a comma (RFC 9110 section 5.3).
-
-        Neither alphabet has a comma. Between entries that have commas between them, it cannot be
-        seen.
-        """
-        if entry.count(",") > self.prefix.count(","):
-            raise header.doubled()
 
     def _none(self, header: Header) -> VerificationError:
         start = f"no signature that starts with {self.prefix}" if self.prefix else "it is empty"
         return header.malformed(start)
 
-    def _read_time(self, text: str) -> float:
-        time = read_time(text, self.timestamp_format)
-        if time is None:
-            detail = SPELLINGS[self.timestamp_format]
-            raise VerificationError(Reason.MALFORMED_TIMESTAMP, self.timestamp_place, detail)
-        return time
+    def _no_time(self, text: str) -> VerificationError:
+        """Return the error that says why a text is no time."""
+        if self._timestamp is not None and not is_readable(text):
+            return self._timestamp.unreadable(text)
+        if self._timestamp is not None and "," in text:
+            return self._timestamp.doubled()
+        detail = SPELLINGS[self.timestamp_format]
+        return VerificationError(Reason.MALFORMED_TIMESTAMP, self.timestamp_place, detail)
 
     def _read_id(self, headers: Headers, header: Header) -> str:
-        text = _required(headers, header)
-        if not self.is_id(text):
-            detail = "an id is printable ASCII without what the scheme joins parts with"
-            raise header.malformed(detail)
-        return text
+        text = header.find(headers)
+        if text is None:
+            raise header.missing()
+        if self.is_id(text):
+            return text
+        if not is_readable(text):
+            raise header.unreadable(text)
+        if "," in text:
+            raise header.doubled()
+        detail = "an id is printable ASCII without what the scheme joins parts with"
+        raise header.malformed(detail)
 
 
 def require_scheme(scheme: object) -> None:
@@ -385,16 +384,6 @@ def require_scheme(scheme: object) -> None:
     if not isinstance(scheme, Scheme):
         msg = f"scheme= is {type(scheme).__name__}, no Scheme: such as providers.GITHUB"
         raise ConfigurationError(msg)
-
-
-def _required(headers: Headers, header: Header) -> str:
-    """Return the text of a header that must be there once, and has no comma in it."""
-    text = header.text(headers)
-    if text is None:
-        raise header.missing()
-    if "," in text:
-        raise header.doubled()
-    return text
 
 
 def _around_id(signed: str) -> str:

@@ -10,8 +10,8 @@ import secrets
 import warnings
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Iterator, Sequence
-from typing import Literal, NoReturn, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NoReturn, Protocol, TypeAlias
 
 from frappe_hooksig.exceptions import ConfigurationError
 
@@ -129,35 +129,57 @@ SecretLike: TypeAlias = Secret | str | bytes
 Secrets: TypeAlias = SecretLike | Sequence[SecretLike]
 
 
+class Hash(Protocol):
+    """A hash under way, as `hashlib` makes it; its documentation holds."""
+
+    def copy(self) -> Hash: ...  # noqa: D102
+    def update(self, data: bytes | bytearray | memoryview, /) -> None: ...  # noqa: D102
+    def digest(self) -> bytes: ...  # noqa: D102
+    def hexdigest(self) -> str: ...  # noqa: D102
+
+
 class Key:
     """A secret made ready to sign with: the key schedule is done and the text is gone.
 
+    HMAC is a hash inside of a hash (RFC 2104), and the key goes into both before the message does.
+
     Attributes:
         id: The secret's own id, else its position among those configured.
+        start: Returns a new inner hash, to be fed with the message.
+        end: Returns a new outer hash, to be fed with the inner one's digest.
     """
 
-    __slots__ = ("_inner", "_outer", "id")
+    __slots__ = ("end", "id", "start")
 
-    def __init__(self, key: bytes, digest: Digest, id: str | int) -> None:  # noqa: A002
-        # RFC 2104 section 4: the two blocks that the key makes are hashed once and kept.
-        self._inner, self._outer = hashlib.new(digest), hashlib.new(digest)
-        size = self._inner.block_size
-        block = (hashlib.new(digest, key).digest() if len(key) > size else key).ljust(size, b"\0")
-        self._inner.update(bytes(byte ^ 0x36 for byte in block))
-        self._outer.update(bytes(byte ^ 0x5C for byte in block))
+    def __init__(
+        self,
+        id: str | int,  # noqa: A002
+        start: Callable[[], Hash],
+        end: Callable[[], Hash],
+    ) -> None:
         self.id = id
+        self.start = start
+        self.end = end
 
-    def mac(self, before: bytes, body: bytes, after: bytes) -> bytes:
+    @classmethod
+    def of(cls, key: bytes, digest: Digest, id: str | int) -> Key:  # noqa: A002
+        """Return the key made of some bytes."""
+        # RFC 2104 section 4: the two blocks that the key makes are hashed once and kept.
+        inner, outer = hashlib.new(digest), hashlib.new(digest)
+        size = inner.block_size
+        block = (hashlib.new(digest, key).digest() if len(key) > size else key).ljust(size, b"\0")
+        inner.update(bytes(byte ^ 0x36 for byte in block))
+        outer.update(bytes(byte ^ 0x5C for byte in block))
+        return cls(id, inner.copy, outer.copy)
+
+    def mac(self, before: bytes, body: bytes, after: bytes) -> Hash:
         """Return the HMAC over three parts in a row; not joined, so that no body is copied."""
-        inner = self._inner.copy()
-        if before:
-            inner.update(before)
+        inner, outer = self.start(), self.end()
+        inner.update(before)
         inner.update(body)
-        if after:
-            inner.update(after)
-        outer = self._outer.copy()
+        inner.update(after)
         outer.update(inner.digest())
-        return outer.digest()
+        return outer
 
 
 class RefusedSecret(Secret):
@@ -225,7 +247,7 @@ def make_keys(
                 f"secret {key_id} contains one of {rewritten_characters}, which the sender may "
                 "have stored in another spelling: use generate_secret()"
             )
-        keys.append(Key(_decoded(secret.reveal(), secret_format), digest, key_id))
+        keys.append(Key.of(_decoded(secret.reveal(), secret_format), digest, key_id))
     if len({key.id for key in keys}) < len(keys):
         msg = "two secrets have the same id"
         raise ConfigurationError(msg)

@@ -110,7 +110,7 @@ class Signer:
         body, headers = _serialised(payload)
         time_text = self._spelled_time(timestamp)
         delivery_id = self._checked_id(id)
-        before, after = scheme.around(timestamp=time_text, id=delivery_id, method=method, url=url)
+        before, after = scheme.around(time_text, delivery_id, method, url)
         signatures = [scheme.encode(key.mac(before, body, after)) for key in self._keys]
         headers |= scheme.format(signatures, timestamp=time_text, id=delivery_id)
         return SignedPayload(body, headers, signatures[0].decode())

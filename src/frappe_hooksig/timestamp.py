@@ -20,6 +20,9 @@ SPELLINGS: dict[TimestampFormat, str] = {
     "rfc3339": "an RFC 3339 date and time with its offset",
 }
 
+# How many digits there are, and how many of its unit are a second.
+_DIGITS = {"unix": (10, 1), "unix-ms": (13, 1000)}
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
@@ -30,11 +33,11 @@ def read_time(text: str, spelling: TimestampFormat) -> float | None:
     """Return a time in Unix seconds, or None if it is not spelled exactly as it must be."""
     if spelling == "rfc3339":
         return _read_rfc3339(text)
-    digits = 10 if spelling == "unix" else 13
+    digits, unit = _DIGITS[spelling]
     # isdigit() alone is true for the digits of every script.
-    if len(text) != digits or not (text.isascii() and text.isdigit()):
-        return None
-    return int(text) / (1 if spelling == "unix" else 1000)
+    if len(text) == digits and text.isdigit() and text.isascii():
+        return int(text) / unit
+    return None
 
 
 def spell_time(seconds: float, spelling: TimestampFormat) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from math import isfinite, nan
 
-from frappe_hooksig.delivery import Delivery
+from frappe_hooksig.delivery import Delivery, VerifiedRequest
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
     ConfigurationError,
@@ -18,7 +18,7 @@ from frappe_hooksig.exceptions import (
 from frappe_hooksig.headers import Headers
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Presented, Scheme, require_scheme
-from frappe_hooksig.secret import Secrets, redacted
+from frappe_hooksig.secret import Hash, Key, Secrets, redacted
 
 #: The largest accepted body, in bytes: what Frappe itself takes.
 MAX_BODY = 25 * 1024 * 1024
@@ -41,7 +41,7 @@ class Verifier:
         ConfigurationError: The secret cannot be used, or a limit makes no sense.
     """
 
-    __slots__ = ("_clock", "_keys", "_max_body", "_scheme", "_tolerance")
+    __slots__ = ("_clock", "_encode", "_keys", "_max_body", "_scheme", "_tolerance")
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Verifier:
             msg = "max_body is a number of bytes, from 0"
             raise ConfigurationError(msg)
         self._scheme = scheme
+        self._encode = scheme.encode
         self._tolerance = _tolerance(scheme, tolerance)
         self._max_body = max_body
         self._clock = clock
@@ -100,63 +101,86 @@ class Verifier:
         """
         if not isinstance(body, bytes):
             raise _not_bytes(body)
-        return self.verify_presented(body, self._scheme.parse(headers, method=method, url=url))
-
-    def verify_presented(self, body: bytes, presented: Presented) -> Delivery:
-        """Do what `verify()` does once the headers are parsed.
-
-        For receivers that must refuse bad headers before they read a body:
-        `verifier.verify_presented(read_body(), verifier.scheme.parse(headers))`.
-
-        Raises:
-            VerificationError: The request must not be trusted; `reason` says why.
-            TypeError: The body is not bytes.
-            ConfigurationError: The headers were parsed by another scheme.
-        """
-        if not isinstance(body, bytes):
-            raise _not_bytes(body)
-        if presented.scheme is not self._scheme:
-            msg = f"the headers were read as {presented.scheme.name!r}, not {self._scheme.name!r}"
-            raise ConfigurationError(msg)
+        presented = self._scheme.parse(headers, method, url)
         if len(body) > self._max_body:
             raise BodyTooLarge(self._max_body)
-        key_id, mistake = self._judge(body, presented)
+        key_id = self._accept(self._keys, body, presented)
+        return Delivery(body, self._scheme, key_id, presented)
+
+    def begin(
+        self, headers: Headers, *, method: str | None = None, url: str | None = None
+    ) -> Verification:
+        """Read the headers now, and verify the body when it has come.
+
+        For large bodies, which nobody has to hold, and for receivers that leave a body unread if
+        its headers are wrong already.
+
+        Args:
+            headers: The request's headers.
+            method: The HTTP method; looked at only if the scheme signs it.
+            url: The URL as registered with the sender; looked at only if the scheme signs it.
+
+        Raises:
+            VerificationError: A header is missing, doubled or malformed.
+            ConfigurationError: The scheme signs the method or the URL, and it was not given.
+        """
+        return self.expect(self._scheme.parse(headers, method, url))
+
+    def expect(self, presented: Presented) -> Verification:
+        """Do what `begin()` does once `Scheme.parse()` of this scheme has read the headers."""
+        return Verification(self._scheme, presented, self._keys, self._max_body, self._accept)
+
+    def _accept(self, keys: Sequence[Key], body: bytes, presented: Presented) -> str | int:
+        """Return the id of the key that signed, if one did and did so in time."""
+        key_id = self._match(keys, body, presented)
         if key_id is None:
+            mistake = self._mistake(keys, body, presented)
             reason = Reason.WRONG_ENCODING if mistake else Reason.SIGNATURE_MISMATCH
             raise VerificationError(reason, self._scheme.signature_headers[0], mistake)
         if self._tolerance is not None:
-            signed_at = nan if presented.timestamp is None else presented.timestamp
-            age = self._clock() - signed_at
+            _, timestamp, _, _, _ = presented
+            age = self._clock() - (nan if timestamp is None else timestamp)
             # Written so that NaN, from the clock or for a time that is not there, is refused.
             if not -self._tolerance <= age <= self._tolerance:
                 raise TimestampOutOfTolerance(age, self._tolerance, self._scheme.timestamp_place)
-        return Delivery(body, presented, key_id)
+        return key_id
 
-    def _judge(self, body: bytes, presented: Presented) -> tuple[str | int | None, str]:
-        """Return the id of the key that signed, else how the signature was misspelt if it was.
+    def _match(self, keys: Sequence[Key], body: bytes, presented: Presented) -> str | int | None:
+        """Return the id of the key that signed, if one did.
 
-        The expected MACs stay in here: whoever raises shows its local variables to error reporters.
+        The expected MACs stay in here and in `_mistake()`, which raise nothing: error reporters
+        record the local variables of whoever does.
         """
-        signatures = presented.signatures
-        if self._scheme.encoding == "hex":
-            signatures = [signature.lower() for signature in signatures]
-        macs: list[bytes] = []
+        signatures, _, _, before, after = presented
+        encode = self._encode
+        is_hex = self._scheme.encoding == "hex"
         matched: str | int | None = None
-        for key in self._keys:
-            mac = key.mac(presented.before, body, presented.after)
-            macs.append(mac)
-            expected = self._scheme.encode(mac)
+        for key in keys:
+            inner = key.start()  # as Key.mac() does, without the time that a call takes
+            if before:
+                inner.update(before)
+            inner.update(body)
+            if after:
+                inner.update(after)
+            outer = key.end()
+            outer.update(inner.digest())
+            expected = encode(outer)
             for signature in signatures:
-                if compare_digest(expected, signature) and matched is None:
+                given = signature.lower() if is_hex else signature
+                if compare_digest(expected, given) and matched is None:
                     matched = key.id
-        if matched is not None:
-            return matched, ""
-        for mac in macs:
+        return matched
+
+    def _mistake(self, keys: Sequence[Key], body: bytes, presented: Presented) -> str:
+        """Return how the right signature was misspelt; nothing if there is none."""
+        signatures, _, _, before, after = presented
+        for key in keys:
+            mac = key.mac(before, body, after).digest()
             for spelling, mistake in self._scheme.encode_wrongly(mac):
-                for signature in presented.signatures:
+                for signature in signatures:
                     if compare_digest(spelling, signature):
-                        return None, mistake
-        return None, ""
+                        return mistake
+        return ""
 
     def __repr__(self) -> str:
         if not hasattr(self, "_keys"):  # error reporters show a half-made one too
@@ -165,6 +189,105 @@ class Verifier:
             f"Verifier(<{len(self._keys)} secrets>, scheme={self._scheme.name!r}, "
             f"tolerance={self._tolerance}, max_body={self._max_body})"
         )
+
+
+class Verification:
+    """One request under way: its headers can be read, its body is still to come.
+
+    From `Verifier.begin()`. Takes the body either whole (`verify()`) or in chunks (`update()` for
+    each, then `finish()`), and is used up by that. Until then nothing of the request can be
+    trusted, what was fed included. Not for several threads at once.
+    """
+
+    __slots__ = ("_accept", "_hashes", "_keys", "_max_body", "_presented", "_scheme", "_size")
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        presented: Presented,
+        keys: Sequence[Key],
+        max_body: int,
+        accept: Callable[[Sequence[Key], bytes, Presented], str | int],
+    ) -> None:
+        self._scheme = scheme
+        self._presented = presented
+        self._keys = keys
+        self._max_body = max_body
+        self._accept = accept
+        self._size = 0
+        _, _, _, before, _ = presented
+        hashes = [key.start() for key in keys]
+        for started in hashes:
+            started.update(before)
+        self._hashes: list[Hash] | None = hashes
+
+    def verify(self, body: bytes) -> Delivery:
+        """Verify a whole body.
+
+        Args:
+            body: The raw body, exactly as it came.
+
+        Raises:
+            VerificationError: The request must not be trusted; `reason` says why.
+            TypeError: The body is not bytes.
+            RuntimeError: Chunks were fed before, or it was finished.
+        """
+        if not isinstance(body, bytes):
+            raise _not_bytes(body)
+        if self._size:
+            msg = "chunks were fed to this verification: use finish()"
+            raise RuntimeError(msg)
+        self.update(body)
+        return Delivery(body, self._scheme, self._finish(), self._presented)
+
+    def update(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Feed the next chunk of the body. It is hashed, not kept.
+
+        Args:
+            chunk: Raw bytes, of any size.
+
+        Raises:
+            BodyTooLarge: It came to more than `max_body` by now.
+            TypeError: The chunk is not bytes.
+            RuntimeError: It was finished, or too large already.
+        """
+        if not isinstance(chunk, bytes | bytearray | memoryview):
+            raise _not_bytes(chunk)
+        hashes = self._under_way()
+        self._size += memoryview(chunk).nbytes
+        if self._size > self._max_body:
+            self._hashes = None
+            raise BodyTooLarge(self._max_body)
+        for started in hashes:
+            started.update(chunk)
+
+    def finish(self) -> VerifiedRequest:
+        """Return what can be trusted once the last chunk was fed: now that the body can be, too.
+
+        Raises:
+            VerificationError: The request must not be trusted, nor what was fed; `reason` says why.
+            RuntimeError: It was finished, or too large.
+        """
+        return VerifiedRequest(self._scheme, self._finish(), self._presented)
+
+    def _finish(self) -> str | int:
+        """Return the id of the key that signed what was fed."""
+        hashes = self._under_way()
+        self._hashes = None
+        fed = [
+            Key(key.id, each.copy, key.end) for key, each in zip(self._keys, hashes, strict=True)
+        ]
+        signatures, timestamp, delivery_id, _, after = self._presented
+        return self._accept(fed, b"", (signatures, timestamp, delivery_id, b"", after))
+
+    def _under_way(self) -> list[Hash]:
+        if self._hashes is None:
+            msg = "this verification is over: begin() another one for each request"
+            raise RuntimeError(msg)
+        return self._hashes
+
+    def __repr__(self) -> str:
+        return f"<Verification {self._scheme.name}, {self._size} bytes so far, not verified>"
 
 
 def verify_payload(

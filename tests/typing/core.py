@@ -17,7 +17,9 @@ from frappe_hooksig import (
     Secret,
     SignedPayload,
     Signer,
+    Verification,
     VerificationError,
+    VerifiedRequest,
     Verifier,
     providers,
     sign_payload,
@@ -34,6 +36,13 @@ Verifier(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 assert_type(verifier.verify(b"", {}), Delivery)
 assert_type(verify_payload(b"", {}, "secret"), Delivery)
+verification = verifier.begin({})
+assert_type(verification, Verification)
+assert_type(verification.update(memoryview(b"")), None)
+assert_type(verification.finish(), VerifiedRequest)
+assert_type(verification.verify(b""), Delivery)
+verification.update("")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+verification.finish().body  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 verifier.verify("", {})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
