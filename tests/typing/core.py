@@ -42,7 +42,6 @@ assert_type(verification.update(memoryview(b"")), None)
 assert_type(verification.finish(), VerifiedRequest)
 assert_type(verification.verify(b""), Delivery)
 verification.update("")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-verification.finish().body  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 verifier.verify("", {})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
