@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check format lint types docs package matrix clean
+.PHONY: help demo test check bench format lint types docs package matrix clean
 
 help: ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ test: $(VENV)/dev.stamp ## Run all tests, and measure that they reach every bran
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+bench: $(VENV)/bench.stamp ## Measure it beside others and write docs/benchmarks.md; QUICK=1 only shows.
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(TABLES)
+
 check: lint types docs package matrix ## Everything else that must hold.
 
 format: $(VENV)/dev.stamp ## Format the code.
@@ -29,7 +32,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(VENV)/dev.stamp ## Type-check with mypy and pyright, both strict.
+types: $(VENV)/dev.stamp $(VENV)/bench.stamp ## Type-check with mypy and pyright, both strict.
 	$(BIN)/mypy
 	$(BIN)/pyright
 
@@ -63,4 +66,8 @@ $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
 
 $(VENV)/dev.stamp: $(VENV)/pip.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+$(VENV)/bench.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --upgrade --editable . --group bench
 	@touch $@

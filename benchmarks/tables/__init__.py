@@ -1,0 +1,1 @@
+"""A module for each table; each has a `measure()` that returns it."""
