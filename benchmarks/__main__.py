@@ -27,6 +27,9 @@ TABLES = (
     "header_types",
     "rotation",
     "timestamped",
+    "peers",
+    "flask_server",
+    "import_time",
 )
 
 
@@ -35,12 +38,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="take few rounds, write nothing")
     parser.add_argument(
-        "tables",
-        nargs="*",
-        choices=[*TABLES, []],
-        help="by default all; some alone are not written",
+        "tables", nargs="*", help=f"some of {', '.join(TABLES)}: then nothing is written either"
     )
     options = parser.parse_args()
+    if unknown := set(options.tables) - set(TABLES):
+        parser.error(f"no tables {', '.join(sorted(unknown))}")
     effort = QUICK if options.quick else FULL
     tables: list[Table] = []
     for name in options.tables or TABLES:

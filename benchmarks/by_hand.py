@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.comparison import Check
@@ -73,6 +73,22 @@ def several(secrets: Sequence[bytes]) -> Check:
                 return
         msg = "wrong signature"
         raise Refused(msg)
+
+    return verify
+
+
+def in_chunks(secret: bytes) -> Check:
+    """Return the three lines for a body that comes in chunks."""
+
+    def verify(body: Iterable[bytes], headers: Any) -> None:
+        given = headers.get(SIGNATURE)
+        mac = hmac.new(secret, digestmod=hashlib.sha256)
+        for chunk in body:
+            mac.update(chunk)
+        expected = base64.b64encode(mac.digest()).decode()
+        if not given or not hmac.compare_digest(expected, given):
+            msg = "wrong signature"
+            raise Refused(msg)
 
     return verify
 

@@ -6,15 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-#: Takes the raw body and the headers; refuses by raising, or by returning False.
-Check: TypeAlias = Callable[[bytes, Any], object]
+#: Takes body and headers of a `Request`; refuses by raising, or by returning False.
+Check: TypeAlias = Callable[[Any, Any], object]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a contender is called with."""
+    """What a contender is called with.
 
-    body: bytes
+    Attributes:
+        body: The raw body, whole or as a list of chunks.
+        headers: A mapping, of the kind that the row is about.
+    """
+
+    body: Any
     headers: Any
 
 
@@ -39,7 +44,8 @@ class Contender:
         name: What the table calls it.
         check: What is timed.
         refusal: What it raises; None if it returns False.
-        target: The largest ratio of our time to its time that is aimed at.
+        target: What is aimed at: the largest ratio of our time to its time, or the least factor
+            by which ours is faster if that is what the table shows.
         requests: Its own, if it cannot read those of the row.
     """
 

@@ -9,8 +9,8 @@ from benchmarks.comparison import Table
 _HEAD = """\
 # Benchmarks
 
-Written by `make bench`, on the machine named at the end; the code is in `benchmarks/`. `make
-bench QUICK=1` shows rougher numbers within a minute and writes nothing.
+Written by `make bench`, on the machine named at the end; the code is in `benchmarks/`. With
+`QUICK=1` it shows rougher numbers within a minute and writes nothing.
 
 ## How it was measured
 
