@@ -28,6 +28,8 @@ TABLES = (
     "rotation",
     "timestamped",
     "peers",
+    "incremental",
+    "memory",
     "flask_server",
     "import_time",
 )
