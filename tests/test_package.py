@@ -24,7 +24,8 @@ LAYERS = [
     {"providers", "delivery"},
     {"sign", "verify"},
     {"receiver"},
-    {"integrations.flask"},
+    {"integrations.flask", "cli"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(
