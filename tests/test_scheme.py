@@ -241,7 +241,7 @@ def test_hostile_url(url: str) -> None:
         ({"separator": " ", "prefix": "v1 "}, "cannot contain the separator"),
         (
             {"signed": "{timestamp}.{body}", "timestamp_prefix": "t="},
-            "needs a separator and a single",
+            "timestamp_prefix needs a separator",
         ),
         (
             {
@@ -251,7 +251,7 @@ def test_hostile_url(url: str) -> None:
                 "prefix": "v1=",
                 "separator": ",",
             },
-            "needs a separator and a single",
+            "separator is for one signature_header",
         ),
         (
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, cast
 
 from frappe_hooksig.exceptions import Reason, VerificationError
@@ -141,16 +142,28 @@ class _Index:
 
 def _values(headers: Any, name: str) -> list[Any]:
     """Return all values of a header."""
-    get_all = next((method for method in _ALL_VALUES if hasattr(headers, method)), None)
-    first: object = headers.get(name)
-    if (first is None and _is(headers, Mapping)) or (get_all is None and _is(headers, dict)):
-        # It may know one spelling only; a subclass of dict may even hold several.
-        return _Index(headers.items()).getlist(name)
+    get_all = _get_all_of(headers.__class__) or next(
+        (method for method in _ALL_VALUES if hasattr(headers, method)), None
+    )
     # Over a WSGI environ (Werkzeug) the server has joined doubled headers with a comma already;
     # asking for all values would only walk the whole environ.
-    if first is None or get_all is None or hasattr(headers, "environ"):
-        return [] if first is None else [first]
-    return list(getattr(headers, get_all)(name))
+    if get_all is None or hasattr(headers, "environ"):
+        first: object = headers.get(name)
+        values = [] if first is None else [first]
+    elif get_all == "getall":
+        values = list(headers.getall(name, ()))
+    else:
+        values = list(getattr(headers, get_all)(name) or ())
+    if (not values and _is(headers, Mapping)) or (get_all is None and _is(headers, dict)):
+        # It may know one spelling only; a subclass of dict may even hold several.
+        return _Index(headers.items()).getlist(name)
+    return values
+
+
+@lru_cache(maxsize=64)  # of the kinds that a program uses; hasattr() takes longer than the HMAC
+def _get_all_of(kind: type) -> str | None:
+    """Return the method of a kind of headers that returns all values of one, if it has one."""
+    return next((method for method in _ALL_VALUES if hasattr(kind, method)), None)
 
 
 def _is(value: object, kind: type) -> bool:

@@ -27,7 +27,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SCHEME_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_ID = 256  # characters
 _METHOD = re.compile(r"[A-Z]{1,20}")
-# What nearly everybody signs, and worth a shorter way: perhaps an id, perhaps a time, the body.
+# Perhaps an id, perhaps a time, then the body.
 _USUAL = re.compile(r"([^{]*)(?:{id}([^{]*))?(?:{timestamp}([^{]*))?{body}")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -58,6 +58,44 @@ _SEAMS_OF_RFC3339 = {("id", "timestamp"), ("timestamp", "id")}
 #: as the ASCII text that stood behind the prefix, the time in Unix seconds or None, the delivery's
 #: id or None, and what is signed before and after the body.
 Presented: TypeAlias = tuple[Sequence[bytes], float | None, str | None, bytes, bytes]
+
+
+class _Layout:
+    """What is worked out once of a scheme's fields, for every request to be read by.
+
+    Attributes:
+        signature: The headers with a signature.
+        has_many: Whether there are several of them.
+        timestamp: The header with the time, if it has one of its own.
+        id: The header with the id.
+        commas: How many commas there are in a prefix.
+        is_plain: Whether nothing but the body is signed.
+        seams: What stands before the id, between it and the time, and between that and the body,
+            if nothing else is signed, and in this order: what nearly everybody does.
+        not_in_ids: What an id cannot contain.
+    """
+
+    __slots__ = (
+        "commas",
+        "has_many",
+        "id",
+        "is_plain",
+        "not_in_ids",
+        "seams",
+        "signature",
+        "timestamp",
+    )
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.signature = tuple(map(Header, scheme.signature_headers))
+        self.has_many = len(self.signature) > 1
+        self.timestamp = _header(scheme.timestamp_header)
+        self.id = _header(scheme.id_header)
+        self.commas = scheme.prefix.count(",")
+        self.is_plain = scheme.signed == "{body}"
+        usual = _USUAL.fullmatch(scheme.signed)
+        self.seams = usual and usual.groups("")
+        self.not_in_ids = tuple(sorted(set(" ," + _around_id(scheme.signed))))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,15 +144,7 @@ class Scheme:
     max_signatures: int = 16
 
     signature_headers: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    _signature: tuple[Header, ...] = field(init=False, repr=False, compare=False)
-    _timestamp: Header | None = field(init=False, repr=False, compare=False)
-    _id: Header | None = field(init=False, repr=False, compare=False)
-    _has_many: bool = field(init=False, repr=False, compare=False)
-    _is_single: bool = field(init=False, repr=False, compare=False)
-    _commas: int = field(init=False, repr=False, compare=False)
-    _is_plain: bool = field(init=False, repr=False, compare=False)
-    _seams: tuple[str, str, str] | None = field(init=False, repr=False, compare=False)
-    _not_in_ids: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _layout: _Layout = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names: tuple[str, ...] = ()
@@ -130,18 +160,7 @@ class Scheme:
         if problems:
             msg = f"Scheme {self.name!r}: {'; '.join(problems)}"
             raise ConfigurationError(msg)
-        object.__setattr__(self, "_signature", tuple(map(Header, names)))
-        object.__setattr__(self, "_has_many", len(names) > 1)
-        # One signature, nothing but the body: most senders, and worth a shorter way.
-        object.__setattr__(self, "_is_single", not self.separator and len(names) == 1)
-        object.__setattr__(self, "_is_plain", self.signed == "{body}")
-        object.__setattr__(self, "_commas", self.prefix.count(","))
-        for place in ("timestamp", "id"):
-            name = getattr(self, f"{place}_header")
-            object.__setattr__(self, f"_{place}", None if name is None else Header(name))
-        usual = _USUAL.fullmatch(self.signed)
-        object.__setattr__(self, "_seams", usual and usual.groups(""))
-        object.__setattr__(self, "_not_in_ids", tuple(sorted(set(" ," + _around_id(self.signed)))))
+        object.__setattr__(self, "_layout", _Layout(self))
 
     @property
     def signs_timestamp(self) -> bool:
@@ -166,7 +185,7 @@ class Scheme:
         """
         return make_keys(several, self.secret_format, self.digest, self.rewritten_characters)
 
-    def parse(
+    def parse(  # noqa: C901  # one pass; to cut it up takes a tenth more time
         self, headers: Headers, method: str | None = None, url: str | None = None
     ) -> Presented:
         """Read what a request claims, before its body is read. Nothing of it is verified.
@@ -181,30 +200,34 @@ class Scheme:
                 made of upper-case letters.
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
+        layout = self._layout
         known: Headers = headers
-        if self._has_many or type(headers) is not dict:
-            known = indexed(known, whole=self._has_many)
+        if layout.has_many or type(headers) is not dict:
+            known = indexed(known, whole=layout.has_many)
         timestamp: str | None = None
-        if self._is_single:
-            header = self._signature[0]
-            entry = header.find(known)
-            if entry is None:
-                raise header.missing()
-            signatures: Sequence[bytes] = (self._read_signature(header, entry),)
+        header = layout.signature[0]
+        if layout.has_many:
+            signatures: Sequence[bytes] = self._read_numbered(known)
         else:
-            signatures, timestamp = self._read_signatures(known)
-        if self._is_plain:
+            text = header.find(known)
+            if text is None:
+                raise header.missing()
+            if self.timestamp_prefix or (self.separator and self.separator in text):
+                signatures, timestamp = self._read_entries(header, text)
+            else:
+                signatures = (self._read_signature(header, text),)
+        if layout.is_plain:
             return signatures, None, None, b"", b""
-        if self._timestamp is not None:
-            timestamp = self._timestamp.find(known)
+        if layout.timestamp is not None:
+            timestamp = layout.timestamp.find(known)
             if timestamp is None:
-                raise self._timestamp.missing()
+                raise layout.timestamp.missing()
         time: float | None = None
         if timestamp is not None:
             time = read_time(timestamp, self.timestamp_format)
             if time is None:
                 raise self._no_time(timestamp)
-        delivery_id = None if self._id is None else self._read_id(known, self._id)
+        delivery_id = None if layout.id is None else self._read_id(known, layout.id)
         before, after = self.around(timestamp, delivery_id, method, url)
         if method is not None and "{method}" in self.signed and not _METHOD.fullmatch(method):
             raise VerificationError(Reason.SIGNATURE_MISMATCH, self.signature_headers[0])
@@ -222,8 +245,8 @@ class Scheme:
         Raises:
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
-        if self._seams is not None:
-            start, between, end = self._seams
+        if self._layout.seams is not None:
+            start, between, end = self._layout.seams
             return f"{start}{id or ''}{between}{timestamp or ''}{end}".encode(), b""
         for name, value in (("method", method), ("url", url)):
             if f"{{{name}}}" in self.signed and not isinstance(value, str):
@@ -285,30 +308,21 @@ class Scheme:
         """
         if not (0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable()):
             return False
-        for character in self._not_in_ids:
+        for character in self._layout.not_in_ids:
             if character in text:
                 return False
-        return not (self.timestamp_format == "rfc3339" and RFC3339.search(text))
+        return not (self.timestamp_format == "rfc3339" and re.search(RFC3339, text))
 
-    def _read_signatures(self, headers: Headers) -> tuple[list[bytes], str | None]:
-        """Return all signatures, and the timestamp if it stands beside them."""
+    def _read_numbered(self, headers: Headers) -> list[bytes]:
+        """Return the signatures of several headers, of which some may be absent."""
         signatures: list[bytes] = []
-        timestamp: str | None = None
-        for header in self._signature:
+        for header in self._layout.signature:
             text = header.find(headers)
-            if text is None:
-                continue
-            if self.separator:
-                timestamp = self._read_entries(header, text, signatures)
-            else:
+            if text is not None:
                 signatures.append(self._read_signature(header, text))
-        first = self._signature[0]
         if not signatures:
-            raise first.missing()
-        if len(signatures) > self.max_signatures:
-            detail = f"it holds more than {self.max_signatures} signatures"
-            raise first.malformed(detail)
-        return signatures, timestamp
+            raise self._layout.signature[0].missing()
+        return signatures
 
     def _read_signature(self, header: Header, entry: str) -> bytes:
         """Return the signature behind its prefix."""
@@ -316,37 +330,40 @@ class Scheme:
             raise header.unreadable(entry)
         prefix = self.prefix
         # Neither alphabet has a comma: a server has joined two headers (RFC 9110 section 5.3).
-        if "," in entry and entry.count(",") > self._commas:
+        if "," in entry and entry.count(",") > self._layout.commas:
             raise header.doubled()
         signature = entry.removeprefix(prefix)
         if not signature or (prefix and signature == entry):
             raise self._none(header)
         return signature.encode()
 
-    def _read_entries(self, header: Header, text: str, signatures: list[bytes]) -> str | None:
-        """Add the signatures of several entries to a list; return the timestamp if there is one."""
+    def _read_entries(self, header: Header, text: str) -> tuple[list[bytes], str | None]:
+        """Return the signatures of several entries, and the timestamp if it stands beside them."""
         if not (text.isascii() and text.isprintable() and len(text) <= MAX_HEADER):
             raise header.unreadable(text)
-        prefix, timestamp_prefix, commas = self.prefix, self.timestamp_prefix, self._commas
+        prefix, timestamp_prefix, commas = self.prefix, self.timestamp_prefix, self._layout.commas
+        signatures: list[bytes] = []
         timestamps: list[str] = []
-        before = len(signatures)
         for padded in text.split(self.separator):
             entry = padded.lstrip(" ")  # as in `t=1, v1=abc`
             # Joined headers, as above; where commas stand between the entries, it cannot be seen.
             if "," in entry and entry.count(",") > commas:
                 raise header.doubled()
-            if entry.startswith(prefix):
-                signature = entry.removeprefix(prefix)
-                if signature:
-                    signatures.append(signature.encode())
+            if entry.startswith(prefix) and entry != prefix:
+                signatures.append(entry.removeprefix(prefix).encode())
             elif timestamp_prefix and entry.startswith(timestamp_prefix):
                 timestamps.append(entry.removeprefix(timestamp_prefix))
-        if len(signatures) == before:
+        if not signatures:
             raise self._none(header)
-        if timestamp_prefix and len(timestamps) != 1:
+        if len(signatures) > self.max_signatures:
+            detail = f"it holds more than {self.max_signatures} signatures"
+            raise header.malformed(detail)
+        if not timestamp_prefix:
+            return signatures, None
+        if len(timestamps) != 1:
             detail = f"it has not exactly one time that starts with {timestamp_prefix}"
             raise header.malformed(detail)
-        return timestamps[0] if timestamps else None
+        return signatures, timestamps[0]
 
     def _none(self, header: Header) -> VerificationError:
         start = f"no signature that starts with {self.prefix}" if self.prefix else "it is empty"
@@ -354,10 +371,11 @@ class Scheme:
 
     def _no_time(self, text: str) -> VerificationError:
         """Return the error that says why a text is no time."""
-        if self._timestamp is not None and not is_readable(text):
-            return self._timestamp.unreadable(text)
-        if self._timestamp is not None and "," in text:
-            return self._timestamp.doubled()
+        header = self._layout.timestamp
+        if header is not None and not is_readable(text):
+            return header.unreadable(text)
+        if header is not None and "," in text:
+            return header.doubled()
         detail = SPELLINGS[self.timestamp_format]
         return VerificationError(Reason.MALFORMED_TIMESTAMP, self.timestamp_place, detail)
 
@@ -386,6 +404,10 @@ def require_scheme(scheme: object) -> None:
         raise ConfigurationError(msg)
 
 
+def _header(name: str | None) -> Header | None:
+    return None if name is None else Header(name)
+
+
 def _around_id(signed: str) -> str:
     """Return the characters that stand right before and right behind the id."""
     before, _, after = re.sub(r"{(?!id})\w+}", "\0", signed).partition("{id}")
@@ -404,11 +426,13 @@ def _contradictions(scheme: Scheme) -> Iterator[str]:
         yield "{id} in signed needs id_header, and it needs {id}: an unsigned id proves nothing"
     if scheme.separator and not scheme.prefix:
         yield "separator needs a prefix, by which the signatures among the entries are known"
+    if scheme.separator and isinstance(scheme.signature_header, tuple):
+        yield "separator is for one signature_header: of several, each holds one signature"
     if scheme.separator and scheme.separator in scheme.prefix + scheme.timestamp_prefix:
         yield "prefix and timestamp_prefix cannot contain the separator"
     if scheme.timestamp_prefix:
-        if not scheme.separator or isinstance(scheme.signature_header, tuple):
-            yield "timestamp_prefix needs a separator and a single signature_header"
+        if not scheme.separator:
+            yield "timestamp_prefix needs a separator"
         prefixes = (scheme.prefix, scheme.timestamp_prefix)
         if prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0]):
             yield "prefix and timestamp_prefix cannot be told apart"

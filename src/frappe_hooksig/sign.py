@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
 from typing import Any, TypeAlias
@@ -20,20 +19,36 @@ from frappe_hooksig.timestamp import spell_time
 Payload: TypeAlias = bytes | str | dict[Any, Any] | list[Any] | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
 class SignedPayload:
     """A body and its signature. Send exactly these bytes with these headers.
 
-    Attributes:
-        body: The bytes that were signed.
-        headers: The signature's headers, and `Content-Type: application/json` if the payload was
-            serialised here. A dict to add one's own to.
-        signature: The newest secret's signature, without prefix.
+    Only a `Signer` makes it, and its attributes cannot be set.
     """
 
-    body: bytes
-    headers: dict[str, str]
-    signature: str
+    __slots__ = ("_body", "_headers", "_signature")
+
+    def __init__(self, body: bytes, headers: dict[str, str], signature: str) -> None:
+        self._body = body
+        self._headers = headers
+        self._signature = signature
+
+    @property
+    def body(self) -> bytes:
+        """The bytes that were signed."""
+        return self._body
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The signature's headers, in a dict to add one's own to.
+
+        With `Content-Type: application/json` if the payload was serialised here.
+        """
+        return self._headers
+
+    @property
+    def signature(self) -> str:
+        """The newest secret's signature, without prefix."""
+        return self._signature
 
     def __repr__(self) -> str:
         # Who reads a log must not be able to send the request again.

@@ -24,9 +24,8 @@ SPELLINGS: dict[TimestampFormat, str] = {
 _DIGITS = {"unix": (10, 1), "unix-ms": (13, 1000)}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
-)
+# Compiled on first use, as few senders write it so.
+RFC3339 = r"(?a)(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:Z|([+-])(\d\d):(\d\d))"
 
 
 def read_time(text: str, spelling: TimestampFormat) -> float | None:
@@ -61,7 +60,7 @@ def spell_time(seconds: float, spelling: TimestampFormat) -> str:
 
 
 def _read_rfc3339(text: str) -> float | None:
-    match = RFC3339.fullmatch(text)
+    match = re.fullmatch(RFC3339, text)
     if match is None:
         return None
     *date_and_time, fraction, sign, hours, minutes = match.groups()

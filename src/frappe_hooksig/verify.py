@@ -199,7 +199,16 @@ class Verification:
     trusted, what was fed included. Not for several threads at once.
     """
 
-    __slots__ = ("_accept", "_hashes", "_keys", "_max_body", "_presented", "_scheme", "_size")
+    __slots__ = (
+        "_accept",
+        "_hashes",
+        "_is_over",
+        "_keys",
+        "_max_body",
+        "_presented",
+        "_scheme",
+        "_size",
+    )
 
     def __init__(
         self,
@@ -214,12 +223,9 @@ class Verification:
         self._keys = keys
         self._max_body = max_body
         self._accept = accept
+        self._hashes: list[Hash] = []  # of the chunks, one for each key
         self._size = 0
-        _, _, _, before, _ = presented
-        hashes = [key.start() for key in keys]
-        for started in hashes:
-            started.update(before)
-        self._hashes: list[Hash] | None = hashes
+        self._is_over = False
 
     def verify(self, body: bytes) -> Delivery:
         """Verify a whole body.
@@ -234,11 +240,15 @@ class Verification:
         """
         if not isinstance(body, bytes):
             raise _not_bytes(body)
-        if self._size:
+        if self._hashes:
             msg = "chunks were fed to this verification: use finish()"
             raise RuntimeError(msg)
-        self.update(body)
-        return Delivery(body, self._scheme, self._finish(), self._presented)
+        self._check_open()
+        self._is_over = True
+        if len(body) > self._max_body:
+            raise BodyTooLarge(self._max_body)
+        key_id = self._accept(self._keys, body, self._presented)
+        return Delivery(body, self._scheme, key_id, self._presented)
 
     def update(self, chunk: bytes | bytearray | memoryview) -> None:
         """Feed the next chunk of the body. It is hashed, not kept.
@@ -253,12 +263,12 @@ class Verification:
         """
         if not isinstance(chunk, bytes | bytearray | memoryview):
             raise _not_bytes(chunk)
-        hashes = self._under_way()
+        self._go_on()
         self._size += memoryview(chunk).nbytes
         if self._size > self._max_body:
-            self._hashes = None
+            self._is_over = True
             raise BodyTooLarge(self._max_body)
-        for started in hashes:
+        for started in self._hashes:
             started.update(chunk)
 
     def finish(self) -> VerifiedRequest:
@@ -268,23 +278,27 @@ class Verification:
             VerificationError: The request must not be trusted, nor what was fed; `reason` says why.
             RuntimeError: It was finished, or too large.
         """
-        return VerifiedRequest(self._scheme, self._finish(), self._presented)
-
-    def _finish(self) -> str | int:
-        """Return the id of the key that signed what was fed."""
-        hashes = self._under_way()
-        self._hashes = None
-        fed = [
-            Key(key.id, each.copy, key.end) for key, each in zip(self._keys, hashes, strict=True)
-        ]
+        self._go_on()
+        self._is_over = True
+        pairs = zip(self._keys, self._hashes, strict=True)
+        fed = [Key(key.id, each.copy, key.end) for key, each in pairs]
         signatures, timestamp, delivery_id, _, after = self._presented
-        return self._accept(fed, b"", (signatures, timestamp, delivery_id, b"", after))
+        key_id = self._accept(fed, b"", (signatures, timestamp, delivery_id, b"", after))
+        return VerifiedRequest(self._scheme, key_id, self._presented)
 
-    def _under_way(self) -> list[Hash]:
-        if self._hashes is None:
+    def _go_on(self) -> None:
+        """Make the hashes that are fed, unless they are there."""
+        self._check_open()
+        if not self._hashes:
+            _, _, _, before, _ = self._presented
+            self._hashes = [key.start() for key in self._keys]
+            for started in self._hashes:
+                started.update(before)
+
+    def _check_open(self) -> None:
+        if self._is_over:
             msg = "this verification is over: begin() another one for each request"
             raise RuntimeError(msg)
-        return self._hashes
 
     def __repr__(self) -> str:
         return f"<Verification {self._scheme.name}, {self._size} bytes so far, not verified>"

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
 
-from flask import Response, current_app, request
+from flask import Request, Response, current_app, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
-from werkzeug.wsgi import LimitedStream
+from werkzeug.local import LocalProxy
+from werkzeug.wsgi import LimitedStream, get_content_length
 
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
@@ -38,6 +39,8 @@ else:
 __all__ = ["get_delivery", "verify_frappe_webhook", "verify_webhook"]
 
 _View = TypeVar("_View", bound=Callable[..., Any])
+
+_PROXY = cast("LocalProxy[Request]", request)
 
 # No header can end up under this name: WSGI puts those under HTTP_.
 _DELIVERY = "frappe_hooksig.delivery"
@@ -65,11 +68,15 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
 
     def admit() -> Response | None:
         """Keep the delivery for the view, or return the refusal."""
+        # Itself, not the proxy for it: each look through a proxy takes longer than a hash.
+        current: Request = _PROXY._get_current_object()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         try:
-            delivery = receiver.receive(request, request.headers, request.method, _raw_body)
+            delivery = receiver.receive(
+                current, current.headers, current.method, partial(_raw_body, current)
+            )
         except VerificationError as error:
             return _refused(error)
-        request.environ[_DELIVERY] = delivery
+        current.environ[_DELIVERY] = delivery
         return None
 
     def decorator(view: _View) -> _View:
@@ -156,26 +163,29 @@ def _setting() -> Secrets | None:
     return secret
 
 
-def _raw_body(limit: int) -> bytes:
+def _raw_body(current: Request, limit: int) -> bytes:
     """Return the raw body, which stays readable for the view, forms and files included."""
-    if request.max_content_length is not None:
-        limit = min(limit, request.max_content_length)
-    length = request.content_length
+    length = get_content_length(current.environ)  # what Werkzeug reads by
     if length is not None and length > limit:
         raise BodyTooLarge(limit)
+    held = vars(current)
     # Without a copy (get_data() keeps one), what somebody has read of the stream is gone.
-    touched = "stream" in vars(request) and "_cached_data" not in vars(request)
+    touched = "stream" in held and "_cached_data" not in held
     # A body of unknown length is read only where the server marks its end, as Werkzeug does.
-    chunked = length is None and "wsgi.input_terminated" in request.environ
-    limited: LimitedStream | None = None
+    chunked = length is None and "wsgi.input_terminated" in current.environ
     if chunked:
+        limit = _least(limit, current.max_content_length)
         # Werkzeug's own max_content_length silently cuts such a body; this one is only there to
         # stop reading. A stream that was made before has neither.
-        limited = LimitedStream(request.environ["wsgi.input"], limit + 1, is_max=True)
-        request.environ["wsgi.input"] = limited
+        limited = LimitedStream(current.environ["wsgi.input"], limit + 1, is_max=True)
+        current.environ["wsgi.input"] = limited
         if touched:
-            del vars(request)["stream"]
-    body = _read(limit, limited)
+            del held["stream"]
+        body = _read(current, limit)
+        if len(body) > limit or limited.read(1):
+            raise BodyTooLarge(limit)
+    else:
+        body = _read(current, limit)
     if touched and (len(body) < (length or 0) or (chunked and not body)):
         msg = (
             "the raw body is gone: something read request.form, request.files or request.stream "
@@ -189,21 +199,27 @@ def _raw_body(limit: int) -> bytes:
     return body
 
 
-def _read(limit: int, limited: LimitedStream | None) -> bytes:
-    """Return the body if it ends within the limit, in bytes."""
+def _read(current: Request, limit: int) -> bytes:
+    """Return the body if the app's own limit lets it through.
+
+    Args:
+        current: The request.
+        limit: What to name, in bytes, if the app's is no smaller.
+    """
     try:
-        body = request.get_data(cache=True)
-        ends = len(body) <= limit and not (limited and limited.read(1))
+        return current.get_data(cache=True)
     except RequestEntityTooLarge:
-        ends, body = False, b""
+        pass
     except HTTPException:
         raise
     except Exception as error:  # the server's own, such as gunicorn's for a broken chunk
         msg = "The body could not be read."
         raise ClientDisconnected(msg) from error
-    if not ends:
-        raise BodyTooLarge(limit)
-    return body
+    raise BodyTooLarge(_least(limit, current.max_content_length))
+
+
+def _least(limit: int, other: int | None) -> int:
+    return limit if other is None else min(limit, other)
 
 
 def _refused(error: VerificationError | MalformedPayload) -> Response:
