@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias
 
 from frappe_hooksig.exceptions import Reason, VerificationError
 
@@ -54,7 +54,7 @@ class Header:
         """
         text: object = None
         if type(headers) is dict:
-            plain = cast("dict[str, object]", headers)
+            plain: dict[str, object] = headers  # pyright: ignore[reportUnknownVariableType]
             text = plain.get(self.name)
             for spelling in self._others:
                 if spelling in plain and (value := plain[spelling]) is not None:
