@@ -19,6 +19,7 @@ from tests.loopback import ROOT, served
 
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md"))
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
+CUT = "-- the next command --"
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -37,12 +38,40 @@ def test_page(page: Path) -> None:
     assert len(examples) == len(python)
 
 
+def test_terminal_sessions(tmp_path: Path) -> None:
+    """What is typed on the page of the command line gives what stands there."""
+    blocks = FENCE.findall((ROOT / "docs" / "command-line.md").read_text("utf-8"))
+    # Behind each `$ ` a command, behind `> ` the rest of it, then what it prints.
+    typed = re.compile(r"^\$ (.*\n(?:> ?.*\n)*)((?:(?!\$ ).*\n)*)", re.MULTILINE)
+    session = [pair for _, block in blocks for pair in typed.findall(block)]
+    script = "".join(
+        # Each command finds the status of the one before, as in a terminal.
+        f"(exit $status)\n{re.sub('^> ?', '', command, flags=re.MULTILINE)}status=$?\necho {CUT}\n"
+        for command, _ in session
+    )
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["/bin/sh"],
+        input=f"exec 2>&1\nstatus=0\n{script}",
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+
+    assert done.stdout.split(f"{CUT}\n") == [*(printed for _, printed in session), ""]
+    assert len(session) > 15
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_page_has_no_block_of_another_language(page: Path) -> None:
     """What nobody runs is not there."""
     languages = {language for language, _ in FENCE.findall(page.read_text("utf-8"))}
 
-    assert languages <= {"python", "{toctree}", "{eval-rst}"}
+    sessions = {"console"} if page.name == "command-line.md" else set[str]()
+    assert languages <= {"python", "{toctree}", "{eval-rst}"} | sessions
 
 
 def test_docstrings() -> None:
@@ -73,6 +102,7 @@ class TestReadme:
             "python",
             "python",
             "sh",
+            "sh",
         ]
 
     def test_receive_and_send(self, tmp_path: Path) -> None:
@@ -101,9 +131,27 @@ class TestReadme:
 
         assert f"It prints `{run(self.BLOCKS[index][1])}`" in text
 
+    def test_command_line(self, tmp_path: Path) -> None:
+        """The command is there, and says what the text below it says."""
+        (tmp_path / "body.json").write_text("{}")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["/bin/sh", "-c", self.BLOCKS[5][1]],
+            cwd=tmp_path,
+            env=os.environ | {"PATH": path, "FRAPPE_WEBHOOK_SECRET": "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert (done.returncode, done.stderr) == (1, "")
+        first = done.stdout.splitlines()[0]
+        assert f"It prints `{first}`" in (ROOT / "README.md").read_text("utf-8")
+
     def test_commands(self) -> None:
         """The two commands are targets of the Makefile; .ci/run runs both."""
-        commands = self.BLOCKS[5][1].split("\n")[:-1]
+        commands = self.BLOCKS[6][1].split("\n")[:-1]
 
         assert commands == ["make demo", "make test"]
         ci = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
