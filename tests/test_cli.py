@@ -219,9 +219,9 @@ class TestVerify:
             stdout=subprocess.PIPE,
             env=ENVIRONMENT,
         ) as process:
+            assert process.wait(60) == REFUSED  # while its standard input is open
             assert process.stdout is not None
             assert process.stdout.read().startswith(b"refused: missing-header\n")
-            assert process.wait(60) == REFUSED
 
 
 REQUEST = (
@@ -253,6 +253,13 @@ class TestWholeRequest:
         says(VERIFIED, "verify", "-e", "NEW", "--request", tmp_path / "request.http")
         says(VERIFIED, "verify", "-e", "NEW", "--request", "-", body=request_bytes)
 
+    def test_bytes_behind_the_body(self) -> None:
+        """What is behind the body is left out, and that is said."""
+        request = REQUEST + b"POST /other HTTP/1.1"
+
+        _, err = says(VERIFIED, "verify", "-e", "NEW", "--request", "-", body=request)
+        assert "warning: 20 bytes behind the body are left out" in err
+
     def test_blank_lines_in_the_body(self) -> None:
         """The headers end with the first one."""
         body = b"\n\n\r\n\r\nx\n\n"
@@ -276,6 +283,13 @@ class TestWholeRequest:
             (REQUEST.replace(b"Host:", b" Host:"), "a header is not like Name: value"),
             (REQUEST.replace(b": 21", b": 22"), "Content-Length does not fit the 21 bytes"),
             (REQUEST.replace(b": 21", b": -1"), "Content-Length does not fit the 21 bytes"),
+            (
+                REQUEST.replace(b": 21", b": 21\r\nContent-length: 2"),
+                "Content-Length does not fit the 21 bytes",
+            ),
+            (REQUEST.replace(b"Host: ", b"Host: \rX: "), "a header is not like Name: value"),
+            (REQUEST.replace(b"Host: ", b"Host: \0"), "a header is not like Name: value"),
+            (REQUEST.replace(b"Host: ", b"Host: a\r\n b"), "a header is not like Name: value"),
             (
                 REQUEST.replace(b"Content-Length: 21", b"Transfer-Encoding: chunked"),
                 "a body with Transfer-Encoding has to be decoded first",
@@ -335,7 +349,9 @@ class TestSecrets:
         ("arguments", "message"),
         [
             (["-e", "MISSING"], "the environment variable MISSING is not set"),
-            (["-e", "NEW", "-e", "NEW"], "two secrets have the same id"),
+            (["-e", "secret-by-mistake"], "the environment variable named by -e is not set"),
+            (["-e", "NEW", "-e", "NEW"], "NEW is named twice"),
+            (["-f", "-"], "standard input is named twice"),
             (["-f", "missing.txt"], "No such file or directory: 'missing.txt'"),
             (["-f", "."], "Is a directory"),
             (["-e", "NEW", "-f", "empty.txt"], "the secret is empty"),
@@ -352,10 +368,19 @@ class TestSecrets:
             _, err = says(USAGE, command, *arguments, cwd=tmp_path, environment=environment)
             assert message in err
 
-    @pytest.mark.parametrize("option", [["--secret", SECRET], [f"--secret={SECRET}"]])
-    def test_never_an_argument(self, option: list[str]) -> None:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["verify", "--secret", SECRET],
+            ["sign", f"--secret={SECRET}"],
+            ["secret", "--secret-key", SECRET],
+            ["--secret", SECRET, "verify"],
+            [f"--secret={SECRET}", "providers"],
+        ],
+    )
+    def test_never_an_argument(self, arguments: list[str]) -> None:
         """A secret among the arguments is refused, and not repeated."""
-        out, err = says(USAGE, "verify", *option)
+        out, err = says(USAGE, *arguments)
 
         assert "can be read by every user of this machine" in err
         assert SECRET not in out + err
@@ -475,10 +500,10 @@ class TestProviders:
         (["verify", "--no-such-option"], "unrecognized arguments"),
         (["verify", "--sch", "github"], "unrecognized arguments"),
         (["verify", "--scheme", "git"], "no provider 'git'; there are frappe, github"),
-        (["verify", "-H", "no colon"], "argument -H/--header: a header is not like Name: value"),
-        (["verify", "-H", ": b"], "a header is not like Name: value"),
-        (["verify", "-H", "a b: c"], "a header is not like Name: value"),
-        (["verify", "-H", "@no-such-file"], "No such file or directory"),
+        (["verify", "-e", "NEW", "-H", "no colon"], "-H: a header is not like Name: value"),
+        (["verify", "-e", "NEW", "-H", ": b"], "a header is not like Name: value"),
+        (["verify", "-e", "NEW", "-H", "a b: c"], "a header is not like Name: value"),
+        (["verify", "-e", "NEW", "-H", "@no-such-file"], "No such file or directory"),
         (["verify", "--now", "yesterday"], "not Unix seconds, nor like 2026-11-22T08:00:00Z"),
         (["verify", "--now", "nan"], "not Unix seconds"),
         (["verify", "--tolerance", "soon"], "invalid float value"),
@@ -586,6 +611,18 @@ def test_closed_files(shell: str, status: int, message: bytes) -> None:
     assert done.returncode == status
     assert message in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_mistake_of_ours(tmp_path: Path) -> None:
+    """A bug would not look like a refusal."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import frappe_hooksig.cli as cli\ncli._read = lambda *_: 1 / 0\n"
+    )
+    environment = ENVIRONMENT | {"PYTHONPATH": str(tmp_path)}
+
+    done = run("verify", "-e", "NEW", "-H", HEADER, environment=environment)
+    assert done.returncode == USAGE
+    assert b"ZeroDivisionError" in done.stderr
 
 
 def test_interrupt() -> None:

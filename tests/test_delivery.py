@@ -115,7 +115,7 @@ def test_key_of_different_deliveries() -> None:
 def test_key_knows_its_seams() -> None:
     """What is signed around the body does not run into it."""
     around = [(b"ab", b"cd"), (b"a", b"cd"), (b"abc", b"d"), (b"", b"abcd"), (b"abcd", b"")]
-    keys = {Delivery(b"", TAIL, 0, ((), None, None, *each)).key for each in around}
+    keys = {Delivery(b"", 0, (TAIL, (), None, None, *each)).key for each in around}
 
     assert len(keys) == len(around)
 

@@ -154,3 +154,19 @@ def test_no_headers_at_all(headers: Any) -> None:
     """What is no headers is the caller's mistake."""
     with pytest.raises(TypeError, match="not a mapping"):
         indexed(headers)
+
+
+def test_names_of_one_spelling_that_raise() -> None:
+    """Some say that there is no header by raising KeyError."""
+
+    class Headers:
+        """What multidict and WebOb have in common."""
+
+        def get(self, _name: str) -> None:
+            return None
+
+        def getall(self, name: str) -> list[str]:
+            return {NAME: ["a"]}[name]
+
+    assert Header(NAME).find(Headers()) == "a"
+    assert Header("X-Other").find(Headers()) is None

@@ -25,7 +25,7 @@ from frappe_hooksig import (
 )
 
 NOW = 1_700_000_000
-# Layouts that no provider has by name yet, so that every way through Scheme is taken.
+# Layouts that no provider has by name yet. Several headers, methods and URLs: test_providers.py.
 OTHER_LAYOUTS = [
     Scheme(
         name="time-behind",

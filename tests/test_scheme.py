@@ -238,6 +238,7 @@ def test_hostile_url(url: str) -> None:
             "either at timestamp_header or",
         ),
         ({"separator": ","}, "separator needs a prefix"),
+        ({"signed": "\ud800{body}"}, "lone surrogate"),
         ({"separator": " ", "prefix": "v1 "}, "cannot contain the separator"),
         (
             {"signed": "{timestamp}.{body}", "timestamp_prefix": "t="},

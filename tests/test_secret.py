@@ -84,6 +84,7 @@ def test_same_id_twice() -> None:
     ("value", "message"),
     [
         (GOOD + "\n", "white space"),
+        ("\ufeff" + GOOD, "byte order mark"),
         (" " + GOOD, "white space"),
         (f'"{GOOD}"', "quotes"),
         (f"'{GOOD}'", "quotes"),

@@ -6,6 +6,7 @@ import base64
 import hmac
 import logging
 import math
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -154,12 +155,33 @@ def test_every_misspelling(name: str, misspell: Any) -> None:
 
 
 def test_headers_of_another_scheme() -> None:
-    """Headers that were read without a time are refused where one is needed, rightly signed too."""
-    signed = sign_payload(BODY, SECRET, scheme=providers.WEBHOOK_HEX)
-    presented = providers.WEBHOOK_HEX.parse(signed.headers)
+    """What was read by a scheme with a time cannot go to a verifier without a tolerance."""
+    signed = sign_payload(BODY, SECRET, scheme=providers.WEBHOOK_TIMESTAMPED)
+    presented = providers.WEBHOOK_TIMESTAMPED.parse(signed.headers)
 
-    with pytest.raises(TimestampOutOfTolerance):
-        at(NOW, "webhook-timestamped").expect(presented).verify(BODY)
+    assert at(time.time(), "webhook-timestamped").expect(presented).verify(BODY)
+    for name in ("webhook-sha256", "webhook-hex", "stripe"):
+        with pytest.raises(ConfigurationError, match=f"not read as '{name}'"):
+            at(NOW, name).expect(presented)
+
+
+def test_a_mismatch_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends a wrong signature gets no more hashing out of it than with a right one."""
+    verifier = Verifier([SECRET, OLD])
+    started: list[str | int] = []
+
+    def counting(start: Any, key_id: str | int) -> Any:
+        def counted() -> Any:
+            started.append(key_id)
+            return start()
+
+        return counted
+
+    for key in verifier._keys:  # noqa: SLF001
+        monkeypatch.setattr(key, "start", counting(key.start, key.id))
+
+    assert reason_of(verifier, {SIGNATURE: "forged"}) is Reason.SIGNATURE_MISMATCH
+    assert started == [0, 1]
 
 
 @pytest.mark.parametrize("name", ["scheme", "tolerance", "max_body", "other"])
@@ -535,7 +557,11 @@ class TestInPieces:
         with pytest.raises(BodyTooLarge) as caught:
             verification.update(body[9:])
         assert caught.value.limit == 9
-        for use in (verification.finish, lambda: verification.update(b"")):
+        for use in (
+            verification.finish,
+            lambda: verification.update(b""),
+            lambda: verification.verify(body[:9]),
+        ):
             with pytest.raises(RuntimeError, match="is over"):
                 use()
         with pytest.raises(BodyTooLarge):
@@ -578,8 +604,20 @@ class TestInPieces:
 
         verification = verifier.begin({SIGNATURE: RIGHT})
         verification.update(BODY[:1])
-        with pytest.raises(RuntimeError, match="use finish"):
+        with pytest.raises(RuntimeError, match="only finish"):
             verification.verify(BODY[1:])
+
+    def test_error_in_the_middle(self) -> None:
+        """A chunk that was not hashed for every secret is never passed over."""
+        verifier = Verifier([OLD, SECRET])
+        signed = sign_payload(b"signed", SECRET)
+        verification = verifier.begin(signed.headers)
+        verification.update(b"signed")
+        with pytest.raises(BufferError):
+            verification.update(memoryview(b"--evil--")[::2])
+
+        with pytest.raises(RuntimeError, match="is over"):
+            verification.finish()
 
     def test_time_is_judged_at_the_end(self) -> None:
         """A slow body cannot stretch the tolerance."""
@@ -612,6 +650,10 @@ class TestInPieces:
         verification.update(BODY)
 
         assert repr(verification) == "<Verification frappe, 21 bytes so far, not verified>"
-        assert repr(verification.finish()) == (
+        verification.finish()
+        assert repr(verification) == "<Verification frappe, 21 bytes so far, over>"
+        request = Verifier(SECRET).begin({SIGNATURE: RIGHT})
+        request.update(BODY)
+        assert repr(request.finish()) == (
             "<VerifiedRequest frappe, key_id=0, id=None, timestamp=None>"
         )

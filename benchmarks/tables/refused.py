@@ -14,7 +14,7 @@ from frappe_hooksig import Scheme, VerificationError, Verifier, generate_secret
 from frappe_hooksig.providers import FRAPPE, WEBHOOK_TIMESTAMPED
 
 TEXT = """\
-1 KiB, up to the exception. By hand, it is the three lines with a look at the header first, and
+1 KiB unless it is said, up to the exception. By hand, it is the three lines with a look at the header first, and
 an exception of one's own. Ours says more: a mismatch is compared with five wrong spellings of
 the right signature before it is called one, and an absent header is looked for in every spelling
 a dict may have it in. A time is judged after the signature; by hand before."""
@@ -34,6 +34,8 @@ def rows() -> Iterator[Row]:
     malformed = {**genuine.headers, by_hand.SIGNATURE: "\u00e9" * 44}
     yield _row("malformed header", FRAPPE, by_careful, Request(body, malformed))
     yield _row("mismatch", FRAPPE, by_careful, signed(FRAPPE, body, generate_secret()))
+    large = document(KIB * KIB)
+    yield _row("mismatch, 1 MiB", FRAPPE, by_careful, signed(FRAPPE, large, generate_secret()))
     old = signed(WEBHOOK_TIMESTAMPED, body, timestamp=time.time() - 2 * by_hand.TOLERANCE)
     by_timestamped = by_hand.webhook_timestamped(SECRET.encode())
     yield _row("too old", WEBHOOK_TIMESTAMPED, by_timestamped, old)

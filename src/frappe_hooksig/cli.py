@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -28,20 +29,20 @@ from frappe_hooksig.verify import MAX_BODY, Verifier
 
 PROGRAM = "frappe-hooksig"
 
-VERIFIED = 0
+DONE = 0  # verified, if that was asked
 REFUSED = 1
 USAGE = 2
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 _CHUNK = 65536  # bytes
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)", re.DOTALL)
-_REQUEST_LINE = re.compile(rb"([!-~]+) [^ ]+ HTTP/\d(\.\d)?")
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)")
+_REQUEST_LINE = re.compile(rb"[A-Z]+ [!-~]+ HTTP/\d(\.\d)?")
 _SECONDS = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 
 _Pairs: TypeAlias = list[tuple[bytes, bytes]]
 
 
-class _WrongUseError(Exception):
+class _WrongUse(Exception):
     """The command cannot do what it was asked to: exit status 2."""
 
 
@@ -54,20 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: With status 2 for wrong arguments, with 0 after `--help` and `--version`.
     """
-    try:
-        options = _parser().parse_args(arguments)
-    except SystemExit:
-        _wrote("")  # of what --help has printed
-        raise
+    status, output = USAGE, ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SecretWarning)
         try:
+            options = _parser().parse_args(arguments)
             status, output = options.run(options)
-        except (_WrongUseError, HooksigError) as error:
-            status, output = USAGE, ""
+        except SystemExit:
+            _wrote("")  # of what --help has printed
+            raise
+        except (_WrongUse, HooksigError) as error:
             _complain(f"error: {error}")
         except KeyboardInterrupt:
-            status, output = INTERRUPTED, ""
+            status = INTERRUPTED
+        except Exception:  # noqa: BLE001  # a mistake of ours must not look like a refusal
+            traceback.print_exc()
     for each in caught:
         if issubclass(each.category, SecretWarning):
             _complain(f"warning: {each.message}")
@@ -77,23 +79,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sign(options: argparse.Namespace) -> tuple[int, str]:
     """Return the headers to send a body with."""
     scheme = options.scheme
+    _check_standard_input(options, options.body)
     with _opened(options.body) as file:
         body = _read(file)
     signer = Signer(_secrets(options), scheme=scheme)
-    signed = signer.sign(
-        body, id=options.id, timestamp=options.timestamp, method=options.method, url=options.url
-    )
+    signed = signer.sign(body, id=options.id, timestamp=options.timestamp)
     if options.json:
         answer = {"scheme": scheme.name, "headers": signed.headers, "signature": signed.signature}
-        return VERIFIED, json.dumps(answer)
-    return VERIFIED, "\n".join(f"{name}: {value}" for name, value in signed.headers.items())
+        return DONE, json.dumps(answer)
+    return DONE, "\n".join(f"{name}: {value}" for name, value in signed.headers.items())
 
 
 def _verify(options: argparse.Namespace) -> tuple[int, str]:
     """Return whether a request is genuine, and why not."""
     if options.request is not None and (options.body is not None or options.header):
         msg = "--request has headers and body already: leave out -H and the body's file"
-        raise _WrongUseError(msg)
+        raise _WrongUse(msg)
     verifier = Verifier(
         _secrets(options),
         scheme=options.scheme,
@@ -101,18 +102,18 @@ def _verify(options: argparse.Namespace) -> tuple[int, str]:
         max_body=options.max_body,
         clock=time.time if options.now is None else lambda: options.now,
     )
-    method = options.method
-    with _opened(options.body if options.request is None else options.request) as file:
-        body: Iterator[bytes]
+    source = options.body if options.request is None else options.request
+    _check_standard_input(options, source, *(text.removeprefix("@") for text in options.header))
+    body: Iterator[bytes]
+    with _opened(source) as file:
         if options.request is None:
-            headers = [pair for each in options.header for pair in each]
+            headers = [pair for text in options.header for pair in _headers(text)]
             body = iter(partial(_read, file, _CHUNK), b"")
         else:
-            sent_method, headers, content = _split_request(_read(file))
-            method = method or sent_method
+            headers, content = _split_request(_read(file))
             body = iter([content])
         try:
-            verification = verifier.begin(headers, method=method, url=options.url)
+            verification = verifier.begin(headers)
             for chunk in body:
                 verification.update(chunk)
             request = verification.finish()
@@ -125,9 +126,9 @@ def _verify(options: argparse.Namespace) -> tuple[int, str]:
         "timestamp": request.timestamp,
     }
     if options.json:
-        return VERIFIED, json.dumps({"verified": True} | answer)
+        return DONE, json.dumps({"verified": True} | answer)
     known = [f"{name}: {value}" for name, value in answer.items() if value is not None]
-    return VERIFIED, "\n".join(["verified", *known])
+    return DONE, "\n".join(["verified", *known])
 
 
 def _refused(error: VerificationError, *, as_json: bool) -> str:
@@ -140,14 +141,14 @@ def _refused(error: VerificationError, *, as_json: bool) -> str:
 def _secret(options: argparse.Namespace) -> tuple[int, str]:
     """Return a new secret."""
     secret = generate_secret(options.scheme.secret_format)
-    return VERIFIED, json.dumps({"secret": secret}) if options.json else secret
+    return DONE, json.dumps({"secret": secret}) if options.json else secret
 
 
 def _providers(options: argparse.Namespace) -> tuple[int, str]:
     """Return what is known by name."""
     schemes = [get(name) for name in names()]
     if options.json:
-        return VERIFIED, json.dumps([_described(scheme) for scheme in schemes])
+        return DONE, json.dumps([_described(scheme) for scheme in schemes])
     rows = [("NAME", "HEADERS", "SIGNED", "WRITTEN AS", "TOLERANCE", "SECRET")]
     rows += [
         (
@@ -162,7 +163,7 @@ def _providers(options: argparse.Namespace) -> tuple[int, str]:
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return VERIFIED, "\n".join(lines)
+    return DONE, "\n".join(lines)
 
 
 def _described(scheme: Scheme) -> dict[str, Any]:
@@ -190,15 +191,22 @@ def _secrets(options: argparse.Namespace) -> list[Secret]:
         sources = [("variable", SECRET_SETTING)]
     if not sources:
         msg = "no secret: name an environment variable (-e) or a file (-f) that holds it"
-        raise _WrongUseError(msg)
+        raise _WrongUse(msg)
+    names = [name for _, name in sources]
+    for name in names:
+        if names.count(name) > 1:
+            msg = f"{name} is named twice"
+            raise _WrongUse(msg)
     return [Secret(_secret_from(kind, name, raw=options.raw), id=name) for kind, name in sources]
 
 
 def _secret_from(kind: str, name: str, *, raw: bool) -> bytes:
     if kind == "variable":
         if name not in os.environ:
-            msg = f"the environment variable {name} is not set"
-            raise _WrongUseError(msg)
+            # What is not like a variable's name may be the secret itself.
+            shown = name if re.fullmatch("[A-Z_][A-Z0-9_]*", name) else "named by -e"
+            msg = f"the environment variable {shown} is not set"
+            raise _WrongUse(msg)
         return os.fsencode(os.environ[name])
     with _opened(name) as file:
         content = _read(file)
@@ -207,64 +215,66 @@ def _secret_from(kind: str, name: str, *, raw: bool) -> bytes:
     return content[:-1].removesuffix(b"\r")
 
 
-def _split_request(raw: bytes) -> tuple[str, _Pairs, bytes]:
-    """Return the method, headers and body of an HTTP/1.1 request, as it goes over the wire."""
+def _split_request(raw: bytes) -> tuple[_Pairs, bytes]:
+    """Return the headers and the body of an HTTP/1.1 request, as it goes over the wire.
+
+    Strictly: what two servers might read in two ways is no request here (RFC 9112).
+    """
     blank = re.search(rb"\r?\n\r?\n", raw)  # with an editor's line ends too
     if blank is None:
         msg = "--request: there is no blank line behind the headers"
-        raise _WrongUseError(msg)
-    head, body = raw[: blank.start()], raw[blank.end() :]
-    first, *lines = re.split(rb"\r?\n", head)
-    request_line = _REQUEST_LINE.fullmatch(first)
-    if request_line is None:
+        raise _WrongUse(msg)
+    first, *lines = re.split(rb"\r?\n", raw[: blank.start()])
+    if not _REQUEST_LINE.fullmatch(first):
         msg = "--request: the first line is not like POST /path HTTP/1.1"
-        raise _WrongUseError(msg)
-    try:
-        headers = [_header(line) for line in lines]
-    except ValueError as error:
-        msg = f"--request: {error}"
-        raise _WrongUseError(msg) from error
-    return request_line[1].decode(), headers, _framed(headers, body)
+        raise _WrongUse(msg)
+    headers = [_header(line, "--request") for line in lines]
+    return headers, _framed(headers, raw[blank.end() :])
 
 
-def _framed(headers: _Pairs, body: bytes) -> bytes:
+def _framed(headers: _Pairs, rest: bytes) -> bytes:
     """Return the part of what follows the headers that is the body."""
-    values = {name.lower(): value for name, value in headers}
-    if b"transfer-encoding" in values:
+    names = [name.lower() for name, _ in headers]
+    if b"transfer-encoding" in names:
         msg = "--request: a body with Transfer-Encoding has to be decoded first; verify it by file"
-        raise _WrongUseError(msg)
-    stated = values.get(b"content-length")
-    if stated is None:
-        return body
-    if not re.fullmatch(rb"\d{1,18}", stated) or int(stated) > len(body):
-        msg = f"--request: Content-Length does not fit the {len(body)} bytes behind the headers"
-        raise _WrongUseError(msg)
-    return body[: int(stated)]  # an editor may have added a line end
+        raise _WrongUse(msg)
+    lengths = [value for name, value in headers if name.lower() == b"content-length"]
+    if not lengths:
+        return rest
+    stated = lengths[0]
+    if len(lengths) > 1 or not re.fullmatch(rb"\d{1,18}", stated) or int(stated) > len(rest):
+        msg = f"--request: Content-Length does not fit the {len(rest)} bytes behind the headers"
+        raise _WrongUse(msg)
+    body, beyond = rest[: int(stated)], rest[int(stated) :]
+    if beyond.removeprefix(b"\r").removeprefix(b"\n"):  # an editor may have added a line end
+        _complain(f"warning: {len(beyond)} bytes behind the body are left out")
+    return body
 
 
-def _header(line: bytes) -> tuple[bytes, bytes]:
-    """Return the name and the value of a header line.
-
-    Raises:
-        ValueError: It is none.
-    """
+def _header(line: bytes, option: str) -> tuple[bytes, bytes]:
+    """Return the name and the value of a header line."""
     found = _HEADER.fullmatch(line)
     if found is None:
-        msg = "a header is not like Name: value"  # nor is it shown: it may be a password
-        raise ValueError(msg)
+        msg = f"{option}: a header is not like Name: value"  # nor shown: it may be a password
+        raise _WrongUse(msg)
     return found[1], found[2].strip(b" \t")  # RFC 9112 section 5
 
 
 def _headers(text: str) -> _Pairs:
     """Return what `-H` says: a header, or all that a file has."""
-    try:
-        if not text.startswith("@"):
-            return [_header(os.fsencode(text))]
-        with _opened(text[1:]) as file:
-            lines = re.split(rb"\r?\n", _read(file))
-        return [_header(line) for line in lines if line]
-    except (ValueError, _WrongUseError) as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    if not text.startswith("@"):
+        return [_header(os.fsencode(text), "-H")]
+    with _opened(text[1:]) as file:
+        lines = re.split(rb"\r?\n", _read(file))
+    return [_header(line, "-H") for line in lines if line]
+
+
+def _check_standard_input(options: argparse.Namespace, *names: str | None) -> None:
+    """Refuse to read two things from one standard input."""
+    files = [*names, *(name for kind, name in options.secrets if kind == "file")]
+    if sum(name in {None, "-"} for name in files) > 1:
+        msg = "standard input is named twice: put one of both into a file"
+        raise _WrongUse(msg)
 
 
 def _opened(name: str | None) -> AbstractContextManager[BinaryIO]:
@@ -284,8 +294,8 @@ def _read(file: BinaryIO, size: int = -1) -> bytes:
         raise _cannot_read(error) from error
 
 
-def _cannot_read(error: OSError | ValueError) -> _WrongUseError:
-    return _WrongUseError(f"cannot read {error}")
+def _cannot_read(error: OSError | ValueError) -> _WrongUse:
+    return _WrongUse(f"cannot read {error}")
 
 
 def _complain(text: str) -> None:
@@ -315,6 +325,14 @@ def _wrote(output: str) -> bool:
     return True
 
 
+class _ShowVersion(argparse.Action):
+    """Looks the version up when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
+        print(f"{PROGRAM} {version(PROGRAM)}")  # noqa: T201
+        parser.exit()
+
+
 class _RefuseSecret(argparse.Action):
     """Refuses a secret in the arguments, without repeating it."""
 
@@ -332,7 +350,9 @@ def _parser() -> argparse.ArgumentParser:
         "and others'.",
         epilog="Exit status: 0 done or verified, 1 refused, 2 wrong use.",
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
+    parser.add_argument(
+        "--version", action=_ShowVersion, nargs=0, help="show program's version number and exit"
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     verify = commands.add_parser(
@@ -349,7 +369,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="'NAME: VALUE'",
         action="append",
         default=[],
-        type=_headers,
         help="one of the request's headers; @FILE for all that a file has, one on each line",
     )
     verify.add_argument(
@@ -364,7 +383,7 @@ def _parser() -> argparse.ArgumentParser:
         "--now",
         metavar="TIME",
         type=_moment,
-        help="judge the request's time as if it were now: Unix seconds, or like "
+        help="when to judge the request's time at, instead of now: Unix seconds, or like "
         "2026-11-22T08:00:00Z",
     )
     verify.add_argument(
@@ -380,7 +399,6 @@ def _parser() -> argparse.ArgumentParser:
         default=MAX_BODY,
         help="the largest accepted body (default: %(default)s)",
     )
-    _add_request_parts(verify)
     _add_json(verify)
 
     sign = commands.add_parser(
@@ -404,7 +422,6 @@ def _parser() -> argparse.ArgumentParser:
         help="when it is signed, if the scheme signs that: Unix seconds, or like "
         "2026-11-22T08:00:00Z (default: now)",
     )
-    _add_request_parts(sign)
     _add_json(sign)
 
     secret = commands.add_parser(
@@ -451,6 +468,12 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(
             allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options
         )
+        self.add_argument(
+            *("--secret", "--secret-key"),
+            nargs="?",
+            action=_RefuseSecret,
+            help=argparse.SUPPRESS,
+        )
 
 
 def _add_scheme(parser: argparse.ArgumentParser) -> None:
@@ -469,7 +492,6 @@ def _add_secrets(parser: argparse.ArgumentParser) -> None:
         "Several may be named, the newest first. Without any, Frappe's is the environment\n"
         f"variable {SECRET_SETTING}.",
     )
-    group.add_argument("--secret", nargs="?", action=_RefuseSecret, help=argparse.SUPPRESS)
     group.add_argument(
         "-e",
         "--secret-env",
@@ -490,14 +512,9 @@ def _add_secrets(parser: argparse.ArgumentParser) -> None:
         help="file with nothing but the secret; one line end behind it is not part of it",
     )
     group.add_argument(
-        "--raw", action="store_true", help="a line end in a secret's file is part of the secret"
-    )
-
-
-def _add_request_parts(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--method", help="the HTTP method, if the scheme signs it")
-    parser.add_argument(
-        "--url", help="the URL as registered with the sender, if the scheme signs it"
+        "--raw",
+        action="store_true",
+        help="keep the line end behind a secret in its file: it is part of the secret",
     )
 
 

@@ -18,17 +18,16 @@ class VerifiedRequest:
     Only a `Verifier` makes it, and its attributes cannot be set.
     """
 
-    __slots__ = ("_key_id", "_presented", "_scheme")
+    __slots__ = ("_key_id", "_presented")
 
-    def __init__(self, scheme: Scheme, key_id: str | int, presented: Presented) -> None:
-        self._scheme = scheme
+    def __init__(self, key_id: str | int, presented: Presented) -> None:
         self._key_id = key_id
         self._presented = presented
 
     @property
     def scheme(self) -> Scheme:
         """The scheme that it was verified with."""
-        return self._scheme
+        return self._presented[0]
 
     @property
     def key_id(self) -> str | int:
@@ -41,13 +40,13 @@ class VerifiedRequest:
     @property
     def id(self) -> str | None:
         """The sender's id for this delivery, if the scheme signs one (Frappe's does not)."""
-        _, _, delivery_id, _, _ = self._presented
+        _, _, _, delivery_id, _, _ = self._presented
         return delivery_id
 
     @property
     def timestamp(self) -> float | None:
         """When it was signed, in Unix seconds, if the scheme signs that (Frappe's does not)."""
-        _, timestamp, _, _, _ = self._presented
+        _, _, timestamp, _, _, _ = self._presented
         return timestamp
 
     def __repr__(self) -> str:
@@ -65,12 +64,9 @@ class Delivery(VerifiedRequest):
 
     __slots__ = ("_body",)
 
-    def __init__(
-        self, body: bytes, scheme: Scheme, key_id: str | int, presented: Presented
-    ) -> None:
-        self._body = body  # and what super().__init__() does: a call for each request
-        self._scheme = scheme
-        self._key_id = key_id
+    def __init__(self, body: bytes, key_id: str | int, presented: Presented) -> None:
+        self._body = body
+        self._key_id = key_id  # as super().__init__() does, without the time that a call takes
         self._presented = presented
 
     @property
@@ -86,7 +82,7 @@ class Delivery(VerifiedRequest):
         differs between secrets, nor from a header that is not signed. It does not tell endpoints
         or senders apart: where they share a table, make them part of its key.
         """
-        _, _, delivery_id, before, after = self._presented
+        _, _, _, delivery_id, before, after = self._presented
         if delivery_id is None:
             parts = [b"content", before, sha256(self._body).digest(), after]
         else:

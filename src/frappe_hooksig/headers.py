@@ -47,7 +47,8 @@ class Header:
         It is not stripped: an outer space is part of it.
 
         Args:
-            headers: The request's headers, `indexed()`; a value of None counts as absent.
+            headers: The request's headers: a dict, or `indexed()`; a value of None counts as
+                absent.
 
         Raises:
             VerificationError: It occurs twice.
@@ -150,17 +151,18 @@ def _values(headers: Any, name: str) -> list[Any]:
     if get_all is None or hasattr(headers, "environ"):
         first: object = headers.get(name)
         values = [] if first is None else [first]
-    elif get_all == "getall":
-        values = list(headers.getall(name, ()))
     else:
-        values = list(getattr(headers, get_all)(name) or ())
+        try:
+            values = list(getattr(headers, get_all)(name) or ())
+        except KeyError:  # multidict's and WebOb's way to say that there is none
+            values = []
     if (not values and _is(headers, Mapping)) or (get_all is None and _is(headers, dict)):
         # It may know one spelling only; a subclass of dict may even hold several.
         return _Index(headers.items()).getlist(name)
     return values
 
 
-@lru_cache(maxsize=64)  # of the kinds that a program uses; hasattr() takes longer than the HMAC
+@lru_cache(maxsize=64)  # of the kinds that a program uses; to ask takes half as long as the HMAC
 def _get_all_of(kind: type) -> str | None:
     """Return the method of a kind of headers that returns all values of one, if it has one."""
     return next((method for method in _ALL_VALUES if hasattr(kind, method)), None)

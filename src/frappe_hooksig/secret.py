@@ -352,6 +352,8 @@ def _suspicions(raw: bytes) -> Iterator[str]:
         yield f"is shorter than {_SHORTEST} bytes and could be guessed: use generate_secret()"
     elif len(set(raw)) < _FEWEST:
         yield "repeats itself and could be guessed: use generate_secret()"
+    if raw.startswith(b"\xef\xbb\xbf"):
+        yield "starts with a byte order mark, which editors put there and is part of the key"
     text = _text(raw)
     shown = text.strip()
     if text != shown:

@@ -104,8 +104,7 @@ class Verifier:
         presented = self._scheme.parse(headers, method, url)
         if len(body) > self._max_body:
             raise BodyTooLarge(self._max_body)
-        key_id = self._accept(self._keys, body, presented)
-        return Delivery(body, self._scheme, key_id, presented)
+        return Delivery(body, self._accept(self._keys, body, presented), presented)
 
     def begin(
         self, headers: Headers, *, method: str | None = None, url: str | None = None
@@ -127,33 +126,41 @@ class Verifier:
         return self.expect(self._scheme.parse(headers, method, url))
 
     def expect(self, presented: Presented) -> Verification:
-        """Do what `begin()` does once `Scheme.parse()` of this scheme has read the headers."""
-        return Verification(self._scheme, presented, self._keys, self._max_body, self._accept)
+        """Do what `begin()` does once the headers are parsed; for adapters.
+
+        Raises:
+            ConfigurationError: They were parsed by another scheme.
+        """
+        if presented[0] is not self._scheme:
+            msg = f"the headers were not read as {self._scheme.name!r}, which this verifier is for"
+            raise ConfigurationError(msg)
+        return Verification(presented, self._keys, self._max_body, self._accept)
 
     def _accept(self, keys: Sequence[Key], body: bytes, presented: Presented) -> str | int:
         """Return the id of the key that signed, if one did and did so in time."""
-        key_id = self._match(keys, body, presented)
+        key_id, mistake = self._judge(keys, body, presented)
         if key_id is None:
-            mistake = self._mistake(keys, body, presented)
             reason = Reason.WRONG_ENCODING if mistake else Reason.SIGNATURE_MISMATCH
             raise VerificationError(reason, self._scheme.signature_headers[0], mistake)
         if self._tolerance is not None:
-            _, timestamp, _, _, _ = presented
+            _, _, timestamp, _, _, _ = presented
             age = self._clock() - (nan if timestamp is None else timestamp)
             # Written so that NaN, from the clock or for a time that is not there, is refused.
             if not -self._tolerance <= age <= self._tolerance:
                 raise TimestampOutOfTolerance(age, self._tolerance, self._scheme.timestamp_place)
         return key_id
 
-    def _match(self, keys: Sequence[Key], body: bytes, presented: Presented) -> str | int | None:
-        """Return the id of the key that signed, if one did.
+    def _judge(  # noqa: C901  # one function, as the expected MACs must not leave it
+        self, keys: Sequence[Key], body: bytes, presented: Presented
+    ) -> tuple[str | int | None, str]:
+        """Return the id of the key that signed, else how the signature was misspelt if it was.
 
-        The expected MACs stay in here and in `_mistake()`, which raise nothing: error reporters
-        record the local variables of whoever does.
+        The expected MACs stay in here: whoever raises shows its local variables to error reporters.
         """
-        signatures, _, _, before, after = presented
+        _, signatures, _, _, before, after = presented
         encode = self._encode
         is_hex = self._scheme.encoding == "hex"
+        macs: list[Hash] = []
         matched: str | int | None = None
         for key in keys:
             inner = key.start()  # as Key.mac() does, without the time that a call takes
@@ -162,25 +169,22 @@ class Verifier:
             inner.update(body)
             if after:
                 inner.update(after)
-            outer = key.end()
-            outer.update(inner.digest())
-            expected = encode(outer)
+            mac = key.end()
+            mac.update(inner.digest())
+            macs.append(mac)
+            expected = encode(mac)
             for signature in signatures:
                 given = signature.lower() if is_hex else signature
                 if compare_digest(expected, given) and matched is None:
                     matched = key.id
-        return matched
-
-    def _mistake(self, keys: Sequence[Key], body: bytes, presented: Presented) -> str:
-        """Return how the right signature was misspelt; nothing if there is none."""
-        signatures, _, _, before, after = presented
-        for key in keys:
-            mac = key.mac(before, body, after).digest()
-            for spelling, mistake in self._scheme.encode_wrongly(mac):
+        if matched is not None:
+            return matched, ""
+        for mac in macs:
+            for spelling, mistake in self._scheme.encode_wrongly(mac.digest()):
                 for signature in signatures:
                     if compare_digest(spelling, signature):
-                        return mistake
-        return ""
+                        return None, mistake
+        return None, ""
 
     def __repr__(self) -> str:
         if not hasattr(self, "_keys"):  # error reporters show a half-made one too
@@ -195,30 +199,19 @@ class Verification:
     """One request under way: its headers can be read, its body is still to come.
 
     From `Verifier.begin()`. Takes the body either whole (`verify()`) or in chunks (`update()` for
-    each, then `finish()`), and is used up by that. Until then nothing of the request can be
-    trusted, what was fed included. Not for several threads at once.
+    each, then `finish()`), and is used up by that, and by any error. Until then nothing of the
+    request can be trusted, what was fed included. Not for several threads at once.
     """
 
-    __slots__ = (
-        "_accept",
-        "_hashes",
-        "_is_over",
-        "_keys",
-        "_max_body",
-        "_presented",
-        "_scheme",
-        "_size",
-    )
+    __slots__ = ("_accept", "_hashes", "_is_over", "_keys", "_max_body", "_presented", "_size")
 
     def __init__(
         self,
-        scheme: Scheme,
         presented: Presented,
         keys: Sequence[Key],
         max_body: int,
         accept: Callable[[Sequence[Key], bytes, Presented], str | int],
     ) -> None:
-        self._scheme = scheme
         self._presented = presented
         self._keys = keys
         self._max_body = max_body
@@ -236,72 +229,72 @@ class Verification:
         Raises:
             VerificationError: The request must not be trusted; `reason` says why.
             TypeError: The body is not bytes.
-            RuntimeError: Chunks were fed before, or it was finished.
+            RuntimeError: Chunks were fed before, or it is used up.
         """
         if not isinstance(body, bytes):
             raise _not_bytes(body)
+        self._use_up()
         if self._hashes:
-            msg = "chunks were fed to this verification: use finish()"
+            msg = "chunks were fed to this verification, which only finish() could verify"
             raise RuntimeError(msg)
-        self._check_open()
-        self._is_over = True
         if len(body) > self._max_body:
             raise BodyTooLarge(self._max_body)
-        key_id = self._accept(self._keys, body, self._presented)
-        return Delivery(body, self._scheme, key_id, self._presented)
+        return Delivery(body, self._accept(self._keys, body, self._presented), self._presented)
 
     def update(self, chunk: bytes | bytearray | memoryview) -> None:
         """Feed the next chunk of the body. It is hashed, not kept.
 
         Args:
-            chunk: Raw bytes, of any size.
+            chunk: Raw bytes, of any size, in one piece of memory.
 
         Raises:
             BodyTooLarge: It came to more than `max_body` by now.
             TypeError: The chunk is not bytes.
-            RuntimeError: It was finished, or too large already.
+            BufferError: It is a memoryview with gaps.
+            RuntimeError: It is used up.
         """
         if not isinstance(chunk, bytes | bytearray | memoryview):
             raise _not_bytes(chunk)
-        self._go_on()
+        self._use_up()  # whatever happens in here: a half-fed hash must never be finished
         self._size += memoryview(chunk).nbytes
         if self._size > self._max_body:
-            self._is_over = True
             raise BodyTooLarge(self._max_body)
-        for started in self._hashes:
-            started.update(chunk)
+        self._feed(chunk)
+        self._is_over = False
 
     def finish(self) -> VerifiedRequest:
         """Return what can be trusted once the last chunk was fed: now that the body can be, too.
 
         Raises:
             VerificationError: The request must not be trusted, nor what was fed; `reason` says why.
-            RuntimeError: It was finished, or too large.
+            RuntimeError: It is used up.
         """
-        self._go_on()
-        self._is_over = True
+        self._use_up()
+        self._feed(b"")
         pairs = zip(self._keys, self._hashes, strict=True)
         fed = [Key(key.id, each.copy, key.end) for key, each in pairs]
-        signatures, timestamp, delivery_id, _, after = self._presented
-        key_id = self._accept(fed, b"", (signatures, timestamp, delivery_id, b"", after))
-        return VerifiedRequest(self._scheme, key_id, self._presented)
+        scheme, signatures, timestamp, delivery_id, _, after = self._presented
+        key_id = self._accept(fed, b"", (scheme, signatures, timestamp, delivery_id, b"", after))
+        return VerifiedRequest(key_id, self._presented)
 
-    def _go_on(self) -> None:
-        """Make the hashes that are fed, unless they are there."""
-        self._check_open()
-        if not self._hashes:
-            _, _, _, before, _ = self._presented
-            self._hashes = [key.start() for key in self._keys]
-            for started in self._hashes:
-                started.update(before)
-
-    def _check_open(self) -> None:
+    def _use_up(self) -> None:
         if self._is_over:
             msg = "this verification is over: begin() another one for each request"
             raise RuntimeError(msg)
+        self._is_over = True
+
+    def _feed(self, chunk: bytes | bytearray | memoryview) -> None:
+        if not self._hashes:
+            _, _, _, _, before, _ = self._presented
+            self._hashes = [key.start() for key in self._keys]
+            for started in self._hashes:
+                started.update(before)
+        for started in self._hashes:
+            started.update(chunk)
 
     def __repr__(self) -> str:
-        return f"<Verification {self._scheme.name}, {self._size} bytes so far, not verified>"
+        state = "over" if self._is_over else "not verified"
+        return f"<Verification {self._presented[0].name}, {self._size} bytes so far, {state}>"
 
 
 def verify_payload(

@@ -488,6 +488,46 @@ def test_concurrent_requests(server: Server) -> None:
     ]
 
 
+def test_server_that_breaks_off_behind_the_limit() -> None:
+    """Whatever a server raises when the byte behind the limit is asked for is the client's."""
+
+    class Breaking:
+        """Fourteen good bytes, then an exception of the server's own."""
+
+        def __init__(self) -> None:
+            self.pieces = [BODY[:14]]
+
+        def read(self, size: int = -1) -> bytes:
+            del size
+            if not self.pieces:
+                msg = "of the server's own"
+                raise EOFError(msg)
+            return self.pieces.pop()
+
+    app = Flask(__name__)
+    app.config |= {"FRAPPE_WEBHOOK_SECRET": SECRET, "MAX_CONTENT_LENGTH": 14}
+    app.post("/")(verify_frappe_webhook(lambda: "never"))
+
+    answer = app.test_client().post(
+        "/",
+        headers=signed(BODY[:14]),
+        environ_overrides={"wsgi.input": Breaking(), "wsgi.input_terminated": True},
+    )
+    assert answer.status_code == 400
+
+
+def test_the_smaller_limit_is_named() -> None:
+    """The app's own limit is the one to look at if it is the smaller one."""
+    app = Flask(__name__)
+    app.config |= {"FRAPPE_WEBHOOK_SECRET": SECRET, "MAX_CONTENT_LENGTH": 5}
+    app.post("/")(verify_frappe_webhook(max_body=14)(lambda: "never"))
+
+    for size in (6, 15):
+        answer = app.test_client().post("/", data=b"x" * size, headers=signed())
+        assert answer.status_code == 413
+        assert "larger than 5 bytes" in answer.get_json()["message"]
+
+
 class TestSetUp:
     """Mistakes in the app, without a server."""
 

@@ -167,12 +167,13 @@ def _raw_body(current: Request, limit: int) -> bytes:
     """Return the raw body, which stays readable for the view, forms and files included."""
     length = get_content_length(current.environ)  # what Werkzeug reads by
     if length is not None and length > limit:
-        raise BodyTooLarge(limit)
+        raise BodyTooLarge(_least(limit, current.max_content_length))
     held = vars(current)
     # Without a copy (get_data() keeps one), what somebody has read of the stream is gone.
     touched = "stream" in held and "_cached_data" not in held
     # A body of unknown length is read only where the server marks its end, as Werkzeug does.
     chunked = length is None and "wsgi.input_terminated" in current.environ
+    limited: LimitedStream | None = None
     if chunked:
         limit = _least(limit, current.max_content_length)
         # Werkzeug's own max_content_length silently cuts such a body; this one is only there to
@@ -181,11 +182,7 @@ def _raw_body(current: Request, limit: int) -> bytes:
         current.environ["wsgi.input"] = limited
         if touched:
             del held["stream"]
-        body = _read(current, limit)
-        if len(body) > limit or limited.read(1):
-            raise BodyTooLarge(limit)
-    else:
-        body = _read(current, limit)
+    body = _read(current, limit, limited)
     if touched and (len(body) < (length or 0) or (chunked and not body)):
         msg = (
             "the raw body is gone: something read request.form, request.files or request.stream "
@@ -199,23 +196,20 @@ def _raw_body(current: Request, limit: int) -> bytes:
     return body
 
 
-def _read(current: Request, limit: int) -> bytes:
-    """Return the body if the app's own limit lets it through.
-
-    Args:
-        current: The request.
-        limit: What to name, in bytes, if the app's is no smaller.
-    """
+def _read(current: Request, limit: int, limited: LimitedStream | None) -> bytes:
+    """Return the body if it ends within the limit, in bytes, and within the app's own."""
     try:
-        return current.get_data(cache=True)
+        body = current.get_data(cache=True)
+        if len(body) <= limit and not (limited and limited.read(1)):
+            return body
     except RequestEntityTooLarge:
-        pass
+        limit = _least(limit, current.max_content_length)
     except HTTPException:
         raise
     except Exception as error:  # the server's own, such as gunicorn's for a broken chunk
         msg = "The body could not be read."
         raise ClientDisconnected(msg) from error
-    raise BodyTooLarge(_least(limit, current.max_content_length))
+    raise BodyTooLarge(limit)
 
 
 def _least(limit: int, other: int | None) -> int:
