@@ -14,10 +14,11 @@ from frappe_hooksig import Scheme, VerificationError, Verifier, generate_secret
 from frappe_hooksig.providers import FRAPPE, WEBHOOK_TIMESTAMPED
 
 TEXT = """\
-1 KiB unless it is said, up to the exception. By hand, it is the three lines with a look at the header first, and
-an exception of one's own. Ours says more: a mismatch is compared with five wrong spellings of
-the right signature before it is called one, and an absent header is looked for in every spelling
-a dict may have it in. A time is judged after the signature; by hand before."""
+1 KiB unless it is said, up to the exception. By hand, it is the three lines with a look at the
+header first, and an exception of one's own. Ours says more: a mismatch is compared with five
+wrong spellings of the right signature before it is called one, and an absent header is looked
+for in every spelling a dict may have it in. A time is judged after the signature; by hand
+before."""
 
 
 def measure(effort: Effort) -> Table:
