@@ -1,0 +1,1 @@
+"""Requests, headers, times, secrets, schemes and command lines made to break the package."""

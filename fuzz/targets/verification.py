@@ -1,0 +1,201 @@
+"""Verifying requests of one scheme: whole, and in chunks."""
+
+from __future__ import annotations
+
+import pickle
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from frappe_hooksig import (
+    Scheme,
+    Secret,
+    VerificationError,
+    VerifiedRequest,
+    Verifier,
+)
+from fuzz import hostile, oracle
+from fuzz.carriers import CARRIERS
+from fuzz.dice import Dice
+from fuzz.oracle import Message, Pairs, mac, readings, values, written
+from fuzz.requests import NOW, Request, requests
+from fuzz.target import ACCEPTED, Escape, Target
+
+_SMALL_BODY = 100  # bytes
+_CHUNK_TYPES = (bytes, bytearray, memoryview)
+
+# These keep what they are given by its very spelling: two spellings of a name are two headers, and
+# the package asks for one. All others must show a doubled header.
+_KEEPS_SPELLINGS = frozenset({"dict", "mapping proxy"})
+
+
+def secret_of(key: bytes, secret_format: str) -> str:
+    """Return the text of a secret that stands for a key of printable ASCII."""
+    if secret_format == "text":
+        return key.decode()
+    if secret_format == "hex":
+        return key.hex()
+    return ("whsec_" if secret_format == "whsec" else "") + b64encode(key).decode()
+
+
+class Receiver:
+    """A verifier and the keys that it was made with."""
+
+    def __init__(self, scheme: Scheme, keys: Mapping[str | int, bytes], max_body: int) -> None:
+        self.keys = keys
+        self.max_body = max_body
+        texts = {key_id: secret_of(key, scheme.secret_format) for key_id, key in keys.items()}
+        self.secrets = [
+            Secret(text, id=key_id) if isinstance(key_id, str) else text
+            for key_id, text in texts.items()
+        ]
+        self.verifier = Verifier(self.secrets, scheme=scheme, max_body=max_body, clock=lambda: NOW)
+        self.hidden = [*texts.values(), *(key.hex() for key in keys.values())]
+        plain = ", ".join(f"Secret({text!r}, id={each!r})" for each, text in texts.items())
+        self.source = f"Verifier([{plain}], max_body={max_body}, clock=lambda: {NOW})"
+
+
+class Verification(Target):
+    """Requests of one scheme."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.name = scheme.name
+        self.scheme = scheme
+        made_up = Dice(scheme.name)
+        keys = [hostile.word(made_up, 32, 32).encode() for _ in range(3)]
+        large = 2**20
+        self.receivers = [
+            Receiver(scheme, {0: keys[0]}, large),
+            Receiver(scheme, {"new": keys[0], "old": keys[1]}, large),
+            Receiver(scheme, {0: keys[2]}, _SMALL_BODY),
+        ]
+        self._seen: set[object] = set()
+
+    def cases(self, dice: Dice) -> Iterator[Request]:
+        """Yield requests."""
+        return requests(dice, self.scheme, [receiver.keys for receiver in self.receivers])
+
+    def judge(self, case: Request) -> str:
+        """Verify both ways, and ask the oracle about what was accepted."""
+        receiver = self.receivers[case.receiver]
+        verifier = receiver.verifier
+        carry = CARRIERS[case.carrier]
+        delivery = whole = pieces = None
+        try:
+            delivery = verifier.verify(
+                case.body, carry(case.pairs), method=case.method, url=case.url
+            )
+        except VerificationError as error:
+            whole = error
+        try:
+            request = _in_chunks(verifier, case, carry(case.pairs))
+        except VerificationError as error:
+            pieces = error
+            request = None
+        if delivery is not None and request is not None:
+            if (request.key_id, request.id, request.timestamp) != (
+                delivery.key_id,
+                delivery.id,
+                delivery.timestamp,
+            ):
+                msg = f"whole it is {delivery!r}, in chunks {request!r}"
+                raise Escape(msg)
+            if delivery.body != case.body:
+                msg = f"another body came out: {delivery.body!r}"
+                raise Escape(msg)
+            self._genuine(receiver, case, delivery)
+            return ACCEPTED
+        if (
+            whole is None
+            or pieces is None
+            or (type(whole), whole.args)
+            != (
+                type(pieces),
+                pieces.args,
+            )
+        ):
+            msg = f"whole it is {whole or delivery!r}, in chunks {pieces or request!r}"
+            raise Escape(msg)
+        if case.genuine and len(case.body) <= receiver.max_body:
+            msg = f"genuine, but refused: {whole}"
+            raise Escape(msg)
+        self._discreet(receiver, case, whole)
+        return str(whole.reason)
+
+    def _genuine(self, receiver: Receiver, case: Request, accepted: VerifiedRequest) -> None:
+        """See that what was accepted was signed, as it came out, and in time."""
+        scheme = self.scheme
+        ways = list(readings(scheme, receiver.keys, case.pairs, case.body, case.method, case.url))
+        came_out = (accepted.key_id, accepted.id, accepted.timestamp)
+        fitting = [way for way in ways if (way.key_id, way.message.id, way.seconds) == came_out]
+        if not fitting:
+            msg = f"accepted as {came_out}, but no configured secret gives such a signature"
+            raise Escape(msg)
+        if not any(way.message in case.signed for way in fitting):
+            msg = f"accepted as {came_out}, but nobody signed that"
+            raise Escape(msg)
+        if "{timestamp}" in scheme.signed and not (
+            accepted.timestamp is not None and abs(NOW - accepted.timestamp) <= scheme.tolerance
+        ):
+            msg = f"accepted as {came_out}, out of tolerance"
+            raise Escape(msg)
+        if len(case.body) > receiver.max_body:
+            msg = "accepted, but too large"
+            raise Escape(msg)
+        if is_doubled(scheme, case.carrier, case.pairs):
+            msg = "accepted, but a header that decides came twice"
+            raise Escape(msg)
+
+    def _discreet(self, receiver: Receiver, case: Request, error: VerificationError) -> None:
+        """See that an error shows neither a secret nor the right MAC."""
+        key = (case.receiver, type(error), error.args)
+        if key in self._seen and error.__context__ is None:
+            return
+        self._seen.add(key)
+        again = pickle.loads(pickle.dumps(error))
+        if (type(again), again.args, str(again)) != (type(error), error.args, str(error)):
+            msg = f"pickled, it becomes {again!r}"
+            raise Escape(msg)
+        shown = [str(error), repr(error), repr(error.args), repr(vars(error))]
+        shown += [repr(each) for each in (error.__cause__, error.__context__)]
+        text = " ".join([*shown, pickle.dumps(error).decode("latin-1")])
+        for secret in [*receiver.hidden, *self._right(receiver, case)]:
+            if secret in text:
+                msg = f"the error shows {secret!r}: {error!r}"
+                raise Escape(msg)
+
+    def _right(self, receiver: Receiver, case: Request) -> Iterator[str]:
+        """Yield the MACs that would have been right."""
+        scheme = self.scheme
+        message = Message(
+            case.body,
+            next(iter(values(case.pairs, scheme.timestamp_header)), None),
+            next(iter(values(case.pairs, scheme.id_header)), None),
+            case.method,
+            case.url,
+        )
+        for key in receiver.keys.values():
+            for signed in (message, *case.signed):
+                code = mac(scheme, key, signed)
+                yield from (code.hex(), b64encode(code).decode(), repr(code), written(scheme, code))
+
+    def setting(self, case: Request) -> str:
+        """Return the verifier."""
+        return f"scheme={self.scheme!r}\n{self.receivers[case.receiver].source}"
+
+
+def is_doubled(scheme: Scheme, carrier: str, pairs: Pairs) -> bool:
+    """Whether a header that decides came twice, and the carrier of the headers shows it."""
+    if carrier in _KEEPS_SPELLINGS or (carrier == "werkzeug environ" and "," in scheme.separator):
+        return False  # the latter has joined them into what several entries look like
+    sent = [*dict(pairs).items()] if carrier == "dict subclass" else pairs
+    return any(len(values(sent, name)) > 1 for name in oracle.deciding(scheme))
+
+
+def _in_chunks(verifier: Verifier, case: Request, headers: Any) -> VerifiedRequest:
+    verification = verifier.begin(headers, method=case.method, url=case.url)
+    start = 0
+    for number, end in enumerate((*case.cuts, len(case.body))):
+        verification.update(_CHUNK_TYPES[number % 3](case.body[start:end]))
+        start = end
+    return verification.finish()
