@@ -15,6 +15,10 @@ from typing import Any
 from fuzz.dice import Dice
 from fuzz.layouts import SCHEMES
 from fuzz.target import Escape, Target
+from fuzz.targets.reading import AllHeaders, OneHeader
+from fuzz.targets.scheme_fields import SchemeFields
+from fuzz.targets.secret_texts import SecretTexts
+from fuzz.targets.times import Times
 from fuzz.targets.verification import Verification
 
 # Cases that share a Dice: few, so that one of them is soon repeated; many, so that seeding is free.
@@ -58,7 +62,7 @@ class Tally:
 @lru_cache
 def targets() -> dict[str, Target]:
     """Return all targets by name."""
-    everything = [*map(Verification, SCHEMES)]
+    everything: list[Target] = [*map(Verification, SCHEMES), OneHeader(), AllHeaders(), Times(), SecretTexts(), SchemeFields()]
     return {target.name: target for target in everything}
 
 

@@ -27,7 +27,7 @@ class _Multi:
 
     def __init__(self, pairs: Pairs) -> None:
         self._values: dict[str, list[object]] = {}
-        for name, value in pairs:
+        for name, value in _present(pairs):
             # As the wire has it: names of ASCII, in any case.
             key = name.lower() if name.isascii() else name
             self._values.setdefault(key, []).append(value)
@@ -60,17 +60,21 @@ def _generator(pairs: Pairs) -> Iterator[tuple[str, object]]:
 
 def _message(pairs: Pairs) -> Any:
     message: Any = Message()
-    for name, value in pairs:
+    for name, value in _present(pairs):
         message[_latin(name)] = value
     return message
 
 
 def _texts(pairs: Pairs) -> Iterator[tuple[str, str]]:
     """Yield the pairs as far as they can come over a wire."""
-    for name, value in pairs:
-        if value is not None:
-            text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-            yield _latin(name), text
+    for name, value in _present(pairs):
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        yield _latin(name), text
+
+
+def _present(pairs: Pairs) -> Iterator[tuple[str, object]]:
+    """Yield the pairs without None, which dicts of some servers hold, but nothing that reads."""
+    return ((name, value) for name, value in pairs if value is not None)
 
 
 def _werkzeug(pairs: Pairs) -> Any:

@@ -1,0 +1,207 @@
+"""Reading headers, before anything is verified: one of them, and all that a scheme needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from frappe_hooksig import Reason, VerificationError
+from frappe_hooksig.headers import Header, indexed
+from fuzz import hostile
+from fuzz.carriers import CARRIERS, NAMES
+from fuzz.dice import Dice
+from fuzz.edits import EDITS
+from fuzz.layouts import SCHEMES
+from fuzz.oracle import Pairs, deciding, read_seconds, values
+from fuzz.requests import NOW, URL, requests, spelled
+from fuzz.target import ACCEPTED, Escape, Target
+
+_HEADERS = ("X-Frappe-Webhook-Signature", "webhook-id", "X-HMAC", "Key", "X.Y~1", "ETag")
+_OTHERS = ("X-Other", "", " ", "X-HMAC ", "x-y", "HTTP_X_HMAC", "\u212aey", "\xcbey", "\ud800")
+
+
+class Headers(NamedTuple):
+    """Some headers, and the name of one to look for."""
+
+    carrier: str
+    pairs: list[tuple[str, object]]
+    name: str
+
+
+class OneHeader(Target):
+    """`Header.find()`."""
+
+    name = "one-header"
+
+    def cases(self, dice: Dice) -> Iterator[Headers]:
+        """Yield headers that hold a name not at all, once, twice, or in another spelling."""
+        while True:
+            name = dice.pick(_HEADERS)
+            pairs: list[tuple[str, object]] = []
+            for _ in range(dice.pick((0, 1, 1, 1, 2, 2, 3, 5))):
+                spelling = dice.pick(
+                    (name, name, name.lower(), name.upper(), name.title(), name.swapcase())
+                )
+                if dice.chance(0.3):
+                    spelling = dice.pick((*_OTHERS, *_HEADERS))
+                value: object = hostile.word(dice, 0, 20)
+                if dice.chance(0.4):
+                    value = hostile.value(dice)
+                pairs.append((spelling, value))
+            yield Headers(dice.pick(NAMES), pairs, name)
+
+    def judge(self, case: Headers) -> str:
+        """Compare with what the carrier holds."""
+        wanted = _held(case)
+        try:
+            found = Header(case.name).find(indexed(CARRIERS[case.carrier](case.pairs)))
+        except VerificationError as error:
+            if error.reason is not Reason.DUPLICATE_HEADER or len(wanted) < 2:
+                msg = f"{error!r}, but it holds {wanted!r}"
+                raise Escape(msg) from None
+            return str(error.reason)
+        if found is None:
+            if wanted:
+                msg = f"absent, but it holds {wanted!r}"
+                raise Escape(msg)
+            return "absent"
+        if [found] != wanted:
+            msg = f"found {found!r}, but it holds {wanted!r}"
+            raise Escape(msg)
+        return ACCEPTED
+
+
+def _held(case: Headers) -> list[str]:
+    """Return the values of a header that a carrier shows, as text; what is no text as a NUL."""
+    name, carrier = case.name, case.carrier
+    texts: Pairs = [(each, _text(value)) for each, value in case.pairs]
+    if carrier in {"dict", "mapping proxy", "dict subclass"}:
+        kept = dict(texts)
+        usual = {name} if carrier == "mapping proxy" else {name.lower(), name.upper(), name.title()}
+        known = [kept[each] for each in {name, *usual} if kept.get(each) is not None]
+        texts = [*kept.items()]
+        if known and carrier != "dict subclass":
+            return [str(each) for each in known]  # other spellings are not looked for
+    if carrier == "email message":
+        texts = [(each, _if_unicode(value)) for each, value in texts]
+    if carrier in {"werkzeug", "werkzeug environ", "starlette"}:
+        sent = [(each, _sent(value)) for each, value in case.pairs]
+        if carrier == "starlette":
+            texts = [
+                (each, value and value.encode("utf-8", "surrogatepass").decode("latin-1"))
+                for each, value in sent
+            ]
+        elif carrier == "werkzeug environ":
+            found = values([each for each in sent if "_" not in each[0]], name)
+            return [",".join(found)] if found else []
+        elif not any(value and {"\r", "\n"} & {*value} for _, value in sent):
+            texts = sent
+    if carrier == "bytes pairs":
+        texts = [
+            (each, value.encode("utf-8", "surrogatepass").decode("latin-1"))
+            if isinstance(value, str) and isinstance(original, str)
+            else (each, value)
+            for (each, value), (_, original) in zip(texts, case.pairs, strict=True)
+        ]
+    return values(texts, name)
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return value.decode("latin-1") if isinstance(value, bytes) else "\0"
+
+
+def _sent(value: object) -> str | None:
+    """Return a value as frameworks do that turn all of them into text."""
+    if value is None:
+        return None
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _if_unicode(value: object) -> object:
+    """Return what email.message makes an object of as no text."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return "\0"
+    return value
+
+
+class Claims(NamedTuple):
+    """Headers, and the scheme that is to read them."""
+
+    scheme: int
+    carrier: str
+    pairs: list[tuple[str, object]]
+    method: str
+    written: tuple[list[bytes], str | None, str | None] | None
+
+
+class AllHeaders(Target):
+    """`Scheme.parse()`, and that it reads what `Scheme.format()` writes."""
+
+    name = "all-headers"
+
+    def cases(self, dice: Dice) -> Iterator[Claims]:
+        """Yield headers of every scheme."""
+        number = dice.below(len(SCHEMES))
+        scheme = SCHEMES[number]
+        for request in requests(dice, scheme, [{0: b"k" * 32}]):
+            written = None
+            pairs = request.pairs
+            if dice.chance(0.3):
+                count = 1 + dice.below(scheme.capacity)
+                signatures = [hostile.word(dice, 1, 90).encode() for _ in range(count)]
+                moment = spelled(dice, NOW, scheme) if "{timestamp}" in scheme.signed else None
+                delivery_id = hostile.word(dice, 1, 256) if scheme.id_header else None
+                written = (signatures, moment, delivery_id)
+                pairs = [*scheme.format(signatures, timestamp=moment, id=delivery_id).items()]
+            elif dice.chance(0.3):
+                pairs = [
+                    (name, dice.pick(EDITS)(dice, value) if isinstance(value, str) else value)
+                    for name, value in pairs
+                ]
+            yield Claims(number, request.carrier, pairs, request.method, written)
+
+    def judge(self, case: Claims) -> str:
+        """Compare with what stands in the headers."""
+        scheme = SCHEMES[case.scheme]
+        method = "POST" if case.written else case.method
+        try:
+            presented = scheme.parse(CARRIERS[case.carrier](case.pairs), method, URL)
+        except VerificationError as error:
+            if case.written is not None:
+                msg = f"written by format(), but refused: {error}"
+                raise Escape(msg) from None
+            return str(error.reason)
+        signatures, seconds, delivery_id, before, after = presented
+        if case.written is not None:
+            moment = case.written[1]
+            wanted = None if moment is None else read_seconds(moment, scheme.timestamp_format)
+            if ([*signatures], seconds, delivery_id) != (case.written[0], wanted, case.written[2]):
+                msg = f"read {presented!r}"
+                raise Escape(msg)
+        texts = [text for name in deciding(scheme) for text in _shown(case, name)]
+        parts = [scheme.prefix + each.decode() for each in signatures] + [delivery_id or ""]
+        if not all(any(part in text for text in texts) for part in parts):
+            msg = f"read {presented!r}, which does not stand there"
+            raise Escape(msg)
+        if not 0 < len(signatures) <= max(scheme.max_signatures, 1):
+            msg = f"{len(signatures)} signatures"
+            raise Escape(msg)
+        if not isinstance(before, bytes) or not isinstance(after, bytes):
+            msg = f"read {presented!r}"
+            raise Escape(msg)
+        return ACCEPTED
+
+    def setting(self, case: Claims) -> str:
+        """Return the scheme."""
+        return repr(SCHEMES[case.scheme])
+
+
+def _shown(case: Claims, name: str) -> list[str]:
+    """Return the values of a header as any carrier may show them."""
+    sent = [(each, _sent(value)) for each, value in case.pairs]
+    found = values(sent, name)
+    return [*found, ",".join(found)]

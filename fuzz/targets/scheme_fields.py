@@ -1,0 +1,221 @@
+"""Schemes: refused if they contradict themselves, else good to sign with and without ambiguity."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, get_args
+
+from frappe_hooksig import ConfigurationError, Scheme, Signer, VerificationError, Verifier
+from frappe_hooksig.scheme import Encoding, Separator
+from frappe_hooksig.secret import Digest, SecretFormat
+from frappe_hooksig.timestamp import TimestampFormat
+from fuzz import hostile
+from fuzz.dice import Dice
+from fuzz.oracle import Message, content, mac, signed_headers, template
+from fuzz.requests import NOW, URL, spelled
+from fuzz.target import ACCEPTED, Escape, Target
+from fuzz.targets.verification import secret_of
+
+_KEY = b"Kn7wq2Zt9Xc4Vb6Nm1Lp8Rd5Gh3Js0Fy"
+
+_PARTS = ("{body}", "{timestamp}", "{id}", "{method}", "{url}")
+_BETWEEN = (
+    *("", "", "", ".", ".", ":", "\n", "|", " ", "X", "P", "a", "m", "ab", ".X.", "1", "-", "T", "Z"),
+    *("{{", "}}", "{", "}", "{}", "{0}", "{body}", "{body!r}", "{body:>9}", "{x}", "é", "\0", "\ud800"),
+)
+_NAMES = (
+    *("X-Signed", "X-Time", "X-Id", "x-signed", "A", "", "X Signed", "X-Signed:", "X-É", "x_y", "\n"),
+)
+_PREFIXES = ("", "", "v1=", "v1,", "sha256=", "t=", "ts=", "=", ",", ";", " ", "a", "v", "v1", "é", "{}")
+_ODD: tuple[object, ...] = (
+    *(None, 0, -1, 1, 1.5, True, "", "x", b"x", [], (), {}, ["X-A"], ("X-A", "X-B"), ("X-A", "x-a")),
+    *(("X-A", None), float("nan"), float("inf"), 1e300, 10**400, -(10**400), "text", "A" * 9000, {"a"}),
+)
+_IDS = ("msg_1", "1", "a", "Z", "0.1", "7e", "X", "~", "#", "2023-11-14T22:13:20Z")
+_METHODS = ("POST", "PXOST", "XPOST", "POSTX", "PPOST", "APOST", "TPOST", "Z")
+
+_MOST_READINGS = 200  # of one content
+
+
+class Fields(NamedTuple):
+    """The arguments of a scheme, and a message to sign under it."""
+
+    fields: dict[str, Any]
+    body: bytes
+    seconds: float
+    time: str
+    ids: list[str]
+    method: str
+
+
+class SchemeFields(Target):
+    """`Scheme`."""
+
+    name = "schemes"
+
+    def cases(self, dice: Dice) -> Iterator[Fields]:
+        """Yield fields that fit, with some that do not."""
+        while True:
+            fields = _fitting(dice)
+            for _ in range(dice.pick((0, 0, 0, 1, 1, 2, 4))):
+                name = dice.pick([*fields])
+                fields[name] = _odd(dice, name)
+            seconds = NOW
+            spelling = Scheme(
+                name="time",
+                signature_header="X",
+                encoding="hex",
+                timestamp_format=_known(fields["timestamp_format"]),
+            )
+            time = spelled(dice, seconds, spelling)
+            texts = (
+                *re.split(r"{\w+}", str(fields["signed"])),
+                *(*_IDS, "POST", time, time, ".", "X", URL),
+            )
+            body = "".join(dice.pick(texts) for _ in range(dice.below(6))).encode(
+                "utf-8", "surrogatepass"
+            )
+            ids = ["".join(dice.pick(texts) for _ in range(1 + dice.below(3))) for _ in range(4)]
+            yield Fields(fields, body, seconds, time, [*ids, *_IDS], dice.pick(_METHODS))
+
+    def judge(self, case: Fields) -> str:
+        """Make the scheme, sign and verify with it, and look for another reading."""
+        try:
+            scheme = Scheme(**case.fields)
+        except ConfigurationError as error:
+            str(error)
+            return "configuration-error"
+        if scheme != Scheme(**case.fields) or hash(scheme) != hash(Scheme(**case.fields)):
+            msg = "made twice, it is not the same"
+            raise Escape(msg)
+        used = scheme.signed
+        message = Message(
+            case.body,
+            case.time if "{timestamp}" in used else None,
+            next(filter(scheme.is_id, case.ids)) if "{id}" in used else None,
+            case.method if "{method}" in used else None,
+            URL if "{url}" in used else None,
+        )
+        secret = secret_of(_KEY, scheme.secret_format)
+        verifier = Verifier(secret, scheme=scheme, clock=lambda: NOW)
+        signed = Signer(secret, scheme=scheme).sign(
+            message.body,
+            id=message.id,
+            timestamp=None if message.time is None else case.seconds,
+            method=message.method,
+            url=message.url,
+        )
+        verifier.verify(message.body, signed.headers, method=message.method, url=message.url)
+        code = mac(scheme, _KEY, message)
+        headers = signed_headers(scheme, [code], message)
+        verifier.verify(message.body, headers, method=message.method, url=message.url)
+        for other in _readings(scheme, content(scheme, message)):
+            if other == message:
+                continue
+            headers = signed_headers(scheme, [code], other)
+            try:
+                verifier.verify(other.body, headers, method=other.method, url=other.url)
+            except VerificationError:
+                continue
+            msg = f"{message!r} was signed, and {other!r} is accepted"
+            raise Escape(msg)
+        return ACCEPTED
+
+
+def _fitting(dice: Dice) -> dict[str, Any]:
+    parts = [part for part in _PARTS if part == "{body}" or dice.chance(0.4)]
+    parts.sort(key=lambda _: dice.random())
+    signed = dice.pick(("", "", "", "v0:", "X"))
+    for at, part in enumerate(parts):
+        signed += part + (dice.pick(_BETWEEN[:19]) if at < len(parts) - 1 else "")
+    signed += dice.pick(("", "", "", "", ".", "X"))
+    timed = "{timestamp}" in parts
+    beside = timed and dice.chance(0.3)
+    return {
+        "name": "made-up",
+        "signature_header": "X-Signed"
+        if beside
+        else dice.pick(("X-Signed", "X-Signed", ("X-One", "X-Two"))),
+        "signed": signed,
+        "encoding": dice.pick(get_args(Encoding)),
+        "digest": dice.pick(get_args(Digest)),
+        "prefix": dice.pick(("v1=", "sha256=")) if beside else dice.pick(("", "v1=", "v1,")),
+        "separator": dice.pick((" ", ",", ";")) if beside else "",
+        "timestamp_header": "X-Time" if timed and not beside else None,
+        "timestamp_prefix": "t=" if beside else "",
+        "timestamp_format": dice.pick(get_args(TimestampFormat)),
+        "tolerance": dice.pick((300, 0.5, 10**6, 300.0)),
+        "id_header": "X-Id" if "{id}" in parts else None,
+        "secret_format": dice.pick(get_args(SecretFormat)),
+        "rewritten_characters": dice.pick(("", "<>&", "é")),
+        "max_signatures": dice.pick((16, 2, 3)),
+    }
+
+
+def _odd(dice: Dice, name: str) -> object:
+    kind = dice.below(5)
+    if kind == 0:
+        return dice.pick(_ODD)
+    if name == "signed":
+        return "".join(dice.pick((*_PARTS, *_BETWEEN)) for _ in range(dice.below(7)))
+    if name.endswith("prefix"):
+        return dice.pick(_PREFIXES)
+    if name == "separator":
+        return dice.pick((*get_args(Separator), "\t", ", ", "|"))
+    if name.endswith("header"):
+        several = tuple(dice.pick(_NAMES) for _ in range(dice.below(4)))
+        return dice.pick((dice.pick(_NAMES), several, [*several]))
+    return hostile.value(dice)
+
+
+def _known(spelling: object) -> TimestampFormat:
+    return next((each for each in get_args(TimestampFormat) if each == spelling), "unix")
+
+
+_TIMES = {
+    "unix": r"[0-9]{10}",
+    "unix-ms": r"[0-9]{13}",
+    "rfc3339": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})",
+}
+
+
+def _readings(scheme: Scheme, signed: bytes) -> list[Message]:
+    """Return the messages that have the same signed content, as far as their parts look right."""
+    text = signed.decode("latin-1")
+    pieces = template(scheme)
+    patterns = {
+        "body": r"[\x00-\xff]*",
+        "timestamp": _TIMES[scheme.timestamp_format],
+        "id": r"[ -~]+",
+        "method": r"[A-Z]{1,20}",
+        "url": re.escape(URL),
+    }
+    # Each way to put the seams: parts are settled one by one, from the left.
+    ways: list[tuple[int, dict[str, str]]] = [(0, {})]
+    for at, piece in enumerate(pieces):
+        longer: list[tuple[int, dict[str, str]]] = []
+        fixed = piece.encode("utf-8", "surrogatepass").decode("latin-1")
+        for start, parts in ways:
+            if at % 2 == 0:
+                if text.startswith(fixed, start):
+                    longer.append((start + len(fixed), parts))
+                continue
+            pattern = re.compile(patterns[piece])
+            longer += [
+                (end, parts | {piece: text[start:end]})
+                for end in range(start, len(text) + 1)
+                if pattern.fullmatch(text, start, end)
+            ]
+        ways = longer
+    return [
+        Message(
+            parts["body"].encode("latin-1"),
+            parts.get("timestamp"),
+            parts.get("id"),
+            parts.get("method"),
+            parts.get("url"),
+        )
+        for end, parts in ways
+        if end == len(text)
+    ][:_MOST_READINGS]

@@ -1,0 +1,185 @@
+"""Secrets: refused with a ConfigurationError that does not show them, or good to sign with."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from frappe_hooksig import ConfigurationError, Scheme, Secret, SecretWarning, Signer, Verifier
+from frappe_hooksig.secret import SecretFormat
+from fuzz import hostile
+from fuzz.dice import Dice
+from fuzz.edits import EDITS
+from fuzz.oracle import Message, mac, signed_headers
+from fuzz.target import ACCEPTED, Escape, Target
+
+_FORMATS: tuple[SecretFormat, ...] = ("text", "hex", "base64", "whsec")
+
+_SCHEMES = {
+    secret_format: Scheme(
+        name=secret_format,
+        signature_header="X-Signed",
+        encoding="hex",
+        secret_format=secret_format,
+        rewritten_characters="<>&",
+    )
+    for secret_format in _FORMATS
+}
+
+# What people take for a secret, or paste along with it.
+_AROUND = (
+    *(" {}", "{}\n", "{}\r\n", "'{}'", '"{}"', "b'{}'", "<{}>", "whsec_{}", "v1,whsec_{}", "{}\0"),
+    *("Secret('{}')", "Secret('**********{}", "whpk_{}", "sk_live_{}", "Bearer {}", "{}=", "{}%0A"),
+    *("-----BEGIN PUBLIC KEY-----\n{}", "ssh-rsa {}", "your-{}", "changeme{}", "\ufeff{}", "\ud800{}"),
+    *("*{}", "********", "\u2022\u2022\u2022\u2022", "{}é", "{}\ud800", "\0\0", "", "whsec_", "secret"),
+)
+
+_ODD: tuple[object, ...] = (
+    *(None, 0, 1.5, True, b"", [], (), {}, set[str](), [None], [[]], [""], ["a" * 20, None]),
+    *(bytearray(b"a" * 20), memoryview(b"a" * 20), object, ["a" * 20, "a" * 20]),
+)
+
+
+class Given(NamedTuple):
+    """What is given as a secret.
+
+    Attributes:
+        secret_format: How it should be written.
+        secret: What is given.
+        hidden: A text within it that no error may show; empty if there is none.
+        right: Whether it must be taken.
+        strict: Whether `SecretWarning` is an error, as under `python -W error`.
+    """
+
+    secret_format: SecretFormat
+    secret: object
+    hidden: str
+    right: bool
+    strict: bool
+
+
+class SecretTexts(Target):
+    """`Secret`, `Verifier` and `Signer` given a secret."""
+
+    name = "secrets"
+
+    def cases(self, dice: Dice) -> Iterator[Given]:
+        """Yield secrets that are right, nearly right, and none."""
+        while True:
+            secret_format = dice.pick(_FORMATS)
+            strict = dice.chance(0.1)
+            if dice.chance(0.1):
+                secret = dice.pick(_ODD) if dice.chance(0.5) else hostile.value(dice)
+                yield Given(secret_format, secret, "", right=False, strict=strict)
+                continue
+            key = dice.randbytes(dice.pick((1, 8, 16, 24, 32, 63, 64, 65, 200)))
+            text = _written(dice, secret_format, key)
+            right, secret = any(key), text
+            if dice.chance(0.6):
+                right = False
+                text = dice.pick(_AROUND).replace("{}", text)
+                secret = dice.pick(EDITS)(dice, text) if dice.chance(0.5) else text
+            if isinstance(secret, str) and dice.chance(0.2):
+                secret = secret.encode("utf-8", "surrogatepass")
+            hidden = text if len(text) >= 16 and text.isascii() and text.isalnum() else ""
+            if dice.chance(0.1):
+                secret = [hostile.word(dice, 20, 20), secret]
+                right = right and secret_format == "text"
+            yield Given(secret_format, secret, hidden, right=right, strict=strict)
+
+    def judge(self, case: Given) -> str:
+        """Try to make a verifier of it, and compare its MACs with the oracle's."""
+        scheme = _SCHEMES[case.secret_format]
+        secret: Any = case.secret
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("error" if case.strict else "always", SecretWarning)
+            try:
+                if not isinstance(secret, list):
+                    Secret(secret)
+                verifier = Verifier(secret, scheme=scheme)
+                signer = Signer(secret, scheme=scheme)
+            except ConfigurationError as error:
+                _discreet(error, case.hidden)
+                if case.right:
+                    msg = f"right, but refused: {error}"
+                    raise Escape(msg) from None
+                return "configuration-error"
+            except SecretWarning as error:
+                _discreet(error, case.hidden)
+                if not case.strict:
+                    raise
+                return "warning"
+        for each in caught:
+            _discreet(each.message, case.hidden)
+        if case.hidden and case.hidden in f"{verifier!r} {signer!r}":
+            msg = f"shown by {verifier!r} or {signer!r}"
+            raise Escape(msg)
+        key = key_of(secret[0] if isinstance(secret, list) else secret, case.secret_format)
+        if key is None:
+            msg = "taken, but it stands for no key"
+            raise Escape(msg)
+        headers = signed_headers(scheme, [mac(scheme, key, Message(b"{}"))], Message(b"{}"))
+        verifier.verify(b"{}", headers)
+        if signer.sign(b"{}").headers != headers:
+            msg = "it signs with another key"
+            raise Escape(msg)
+        return ACCEPTED
+
+
+def _written(dice: Dice, secret_format: SecretFormat, key: bytes) -> str:
+    if secret_format == "text":
+        return hostile.word(dice, len(key), len(key))
+    if secret_format == "hex":
+        return key.hex().upper() if dice.chance(0.2) else key.hex()
+    start = "whsec_" if secret_format == "whsec" and dice.chance(0.7) else ""
+    return start + b64encode(key).decode()
+
+
+def key_of(secret: object, secret_format: str) -> bytes | None:
+    """Return the key that a secret stands for, by the definition of its format."""
+    if not isinstance(secret, str | bytes):
+        return None
+    try:
+        raw = secret.encode() if isinstance(secret, str) else secret
+    except UnicodeEncodeError:
+        return None
+    key = b""
+    if secret_format == "text":
+        key = raw
+    elif secret_format == "hex" and re.fullmatch(rb"([0-9A-Fa-f]{2})+", raw):
+        key = bytes.fromhex(raw.decode())
+    elif secret_format in {"base64", "whsec"}:
+        if secret_format == "whsec" and raw.startswith(b"whsec_"):
+            raw = raw[6:]
+        if re.fullmatch(rb"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", raw):
+            key = b64decode(raw)
+            key = key if b64encode(key) == raw else b""
+    return key if key.strip(b"\0") else None
+
+
+def _discreet(error: BaseException | Warning | str, hidden: str) -> None:
+    """See that neither an error nor the package's frames that it came through show a text."""
+    if not hidden:
+        return
+    forms = (hidden, b64encode(hidden.encode()).decode(), hidden.encode().hex())
+    forms += (urlsafe_b64encode(hidden.encode()).decode(),)
+    while isinstance(error, BaseException):
+        shown = f"{error} {error!r} {error.args!r} {_locals(error.__traceback__)}"
+        if any(form in shown for form in forms):
+            msg = f"shown by {type(error).__name__}: {shown[:500]}"
+            raise Escape(msg)
+        error = error.__cause__ or error.__context__ or ""
+
+
+def _locals(where: TracebackType | None) -> str:
+    """Return the local variables of the package's frames, as error reporters record them."""
+    shown: list[str] = []
+    while where:
+        if where.tb_frame.f_globals.get("__name__", "").startswith("frappe_hooksig"):
+            shown.append(repr(where.tb_frame.f_locals))
+        where = where.tb_next
+    return " ".join(shown)
