@@ -15,6 +15,7 @@ from typing import Any
 from fuzz.dice import Dice
 from fuzz.layouts import SCHEMES
 from fuzz.target import Escape, Target
+from fuzz.targets.command_line import CommandLine
 from fuzz.targets.reading import AllHeaders, OneHeader
 from fuzz.targets.scheme_fields import SchemeFields
 from fuzz.targets.secret_texts import SecretTexts
@@ -62,7 +63,15 @@ class Tally:
 @lru_cache
 def targets() -> dict[str, Target]:
     """Return all targets by name."""
-    everything: list[Target] = [*map(Verification, SCHEMES), OneHeader(), AllHeaders(), Times(), SecretTexts(), SchemeFields()]
+    everything: list[Target] = [
+        *map(Verification, SCHEMES),
+        OneHeader(),
+        AllHeaders(),
+        Times(),
+        SecretTexts(),
+        SchemeFields(),
+        CommandLine(),
+    ]
     return {target.name: target for target in everything}
 
 

@@ -12,6 +12,8 @@ from fuzz.carriers import NAMES
 from fuzz.dice import Dice
 from fuzz.edits import EDITS
 from fuzz.oracle import Message, deciding, mac, signed_headers, template, written
+from fuzz.oracle import content as signed_content
+from fuzz.seams import same_content
 
 #: When all requests arrive, in Unix seconds.
 NOW = 1_700_000_000
@@ -58,6 +60,7 @@ class Sent(NamedTuple):
     method: str
     url: str
     genuine: bool
+    others: list[Message]  # which have the same MAC
 
 
 class Draft:
@@ -114,9 +117,11 @@ def requests(
 
 def _sent(dice: Dice, scheme: Scheme, keys: list[bytes]) -> list[Sent]:
     """Return requests of one sender: the first is right, the others are not all so."""
-    body = hostile.body(dice)
     method = dice.pick(_METHODS)
     delivery_id = dice.pick(("msg_", "", "1", "evt-")) + hostile.word(dice, 1, 30)
+    # Some bodies look like other parts, so that the seams could be elsewhere.
+    seams = dice.chance(0.2) and len(template(scheme)) > 3
+    body = _like_parts(dice, scheme, delivery_id) if seams else hostile.body(dice)
     key = dice.pick(keys)
     late = int(scheme.tolerance)
 
@@ -142,7 +147,12 @@ def _sent(dice: Dice, scheme: Scheme, keys: list[bytes]) -> list[Sent]:
             headers[0] = (dice.pick(scheme.signature_header), value)
             del name
         headers.insert(dice.below(2), ("Content-Type", "application/json"))
-        return Sent(message, code if known else b"", headers, content, method, URL, genuine)
+        others: list[Message] = []
+        if seams and content == body:
+            others = same_content(scheme, signed_content(scheme, message), URL)
+            others = [other for other in others if other != message]
+        known_code = code if known else b""
+        return Sent(message, known_code, headers, content, method, URL, genuine, others)
 
     timed = "{timestamp}" in scheme.signed
     several = [made(key, body, NOW, genuine=True)]
@@ -156,6 +166,12 @@ def _sent(dice: Dice, scheme: Scheme, keys: list[bytes]) -> list[Sent]:
         ]
     several.append(made(dice.randbytes(32), body, NOW, genuine=False, known=False))
     return several
+
+
+def _like_parts(dice: Dice, scheme: Scheme, delivery_id: str) -> bytes:
+    texts = [*template(scheme)[::2], *template(scheme)[2:-1:2], *_METHODS, delivery_id, "{}"]
+    texts += [spelled(dice, NOW + dice.below(3), scheme) for _ in range(4)]
+    return "".join(dice.pick(texts) for _ in range(1 + dice.below(6))).encode()
 
 
 def spelled(dice: Dice, seconds: float, scheme: Scheme) -> str:
@@ -294,6 +310,9 @@ def _move(dice: Dice, scheme: Scheme, draft: Draft) -> None:
     names = template(scheme)[1::2]
     if len(names) < 2:
         return
+    if draft.sent.others:
+        _present(scheme, draft, dice.pick(draft.sent.others))
+        return
     texts = template(scheme)
     at = dice.below(len(names) - 1)
     if "url" in names[at : at + 2]:
@@ -313,15 +332,23 @@ def _move(dice: Dice, scheme: Scheme, draft: Draft) -> None:
     if not joined.startswith(between, cut):
         end = cut
     parts[names[at]], parts[names[at + 1]] = joined[:cut], joined[end:]
+    body = parts["body"].encode("latin-1", "replace")
+    other = Message(body, parts["timestamp"], parts["id"], parts["method"])
+    _present(scheme, draft, other)
+
+
+def _present(scheme: Scheme, draft: Draft, other: Message) -> None:
+    """Put another message under the same signature."""
+    time = draft.sent.message.time
     for position, (name, value) in enumerate(draft.pairs):
         if name == scheme.timestamp_header:
-            draft.pairs[position] = (name, parts["timestamp"])
+            draft.pairs[position] = (name, other.time)
         elif name == scheme.id_header:
-            draft.pairs[position] = (name, parts["id"])
-        elif scheme.timestamp_prefix and isinstance(value, str) and message.time:
-            draft.pairs[position] = (name, value.replace(message.time, parts["timestamp"]))
-    draft.body = parts["body"].encode("latin-1", "replace")
-    draft.method = parts["method"] or draft.method
+            draft.pairs[position] = (name, other.id)
+        elif scheme.timestamp_prefix and isinstance(value, str) and time and other.time:
+            draft.pairs[position] = (name, value.replace(time, other.time))
+    draft.body = other.body
+    draft.method = other.method or draft.method
     draft.genuine = False
 
 

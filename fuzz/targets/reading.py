@@ -156,7 +156,8 @@ class AllHeaders(Target):
                 moment = spelled(dice, NOW, scheme) if "{timestamp}" in scheme.signed else None
                 delivery_id = hostile.word(dice, 1, 256) if scheme.id_header else None
                 written = (signatures, moment, delivery_id)
-                pairs = [*scheme.format(signatures, timestamp=moment, id=delivery_id).items()]
+                texts = scheme.format(signatures, timestamp=moment, id=delivery_id)
+                pairs = list[tuple[str, object]](texts.items())
             elif dice.chance(0.3):
                 pairs = [
                     (name, dice.pick(EDITS)(dice, value) if isinstance(value, str) else value)

@@ -34,11 +34,28 @@ _SCHEMES = {
 _AROUND = (
     *(" {}", "{}\n", "{}\r\n", "'{}'", '"{}"', "b'{}'", "<{}>", "whsec_{}", "v1,whsec_{}", "{}\0"),
     *("Secret('{}')", "Secret('**********{}", "whpk_{}", "sk_live_{}", "Bearer {}", "{}=", "{}%0A"),
-    *("-----BEGIN PUBLIC KEY-----\n{}", "ssh-rsa {}", "your-{}", "changeme{}", "\ufeff{}", "\ud800{}"),
-    *("*{}", "********", "\u2022\u2022\u2022\u2022", "{}é", "{}\ud800", "\0\0", "", "whsec_", "secret"),
+    *(
+        "-----BEGIN PUBLIC KEY-----\n{}",
+        "ssh-rsa {}",
+        "your-{}",
+        "changeme{}",
+        "\ufeff{}",
+        "\ud800{}",
+    ),
+    *(
+        "*{}",
+        "********",
+        "\u2022\u2022\u2022\u2022",
+        "{}é",
+        "{}\ud800",
+        "\0\0",
+        "",
+        "whsec_",
+        "secret",
+    ),
 )
 
-_ODD: tuple[object, ...] = (
+_ODD: tuple[Any, ...] = (
     *(None, 0, 1.5, True, b"", [], (), {}, set[str](), [None], [[]], [""], ["a" * 20, None]),
     *(bytearray(b"a" * 20), memoryview(b"a" * 20), object, ["a" * 20, "a" * 20]),
 )
@@ -50,13 +67,17 @@ class Given(NamedTuple):
     Attributes:
         secret_format: How it should be written.
         secret: What is given.
+        beside: Another that is given before it; empty if there is none.
+        wrapped: Whether it is made a `Secret` first.
         hidden: A text within it that no error may show; empty if there is none.
         right: Whether it must be taken.
         strict: Whether `SecretWarning` is an error, as under `python -W error`.
     """
 
     secret_format: SecretFormat
-    secret: object
+    secret: Any
+    beside: str
+    wrapped: bool
     hidden: str
     right: bool
     strict: bool
@@ -72,9 +93,11 @@ class SecretTexts(Target):
         while True:
             secret_format = dice.pick(_FORMATS)
             strict = dice.chance(0.1)
+            beside = ""
             if dice.chance(0.1):
                 secret = dice.pick(_ODD) if dice.chance(0.5) else hostile.value(dice)
-                yield Given(secret_format, secret, "", right=False, strict=strict)
+                wrapped = dice.chance(0.3)
+                yield Given(secret_format, secret, beside, wrapped, "", right=False, strict=strict)
                 continue
             key = dice.randbytes(dice.pick((1, 8, 16, 24, 32, 63, 64, 65, 200)))
             text = _written(dice, secret_format, key)
@@ -87,19 +110,20 @@ class SecretTexts(Target):
                 secret = secret.encode("utf-8", "surrogatepass")
             hidden = text if len(text) >= 16 and text.isascii() and text.isalnum() else ""
             if dice.chance(0.1):
-                secret = [hostile.word(dice, 20, 20), secret]
+                beside = hostile.word(dice, 20, 20)
                 right = right and secret_format == "text"
-            yield Given(secret_format, secret, hidden, right=right, strict=strict)
+            wrapped = dice.chance(0.5)
+            yield Given(secret_format, secret, beside, wrapped, hidden, right, strict)
 
     def judge(self, case: Given) -> str:
         """Try to make a verifier of it, and compare its MACs with the oracle's."""
         scheme = _SCHEMES[case.secret_format]
-        secret: Any = case.secret
+        secret = case.secret
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("error" if case.strict else "always", SecretWarning)
             try:
-                if not isinstance(secret, list):
-                    Secret(secret)
+                secret = Secret(secret) if case.wrapped else secret
+                secret = [case.beside, secret] if case.beside else secret
                 verifier = Verifier(secret, scheme=scheme)
                 signer = Signer(secret, scheme=scheme)
             except ConfigurationError as error:
@@ -118,16 +142,26 @@ class SecretTexts(Target):
         if case.hidden and case.hidden in f"{verifier!r} {signer!r}":
             msg = f"shown by {verifier!r} or {signer!r}"
             raise Escape(msg)
-        key = key_of(secret[0] if isinstance(secret, list) else secret, case.secret_format)
+        key = key_of(case.beside or _first(case.secret), case.secret_format)
         if key is None:
             msg = "taken, but it stands for no key"
             raise Escape(msg)
-        headers = signed_headers(scheme, [mac(scheme, key, Message(b"{}"))], Message(b"{}"))
-        verifier.verify(b"{}", headers)
-        if signer.sign(b"{}").headers != headers:
-            msg = "it signs with another key"
-            raise Escape(msg)
+        _agree(verifier, signer, key)
         return ACCEPTED
+
+
+def _agree(verifier: Verifier, signer: Signer, key: bytes) -> None:
+    """See that a key's MAC is verified, and made."""
+    message = Message(b"{}")
+    headers = signed_headers(signer.scheme, [mac(signer.scheme, key, message)], message)
+    verifier.verify(message.body, headers)
+    if signer.sign(message.body).headers != headers:
+        msg = "it signs with another key"
+        raise Escape(msg)
+
+
+def _first(secret: Any) -> Any:
+    return secret if isinstance(secret, str | bytes) else secret[0]
 
 
 def _written(dice: Dice, secret_format: SecretFormat, key: bytes) -> str:
@@ -165,8 +199,8 @@ def _discreet(error: BaseException | Warning | str, hidden: str) -> None:
     """See that neither an error nor the package's frames that it came through show a text."""
     if not hidden:
         return
-    forms = (hidden, b64encode(hidden.encode()).decode(), hidden.encode().hex())
-    forms += (urlsafe_b64encode(hidden.encode()).decode(),)
+    raw = hidden.encode()
+    forms = (hidden, b64encode(raw).decode(), urlsafe_b64encode(raw).decode(), raw.hex())
     while isinstance(error, BaseException):
         shown = f"{error} {error!r} {error.args!r} {_locals(error.__traceback__)}"
         if any(form in shown for form in forms):

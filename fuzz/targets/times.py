@@ -82,7 +82,7 @@ def _number(dice: Dice) -> float:
         return NOW + dice.below(10**6)
     if kind == 2:
         return dice.pick((*_MOMENTS, 10**400, -(10**400), 10**4400, float("nan"), float("inf")))
-    return (dice.random() - 0.5) * 10 ** dice.below(25)
+    return (dice.random() - 0.5) * 10.0 ** dice.below(25)
 
 
 def _digits(dice: Dice, spelling: TimestampFormat) -> str:
