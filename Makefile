@@ -22,7 +22,7 @@ test: $(VENV)/dev.stamp ## Run all tests, and measure that they reach every bran
 bench: $(VENV)/bench.stamp ## Measure it beside others and write docs/benchmarks.md; QUICK=1 only shows.
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(TABLES)
 
-fuzz: $(VENV)/core.stamp ## Send it made-up requests: COUNT=200000 (each target) SECONDS=60 SEED=1 TARGETS="cli".
+fuzz: $(VENV)/core.stamp ## Try to break it for SECONDS=90 or COUNT=200000 cases of each target; SEED=2 TARGETS="frappe".
 	@$(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(CASE),--case $(CASE)) $(TARGETS)
 

@@ -12,7 +12,7 @@ from math import inf
 from textwrap import indent
 
 from frappe_hooksig import SecretWarning
-from fuzz.campaign import Found, Tally, repeat, run, table, targets
+from fuzz.campaign import Found, Tally, processes, repeat, run, table, targets
 from fuzz.carriers import MISSING
 
 _SEED = 1
@@ -38,11 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name} is not installed here: its headers are left out")
     start = time.perf_counter()
     rows: list[tuple[str, Tally]] = []
-    for name in names:
-        share = seconds / len(names)
-        rows.append((name, run(name, options.seed, count=count, seconds=share, jobs=options.jobs)))
-        for found in rows[-1][1].found:
-            _show(name, options.seed, found)
+    each = {"count": count, "seconds": seconds / len(names)}
+    with processes(options.jobs) as pool:
+        for name in names:
+            tally = run(name, options.seed, jobs=options.jobs, pool=pool, **each)
+            rows.append((name, tally))
+            for found in tally.found:
+                _show(name, options.seed, found)
     took = time.perf_counter() - start
     print(table(rows))
     cases, escapes = (sum(getattr(row, of) for _, row in rows) for of in ("cases", "escapes"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from math import inf
-from multiprocessing import Pool
+from multiprocessing import get_context
+from multiprocessing.pool import Pool
 from typing import Any
 
 from fuzz.dice import Dice
@@ -45,7 +47,7 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter[str])
     escapes: int = 0
     found: list[Found] = field(default_factory=list[Found])
-    seconds: float = 0  # of work, summed over processors
+    seconds: float = 0  # of processors, at work
 
     @property
     def cases(self) -> int:
@@ -75,7 +77,21 @@ def targets() -> dict[str, Target]:
     return {target.name: target for target in everything}
 
 
-def run(name: str, seed: int, *, count: float = inf, seconds: float = inf, jobs: int = 1) -> Tally:
+def processes(jobs: int) -> AbstractContextManager[Pool | None]:
+    """Return processes to share the work between; none for one job, which stays in this one."""
+    # Not forked: this one may have threads.
+    return nullcontext() if jobs == 1 else get_context("spawn").Pool(jobs)
+
+
+def run(
+    name: str,
+    seed: int,
+    *,
+    count: float = inf,
+    seconds: float = inf,
+    jobs: int = 1,
+    pool: Pool | None = None,
+) -> Tally:
     """Judge the cases of one target up to a count, or for some seconds.
 
     Args:
@@ -83,15 +99,15 @@ def run(name: str, seed: int, *, count: float = inf, seconds: float = inf, jobs:
         seed: What the cases are made from.
         count: How many cases.
         seconds: After how many seconds to stop.
-        jobs: How many processes share the work; 1 stays in this one.
+        jobs: In how many shares.
+        pool: Where to do them; here if there is none.
     """
     shares = [(name, seed, job, jobs, count, seconds) for job in range(jobs)]
-    if jobs == 1:
-        return _share(*shares[0])
     tally = Tally()
-    with Pool(jobs) as pool:
-        for part in pool.starmap(_share, shares):
-            tally.add(part)
+    for part in (
+        [_share(*share) for share in shares] if pool is None else pool.starmap(_share, shares)
+    ):
+        tally.add(part)
     return tally
 
 
@@ -99,7 +115,7 @@ def _share(name: str, seed: int, job: int, jobs: int, count: float, seconds: flo
     """Judge every so manyth block."""
     target = targets()[name]
     tally = Tally()
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), time.process_time()
     block = job
     while block * _BLOCK < count and time.perf_counter() - start < seconds:
         first = block * _BLOCK
@@ -115,7 +131,7 @@ def _share(name: str, seed: int, job: int, jobs: int, count: float, seconds: flo
                 if len(tally.found) < _SHOWN:
                     tally.found.append(Found(number, problem, repr(case), target.setting(case)))
         block += jobs
-    tally.seconds = time.perf_counter() - start
+    tally.seconds = time.process_time() - worked
     return tally
 
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
 
+from fuzz.dice import Dice
 from fuzz.oracle import Pairs
 
 #: Those that cannot be tried here, because their framework is not installed.
@@ -117,5 +118,11 @@ _CARRIERS: dict[str, Callable[[Pairs], Any]] = {
 #: How to make each that can be tried here, by name.
 CARRIERS = {name: make for name, make in _CARRIERS.items() if name.split()[0] not in MISSING}
 
-#: Their names, a plain dict more often: it goes another way, and costs little.
-NAMES = (*CARRIERS, *["dict"] * 4)
+# A plain dict more often: it goes another way, and costs little.
+_DRAWN = (*_CARRIERS, *["dict"] * 4)
+
+
+def drawn(dice: Dice) -> str:
+    """Return the name of a carrier; what is not installed is drawn too, so that cases stay."""
+    name = dice.pick(_DRAWN)
+    return name if name in CARRIERS else "str pairs"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from frappe_hooksig import Scheme
 from fuzz import hostile
-from fuzz.carriers import NAMES
+from fuzz.carriers import drawn
 from fuzz.dice import Dice
 from fuzz.edits import EDITS
 from fuzz.oracle import Message, deciding, mac, signed_headers, template, written
@@ -103,7 +103,7 @@ def requests(
                 dice.pick(_CHANGES)(dice, scheme, draft)
             size = len(draft.body)
             yield Request(
-                dice.pick(NAMES),
+                drawn(dice),
                 draft.pairs,
                 draft.body,
                 draft.method,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,24 @@ from fuzz.campaign import repeat, run, targets
 from fuzz.carriers import CARRIERS, MISSING
 from fuzz.layouts import SCHEMES
 from fuzz.oracle import Message, mac, read_seconds
+from fuzz.requests import NOW
 
-from frappe_hooksig import Scheme, Verifier, cli, delivery, providers, scheme, timestamp, verify
+from frappe_hooksig import (
+    ConfigurationError,
+    Delivery,
+    Reason,
+    Scheme,
+    Verification,
+    VerificationError,
+    Verifier,
+    cli,
+    providers,
+    scheme,
+    secret,
+    timestamp,
+    verify,
+)
+from frappe_hooksig.headers import Header
 
 ROOT = Path(__file__).parents[1]
 SEED = 20_260_722
@@ -84,34 +99,116 @@ def test_same_cases_whatever_the_package_does(monkeypatch: pytest.MonkeyPatch) -
     assert [repeat("stripe", 2, number)[0].case for number in (0, 63, 64, 1000)] != before
 
 
-def _raise(*_: object, **__: object) -> Any:
+def raise_value_error(*_: object, **__: object) -> Any:
     raise ValueError
 
 
-def _with_body(self: Any) -> bytes:
-    return bytes(self._body[:-1])
+def first_value(_: object, values: list[Any]) -> object:
+    return values[0] if values else None
 
 
-def _forgetful_seams(_: object) -> Any:
-    return iter(())
+def show_the_mac(_: object, keys: Any, body: bytes, presented: Any) -> Any:
+    mac = keys[0].mac(presented[3], body, presented[4]).hexdigest()
+    raise VerificationError(Reason.SIGNATURE_MISMATCH, "X-Signed", mac)
 
 
-# What breaks the package, by the target that finds it and what it says.
-SABOTAGE: list[tuple[str, str, object, str, object]] = [
-    ("frappe", "no configured secret", verify, "compare_digest", lambda *_: True),
-    ("stripe", "genuine, but refused", verify, "compare_digest", lambda *_: False),
-    ("slack", "ValueError", Scheme, "parse", _raise),
-    ("github", "ValueError", Verifier, "_mistake", _raise),
-    ("github", "another body came out", delivery.Delivery, "body", property(_with_body)),
-    ("webhook-timestamped", "out of tolerance", verify, "isfinite", None),
-    ("standard-webhooks", "nobody signed that", Scheme, "is_id", lambda *_: True),
-    ("webhook-hex", "came twice", scheme.Header, "doubled", None),
-    ("github", "in chunks", verify.Verification, "finish", _raise),
-    ("one-header", "but it holds", scheme.Header, "find", lambda *_: "x"),
-    ("all-headers", "ValueError", scheme.Header, "find", _raise),
-    ("times", "but it is", timestamp, "_DIGITS", {"unix": (9, 1), "unix-ms": (13, 1000)}),
-    ("secrets", "stands for no key", verify, "redacted", None),
-    ("schemes", "is accepted", scheme, "_SEAMS", {("id", "body"), ("body", "method")}),
-    ("command-line", "exit status", cli, "_verify", lambda _: (0, "verified")),
-    ("command-line", "ValueError", cli, "_split_request", _raise),
-]
+def show_the_secret(value: Any) -> Any:
+    raise ConfigurationError(str(value))
+
+
+def half_a_body(self: Any) -> bytes:
+    return bytes(self._body[1:])
+
+
+def any_time(*_: object) -> float:
+    return NOW
+
+
+# What breaks the package: the target that finds it, and what it says.
+SABOTAGE: dict[str, tuple[str, object, str, object, str]] = {
+    "all signatures are right": (
+        *("frappe", verify, "compare_digest", lambda *_: True),
+        "no configured secret gives such a signature",
+    ),
+    "no signature is right": (
+        *("stripe", verify, "compare_digest", lambda *_: False),
+        "genuine, but refused",
+    ),
+    "another exception from parse": ("slack", Scheme, "parse", raise_value_error, "ValueError"),
+    "another exception for a wrong signature": (
+        *("github", Verifier, "_mistake", raise_value_error),
+        "ValueError",
+    ),
+    "other in chunks": ("github", Verification, "update", lambda *_: None, "in chunks"),
+    "another body": ("github", Delivery, "body", property(half_a_body), "another body came out"),
+    "any time is now": ("slack", scheme, "read_time", any_time, "no configured secret"),
+    "ids with separators": ("time-before-id", Scheme, "is_id", lambda *_: True, "nobody signed"),
+    "one of two headers": ("webhook-hex", Header, "_only", first_value, "came twice"),
+    "the MAC in the error": ("frappe", Verifier, "_accept", show_the_mac, "the error shows"),
+    "another header": ("one-header", Header, "find", lambda *_: "x", "but it holds"),
+    "no headers": ("all-headers", Header, "find", lambda *_: None, "written by format()"),
+    "other digits": (
+        "times",
+        timestamp,
+        "_DIGITS",
+        {"unix": (9, 1), "unix-ms": (12, 1)},
+        "read as",
+    ),
+    "any text is base64": ("secrets", secret, "_strength", lambda *_: 32, "stands for no key"),
+    "the secret in the error": ("secrets", secret, "_as_bytes", show_the_secret, "shown by"),
+    "seams without a text": (
+        *("schemes", scheme, "_SEAMS", {*product(("id", "body", "timestamp"), repeat=2)}),
+        "is accepted",
+    ),
+    "a command that verifies all": (
+        *("command-line", verify, "compare_digest", lambda *_: True),
+        "verified, but no secret",
+    ),
+    "a command with a traceback": (
+        *("command-line", cli, "_split_request", raise_value_error),
+        "ValueError",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SABOTAGE)
+def test_sabotage(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What breaks the package is found, shown with all it takes to repeat it, and repeated."""
+    name, place, attribute, broken, problem = SABOTAGE[kind]
+    monkeypatch.setattr(place, attribute, broken)
+
+    assert main(["--seed", "1", "--count", "1000", "--jobs", "1", name]) == 1
+    shown = capsys.readouterr().out
+    assert problem in shown
+    found = rf"case (\d+): ESCAPE: .*{re.escape(problem)}.*\n.*\n    (.*)"
+    again = re.search(found, shown)
+    assert again is not None
+    assert main(["--seed", "1", "--case", again[1], name]) == 1
+    repeated = capsys.readouterr().out
+    assert problem in repeated
+    assert again[2] in repeated
+
+
+@pytest.mark.parametrize(
+    ("text", "spelling", "seconds"),
+    [
+        ("1700000000", "unix", 1_700_000_000),
+        ("1700000000123", "unix-ms", 1_700_000_000.123),
+        ("2023-11-14T22:13:20Z", "rfc3339", 1_700_000_000),
+        ("2024-02-29T23:59:59.5-00:30", "rfc3339", 1_709_252_999.5),
+        ("2023-02-29T00:00:00Z", "rfc3339", None),
+        ("１７００００００００", "unix", None),
+    ],
+)
+def test_oracle_of_times(text: str, spelling: str, seconds: float | None) -> None:
+    """The oracle knows the calendar; the numbers are those of GNU date."""
+    assert read_seconds(text, spelling) == seconds
+
+
+def test_oracle_of_signatures() -> None:
+    """The oracle computes what openssl does: as in tests/test_providers.py."""
+    code = mac(providers.WEBHOOK_HEX, b"Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4", Message(b'{"a": 1}'))
+
+    assert code.hex() == "b085d5b0bfca07178a0bab203428f508b38d412d7d1eda6d1d729ad9ce7654e6"

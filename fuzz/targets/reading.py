@@ -8,7 +8,7 @@ from typing import NamedTuple
 from frappe_hooksig import Reason, VerificationError
 from frappe_hooksig.headers import Header, indexed
 from fuzz import hostile
-from fuzz.carriers import CARRIERS, NAMES
+from fuzz.carriers import CARRIERS, drawn
 from fuzz.dice import Dice
 from fuzz.edits import EDITS
 from fuzz.layouts import SCHEMES
@@ -48,7 +48,7 @@ class OneHeader(Target):
                 if dice.chance(0.4):
                     value = hostile.value(dice)
                 pairs.append((spelling, value))
-            yield Headers(dice.pick(NAMES), pairs, name)
+            yield Headers(drawn(dice), pairs, name)
 
     def judge(self, case: Headers) -> str:
         """Compare with what the carrier holds."""
