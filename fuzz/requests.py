@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 from frappe_hooksig import Scheme
@@ -143,9 +144,7 @@ def _sent(dice: Dice, scheme: Scheme, keys: list[bytes]) -> list[Sent]:
         headers: list[tuple[str, object]] = [*signed_headers(scheme, codes, message).items()]
         if not isinstance(scheme.signature_header, str) and dice.chance(0.5):
             # The right one may stand in any of the numbered headers.
-            name, value = headers[0]
-            headers[0] = (dice.pick(scheme.signature_header), value)
-            del name
+            headers[0] = (dice.pick(scheme.signature_header), headers[0][1])
         headers.insert(dice.below(2), ("Content-Type", "application/json"))
         others: list[Message] = []
         if seams and content == body:
@@ -180,14 +179,9 @@ def spelled(dice: Dice, seconds: float, scheme: Scheme) -> str:
         return str(int(seconds))
     if scheme.timestamp_format == "unix-ms":
         return str(int(seconds * 1000))
-    from datetime import datetime, timedelta, timezone
-
     zone = timezone(timedelta(minutes=dice.pick((0, 0, 60, -330, 1439, -1439))))
     text = datetime.fromtimestamp(seconds, zone).isoformat()
     return text.replace("+00:00", "Z") if dice.chance(0.5) else text
-
-
-# -- changes --------------------------------------------------------------------------------------
 
 
 def _edit(dice: Dice, _: Scheme, draft: Draft) -> None:
