@@ -6,13 +6,11 @@ import argparse
 import os
 import sys
 import time
-import warnings
 from collections.abc import Sequence
 from math import inf
 from textwrap import indent
 
-from frappe_hooksig import SecretWarning
-from fuzz.campaign import Found, Tally, processes, repeat, run, table, targets
+from fuzz.campaign import Found, Tally, processes, quieten, repeat, run, table, targets
 from fuzz.carriers import MISSING
 
 _SEED = 1
@@ -22,7 +20,7 @@ _SECONDS = 90.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; return the exit status."""
     options = _parser().parse_args(arguments)
-    warnings.simplefilter("ignore", SecretWarning)
+    quieten()
     names = options.targets or [*targets()]
     if unknown := set(names) - set(targets()):
         print(f"no target {', '.join(sorted(unknown))}; there are {', '.join(targets())}")
@@ -62,10 +60,14 @@ def _repeat(names: Sequence[str], seed: int, number: int) -> int:
 
 
 def _show(name: str, seed: int, found: Found, outcome: str = "") -> None:
-    print(f"{name}, case {found.number}: {outcome or f'ESCAPE: {found.problem}'}")
-    print(f"    again: make fuzz TARGETS={name} SEED={seed} CASE={found.number}")
-    print(indent(found.case, "    "))
-    print(indent(found.setting, "    "), flush=True)
+    lines = [
+        f"{name}, case {found.number}: {outcome or f'ESCAPE: {found.problem}'}",
+        f"    again: make fuzz TARGETS={name} SEED={seed} CASE={found.number}",
+        indent(found.case, "    "),
+        indent(found.setting, "    "),
+    ]
+    # In ASCII, so that every terminal shows it, and it can be copied.
+    print("\n".join(lines).encode("ascii", "backslashreplace").decode(), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

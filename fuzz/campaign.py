@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +15,7 @@ from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from typing import Any
 
+from frappe_hooksig import SecretWarning
 from fuzz.dice import Dice
 from fuzz.layouts import SCHEMES
 from fuzz.target import Escape, Target
@@ -77,10 +79,15 @@ def targets() -> dict[str, Target]:
     return {target.name: target for target in everything}
 
 
+def quieten() -> None:
+    """Show no warnings about secrets: they are made up."""
+    warnings.simplefilter("ignore", SecretWarning)
+
+
 def processes(jobs: int) -> AbstractContextManager[Pool | None]:
     """Return processes to share the work between; none for one job, which stays in this one."""
     # Not forked: this one may have threads.
-    return nullcontext() if jobs == 1 else get_context("spawn").Pool(jobs)
+    return nullcontext() if jobs == 1 else get_context("spawn").Pool(jobs, quieten)
 
 
 def run(

@@ -130,8 +130,8 @@ def known(fields: dict[str, Any]) -> bool:
     """Whether a scheme has one of the faults that are known; each goes from here once it is mended.
 
     Not refused with a ConfigurationError: a separator that is no str, a signature_header without
-    names, a tolerance that no float can hold, and what cannot work: signed with a lone surrogate, a
-    prefix longer than a header, a comma in timestamp_prefix.
+    names, a tolerance that no float can hold, and what cannot work: signed with a lone surrogate,
+    prefixes longer than a header, a comma in timestamp_prefix.
     Not refused at all: a capital right before {method}, across which letters can be moved.
     """
     signed, tolerance = fields["signed"], fields["tolerance"]
@@ -140,7 +140,7 @@ def known(fields: dict[str, Any]) -> bool:
         or fields["signature_header"] in ((), [])
         or (type(tolerance) is int and abs(tolerance) > 10**300)
         or "," in str(fields["timestamp_prefix"])
-        or len(str(fields["prefix"])) > 8000
+        or len(f"{fields['prefix']}{fields['timestamp_prefix']}") > 8000
         or (isinstance(signed, str) and re.search(r"[A-Z]{method}|[\ud800-\udfff]", signed))
     )
 
