@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 from base64 import b64encode
@@ -42,6 +43,7 @@ _RECEIVERS: tuple[dict[str | int, bytes], ...] = (
 )
 _SCHEMES = tuple(map(providers.get, providers.names()))
 
+_SIZE = re.compile(r"[0-9]{1,18}")
 _BLANK = (b"\n\n", b"\n\r\n")
 
 _COMMANDS = ("verify", "sign", "secret", "providers", "", "verify ", "VERIFY", "-h", "--version")
@@ -408,7 +410,7 @@ def _presented(case: Call) -> Iterator[tuple[list[tuple[str, object]], bytes]]:
             body = raw[min(ends) :]  # in which line ends are as they came
             pairs = [_pair(line) for line in head.split(b"\n")[1:]]
             for name, value in pairs:
-                if name.lower() == "content-length" and str(value).isdecimal():
+                if name.lower() == "content-length" and _SIZE.fullmatch(str(value)):
                     yield pairs, body[: int(str(value))]
             yield pairs, body
     texts = [os.fsencode(each.removeprefix("--header=")) for each in case.arguments]
