@@ -176,7 +176,7 @@ class AllHeaders(Target):
                 msg = f"written by format(), but refused: {error}"
                 raise Escape(msg) from None
             return str(error.reason)
-        signatures, seconds, delivery_id, before, after = presented
+        _, signatures, seconds, delivery_id, before, after = presented
         if case.written is not None:
             moment = case.written[1]
             wanted = None if moment is None else read_seconds(moment, scheme.timestamp_format)
