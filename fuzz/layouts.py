@@ -42,14 +42,12 @@ OTHERS: Final = (
         tolerance=600,
     ),
     Scheme(
-        name="numbered-headers-entries",
+        name="numbered-headers-timed",
         signature_header=("X-Signed-1", "X-Signed-2"),
         timestamp_header="X-Time",
         signed="{timestamp}.{body}",
         prefix="v1=",
-        separator=",",
         encoding="hex",
-        max_signatures=4,
     ),
     Scheme(
         name="id-touches-time",

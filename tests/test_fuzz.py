@@ -108,7 +108,7 @@ def first_value(_: object, values: list[Any]) -> object:
 
 
 def show_the_mac(_: object, keys: Any, body: bytes, presented: Any) -> Any:
-    mac = keys[0].mac(presented[3], body, presented[4]).hexdigest()
+    mac = keys[0].mac(presented[4], body, presented[5]).hexdigest()
     raise VerificationError(Reason.SIGNATURE_MISMATCH, "X-Signed", mac)
 
 
@@ -136,7 +136,7 @@ SABOTAGE: dict[str, tuple[str, object, str, object, str]] = {
     ),
     "another exception from parse": ("slack", Scheme, "parse", raise_value_error, "ValueError"),
     "another exception for a wrong signature": (
-        *("github", Verifier, "_mistake", raise_value_error),
+        *("github", Verifier, "_judge", raise_value_error),
         "ValueError",
     ),
     "other in chunks": ("github", Verification, "update", lambda *_: None, "in chunks"),

@@ -36,7 +36,7 @@ INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 _CHUNK = 65536  # bytes
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)")
-_REQUEST_LINE = re.compile(rb"[A-Z]+ [!-~]+ HTTP/\d(\.\d)?")
+_REQUEST_LINE = re.compile(rb"[!-~]+ [!-~]+ HTTP/\d(\.\d)?")
 _SECONDS = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 
 _Pairs: TypeAlias = list[tuple[bytes, bytes]]

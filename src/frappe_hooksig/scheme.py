@@ -7,14 +7,19 @@ from binascii import b2a_base64, hexlify
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import isfinite
 from string import Formatter
 from typing import Literal, TypeAlias, get_args
 
 from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
 from frappe_hooksig.headers import MAX_HEADER, Header, Headers, indexed, is_readable
 from frappe_hooksig.secret import Digest, Hash, Key, Secret, SecretFormat, make_keys
-from frappe_hooksig.timestamp import RFC3339, SPELLINGS, TimestampFormat, read_time
+from frappe_hooksig.timestamp import (
+    RFC3339,
+    SPELLINGS,
+    TimestampFormat,
+    is_tolerance,
+    read_time,
+)
 
 #: How a MAC is written as text.
 Encoding: TypeAlias = Literal["hex", "base64"]
@@ -443,7 +448,8 @@ def _contradictions(scheme: Scheme) -> Iterator[str]:
 
 
 def _wrong_types(scheme: Scheme) -> Iterator[str]:
-    for name in ("name", "signed", "prefix", "timestamp_prefix", "rewritten_characters"):
+    texts = ("name", "signed", "prefix", "separator", "timestamp_prefix", "rewritten_characters")
+    for name in texts:
         if not isinstance(getattr(scheme, name), str):
             yield f"{name} must be a str"
     for name in ("timestamp_header", "id_header"):
@@ -451,10 +457,10 @@ def _wrong_types(scheme: Scheme) -> Iterator[str]:
             yield f"{name} must be a str or None"
     names = scheme.signature_header
     several = names if isinstance(names, tuple | list) else (names,)
-    if not all(isinstance(name, str) for name in several):
+    if not several or not all(isinstance(name, str) for name in several):
         yield "signature_header must be a str or a tuple of them"
-    if not isinstance(scheme.tolerance, int | float):
-        yield "tolerance must be a number of seconds"
+    if not is_tolerance(scheme.tolerance):
+        yield "tolerance must be a positive number of seconds"
     if type(scheme.max_signatures) is not int:
         yield "max_signatures must be an int"
 
@@ -467,15 +473,15 @@ def _wrong_values(scheme: Scheme) -> Iterator[str]:
         yield "name must be lower case letters and digits, joined with hyphens"
     names = [*scheme.signature_headers, scheme.timestamp_header, scheme.id_header]
     headers = [name.lower() for name in names if name is not None]
-    if not scheme.signature_headers or not all(map(_HEADER_NAME.fullmatch, headers)):
+    if not all(map(_HEADER_NAME.fullmatch, headers)):
         yield "signature_header, timestamp_header and id_header must be names of headers"
     if len(set(headers)) < len(headers):
         yield "signature_header, timestamp_header and id_header must be different headers"
     for name in ("prefix", "timestamp_prefix"):
-        if not re.fullmatch(r"[!-~]*", getattr(scheme, name)):
-            yield f"{name} must be printable ASCII without spaces"
-    if not (isfinite(scheme.tolerance) and scheme.tolerance > 0):
-        yield "tolerance must be a positive number of seconds"
+        if not re.fullmatch(r"[!-~]{0,64}", getattr(scheme, name)):
+            yield f"{name} must be printable ASCII without spaces, at most 64 characters"
+    if "," in scheme.timestamp_prefix:
+        yield "timestamp_prefix cannot contain a comma"
     if scheme.max_signatures < len(scheme.signature_headers):
         yield "max_signatures is less than the number of signature headers"
 
@@ -494,8 +500,8 @@ def _wrong_template(signed: str, timestamp_format: TimestampFormat) -> Iterator[
         yield f"signed knows only {', '.join(sorted(_PARTS))} in braces, and no other braces"
     if len(set(parts)) < len(parts) or "body" not in parts:
         yield "signed must contain {body}, and nothing twice"
-    if re.search(r"{method}[A-Z]", signed):
-        yield "in signed, {method} cannot be followed by an upper-case letter"
+    if re.search(r"{method}[A-Z]|[A-Z]{method}", signed):
+        yield "in signed, {method} cannot stand beside an upper-case letter"
     seams = _SEAMS | _SEAMS_OF_RFC3339 if timestamp_format == "rfc3339" else _SEAMS
     for (_, left, _, _), (between, right, _, _) in pairwise(pieces):
         if left and right and not between and (left, right) not in seams:

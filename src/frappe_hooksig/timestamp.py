@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 from datetime import time as clock_time
-from math import floor
+from math import floor, isfinite
 from typing import Literal, TypeAlias
 
 from frappe_hooksig.exceptions import ConfigurationError
@@ -57,6 +57,14 @@ def spell_time(seconds: float, spelling: TimestampFormat) -> str:
         msg = f"this timestamp cannot be written as {SPELLINGS[spelling]}"
         raise ConfigurationError(msg)
     return text
+
+
+def is_tolerance(value: object) -> bool:
+    """Whether a value is a finite number of seconds above 0."""
+    try:
+        return isinstance(value, int | float) and isfinite(value) and value > 0
+    except OverflowError:  # an int that no float can hold
+        return False
 
 
 def _read_rfc3339(text: str) -> float | None:

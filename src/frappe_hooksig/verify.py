@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from hmac import compare_digest
-from math import isfinite, nan
+from math import nan
 
 from frappe_hooksig.delivery import Delivery, VerifiedRequest
 from frappe_hooksig.exceptions import (
@@ -19,6 +19,7 @@ from frappe_hooksig.headers import Headers
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Presented, Scheme, require_scheme
 from frappe_hooksig.secret import Hash, Key, Secrets, redacted
+from frappe_hooksig.timestamp import is_tolerance
 
 #: The largest accepted body, in bytes: what Frappe itself takes.
 MAX_BODY = 25 * 1024 * 1024
@@ -356,7 +357,7 @@ def _tolerance(scheme: Scheme, given: float | None) -> float | None:
             raise ConfigurationError(msg)
         return None
     tolerance = scheme.tolerance if given is None else given
-    if not (isinstance(tolerance, int | float) and isfinite(tolerance) and tolerance > 0):
+    if not is_tolerance(tolerance):
         msg = "tolerance is a positive number of seconds: without it, old requests can be replayed"
         raise ConfigurationError(msg)
     return tolerance
