@@ -69,8 +69,8 @@ def _message(pairs: Pairs) -> Any:
 def _texts(pairs: Pairs) -> Iterator[tuple[str, str]]:
     """Yield the pairs as far as they can come over a wire."""
     for name, value in _present(pairs):
-        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        yield _latin(name), text
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        yield _latin(name), text if isinstance(text, str) else "\0"
 
 
 def _present(pairs: Pairs) -> Iterator[tuple[str, object]]:

@@ -85,7 +85,7 @@ def _held(case: Headers) -> list[str]:
     if carrier == "email message":
         texts = [(each, _if_unicode(value)) for each, value in texts]
     if carrier in {"werkzeug", "werkzeug environ", "starlette"}:
-        sent = [(each, _sent(value)) for each, value in case.pairs]
+        sent = [(each, _text(value)) for each, value in case.pairs]
         if carrier == "starlette":
             texts = [
                 (each, value and value.encode("utf-8", "surrogatepass").decode("latin-1"))
@@ -110,13 +110,6 @@ def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return value.decode("latin-1") if isinstance(value, bytes) else "\0"
-
-
-def _sent(value: object) -> str | None:
-    """Return a value as frameworks do that turn all of them into text."""
-    if value is None:
-        return None
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _if_unicode(value: object) -> object:
@@ -203,6 +196,6 @@ class AllHeaders(Target):
 
 def _shown(case: Claims, name: str) -> list[str]:
     """Return the values of a header as any carrier may show them."""
-    sent = [(each, _sent(value)) for each, value in case.pairs]
+    sent = [(each, _text(value)) for each, value in case.pairs]
     found = values(sent, name)
     return [*found, ",".join(found)]
