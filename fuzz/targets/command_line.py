@@ -409,10 +409,11 @@ def _presented(case: Call) -> Iterator[tuple[list[tuple[str, object]], bytes]]:
             ends = [raw.find(blank) + len(blank) for blank in _BLANK if blank in raw]
             body = raw[min(ends) :]  # in which line ends are as they came
             pairs = [_pair(line) for line in head.split(b"\n")[1:]]
-            for name, value in pairs:
-                if name.lower() == "content-length" and _SIZE.fullmatch(str(value)):
-                    yield pairs, body[: int(str(value))]
-            yield pairs, body
+            sizes = [str(value) for name, value in pairs if name.lower() == "content-length"]
+            if not sizes:
+                yield pairs, body
+            elif len(sizes) == 1 and _SIZE.fullmatch(sizes[0]):  # RFC 9112 section 6.3
+                yield pairs, body[: int(sizes[0])]
     texts = [os.fsencode(each.removeprefix("--header=")) for each in case.arguments]
     texts += [line for raw in case.files.values() for line in raw.split(b"\n")]
     for body in (case.stdin or b"", *case.files.values()):
