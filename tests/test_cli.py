@@ -354,6 +354,7 @@ class TestSecrets:
             (["-f", "-"], "standard input is named twice"),
             (["-f", "missing.txt"], "No such file or directory: 'missing.txt'"),
             (["-f", "."], "Is a directory"),
+            (["-f", "/proc/self/mem"], "cannot read [Errno 5] Input/output error"),
             (["-e", "NEW", "-f", "empty.txt"], "the secret is empty"),
             (["-e", "MASKED"], "is a row of asterisks or dots"),
             (["-e", "TEXT", "--scheme", "standard-webhooks"], "secret TEXT is not padded base64"),

@@ -156,6 +156,13 @@ def test_no_headers_at_all(headers: Any) -> None:
         indexed(headers)
 
 
+def test_indexed_pairs_are_a_mapping() -> None:
+    """What they become can be looked up as any other headers."""
+    headers: Any = indexed([(NAME, "a"), ("Host", "b")])
+
+    assert (headers.get(NAME.lower()), headers.get("X-Other")) == ("a", None)
+
+
 def test_names_of_one_spelling_that_raise() -> None:
     """Some say that there is no header by raising KeyError."""
 

@@ -70,9 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status = INTERRUPTED
         except Exception:  # noqa: BLE001  # a mistake of ours must not look like a refusal
             traceback.print_exc()
-    for each in caught:
-        if issubclass(each.category, SecretWarning):
-            _complain(f"warning: {each.message}")
+    for message in [each.message for each in caught if isinstance(each.message, SecretWarning)]:
+        _complain(f"warning: {message}")
     return status if _wrote(output) else USAGE
 
 
