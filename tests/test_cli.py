@@ -585,7 +585,8 @@ def test_help_into_a_closed_pipe() -> None:
     )
     os.close(pipe)
 
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stderr == b""
+    assert done.returncode in {0, USAGE}  # from Python 3.11 on, argparse passes over it
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options = _parser().parse_args(arguments)
             status, output = options.run(options)
         except SystemExit:
-            _wrote("")  # of what --help has printed
-            raise
+            if _wrote(""):  # what --help has printed
+                raise
+        except BrokenPipeError:  # of --help, which Python 3.10 writes at once
+            sys.stdout = None
         except (_WrongUse, HooksigError) as error:
             _complain(f"error: {error}")
         except KeyboardInterrupt:
@@ -308,7 +310,8 @@ def _complain(text: str) -> None:
 def _wrote(output: str) -> bool:
     """Write the output, and tell whether it got through."""
     if sys.stdout is None:
-        _complain("error: cannot write the output: standard output is closed")
+        if output:
+            _complain("error: cannot write the output: standard output is closed")
         return False
     try:
         if output:
