@@ -15,6 +15,8 @@ VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
 
 # The properties run with many examples in `make test`; here it is the Pythons that count.
 QUICK = {"HYPOTHESIS_PROFILE": "quick"}
+# A file is one process's, as many of them start a server for all of their tests.
+PYTEST = ("pytest", "-q", "-n", "auto", "--dist", "loadfile")
 
 
 def starts(python: str, version: str) -> bool:
@@ -50,7 +52,7 @@ def bare(session: nox.Session) -> None:
     session.install("--upgrade", "pip")
     session.install(".", "--group", "core-test")
     needs_a_framework = ("tests/integrations", "tests/test_demo.py", "tests/test_docs.py")
-    session.run("pytest", "-q", *(f"--ignore={path}" for path in needs_a_framework), env=QUICK)
+    session.run(*PYTEST, *(f"--ignore={path}" for path in needs_a_framework), env=QUICK)
 
 
 @nox.session(python=PYTHONS)
@@ -58,7 +60,7 @@ def full(session: nox.Session) -> None:
     """Test everything with all extras, as new as they come."""
     session.install("--upgrade", "pip")
     session.install(".[flask]", "--group", "test")
-    session.run("pytest", "-q", env=QUICK)
+    session.run(*PYTEST, env=QUICK)
 
 
 @nox.session(python=PYTHONS[:1])
@@ -69,4 +71,4 @@ def oldest(session: nox.Session) -> None:
         ".[flask]", "--group", "test", "flask==2.3.*", "werkzeug==2.3.8", "typing-extensions==4.6.1"
     )
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
-    session.run("pytest", "-q", "-p", "no:anyio", "tests/integrations", env=QUICK)
+    session.run(*PYTEST, "-p", "no:anyio", "tests/integrations", env=QUICK)

@@ -133,7 +133,7 @@ def test_longest() -> None:
         providers.FRAPPE.parse({NAME: "a" * (MAX_HEADER + 1)})
 
 
-@pytest.mark.parametrize("value", [["a"], 1, object()], ids=repr)
+@pytest.mark.parametrize("value", [["a"], 1, object], ids=repr)
 def test_value_of_another_type(value: Any) -> None:
     """A value that is no text is refused, whatever made it."""
     with pytest.raises(VerificationError, match="not printable ASCII"):
