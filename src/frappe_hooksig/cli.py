@@ -61,17 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             options = _parser().parse_args(arguments)
             status, output = options.run(options)
-        except SystemExit:
-            if _wrote(""):  # what --help has printed
-                raise
-        except BrokenPipeError:  # of --help, which Python 3.10 writes at once
-            sys.stdout = None
         except (_WrongUse, HooksigError) as error:
             _complain(f"error: {error}")
         except KeyboardInterrupt:
             status = INTERRUPTED
         except Exception:  # noqa: BLE001  # a mistake of ours must not look like a refusal
-            traceback.print_exc()
+            with suppress(OSError):
+                traceback.print_exc()
     for message in [each.message for each in caught if isinstance(each.message, SecretWarning)]:
         _complain(f"warning: {message}")
     return status if _wrote(output) else USAGE
@@ -331,8 +327,7 @@ class _ShowVersion(argparse.Action):
     """Looks the version up when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
-        print(f"{PROGRAM} {version(PROGRAM)}")  # noqa: T201
-        parser.exit()
+        parser.exit(DONE if _wrote(f"{PROGRAM} {version(PROGRAM)}") else USAGE)
 
 
 class _RefuseSecret(argparse.Action):
@@ -476,6 +471,15 @@ class _Parser(argparse.ArgumentParser):
             action=_RefuseSecret,
             help=argparse.SUPPRESS,
         )
+
+    def print_help(self, file: object = None) -> None:
+        """Write the help as any other output.
+
+        argparse's own passes over what could not be written, or raises, as Python's version is.
+        """
+        del file
+        if not _wrote(self.format_help().rstrip()):
+            self.exit(USAGE)
 
 
 def _add_scheme(parser: argparse.ArgumentParser) -> None:
