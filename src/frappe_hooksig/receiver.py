@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from frappe_hooksig.exceptions import (
@@ -30,8 +31,8 @@ _log = logging.getLogger("frappe_hooksig")
 SECRET_SETTING = "FRAPPE_WEBHOOK_SECRET"  # the name of one
 
 #: A secret; a list of them during a rotation; or a function of the framework's request that
-#: returns either, or None for a sender that it does not know.
-SecretSource: TypeAlias = Secrets | Callable[[Any], Secrets | None]
+#: returns either, or None for a sender that it does not know. Async, if the framework can wait.
+SecretSource: TypeAlias = Secrets | Callable[[Any], Secrets | Awaitable[Secrets | None] | None]
 
 _STATUS = {
     Reason.MISSING_HEADER: 401,
@@ -87,11 +88,14 @@ class Receiver:
         tolerance: As in `Options`.
         max_body: As in `Options`.
 
+    Attributes:
+        needs_to_wait: Whether `secret` is an async function, which `receive()` cannot call.
+
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
 
-    __slots__ = ("_scheme", "_verifier_for")
+    __slots__ = ("_scheme", "_secret_of", "_verifier_of", "needs_to_wait")
 
     def __init__(
         self,
@@ -106,12 +110,14 @@ class Receiver:
             given = type(scheme_or_verifier).__name__
             msg = f"needs a scheme or a Verifier, not a {given}: such as providers.GITHUB"
             raise ConfigurationError(msg)
+        self.needs_to_wait = iscoroutinefunction(secret)
+        self._secret_of: Callable[[Any], Any] | None = None
         if isinstance(scheme_or_verifier, Verifier):
             if (secret, tolerance, max_body) != (None, None, None):
                 msg = "secret, tolerance and max_body are the Verifier's: set them there"
                 raise ConfigurationError(msg)
             self._scheme = scheme_or_verifier.scheme
-            self._verifier_for = _always(scheme_or_verifier)
+            self._verifier_of = _always(scheme_or_verifier)
         else:
             self._scheme = scheme_or_verifier
             build = partial(
@@ -121,11 +127,12 @@ class Receiver:
                 max_body=MAX_BODY if max_body is None else max_body,
             )
             if callable(secret):
-                self._verifier_for = _by_request(secret, build)
+                self._secret_of = secret
+                self._verifier_of = _of_a_sender(build)
             elif secret is not None:
-                self._verifier_for = _always(build(secret))
+                self._verifier_of = _always(build(secret))
             elif scheme_or_verifier == FRAPPE:
-                self._verifier_for = _by_setting(default_secret, build)
+                self._verifier_of = _of_a_setting(default_secret, build)
             else:
                 msg = f"scheme {self._scheme.name!r} needs secret=: there is no default for it"
                 raise ConfigurationError(msg)
@@ -151,8 +158,43 @@ class Receiver:
             RawBodyUnavailable: Something read the body before: HTTP 500.
         """
         presented = self._scheme.parse(headers, method)
-        verifier = self._verifier_for(request)
+        secret_of = self._secret_of
+        verifier = self._verifier_of(None if secret_of is None else secret_of(request))
         return verifier.expect(presented).verify(read_body(verifier.max_body))
+
+    async def receive_async(
+        self,
+        request: object,
+        headers: Headers,
+        method: str,
+        read_body: Callable[[int], Awaitable[bytes]],
+        in_thread: Callable[[Callable[[Any], Any], Any], Awaitable[Any]],
+    ) -> Delivery:
+        """Do what `receive()` does, and wait for the secret and the body.
+
+        Args:
+            request: The framework's request, for a `secret` that is a function.
+            headers: Its headers.
+            method: Its HTTP method.
+            read_body: As for `receive()`.
+            in_thread: Calls a function with one argument where it may block, for a `secret` that
+                is not async.
+
+        Raises:
+            VerificationError: To be answered with `refusal()`.
+            ConfigurationError: There is no usable secret: HTTP 500.
+            RawBodyUnavailable: Something read the body before: HTTP 500.
+        """
+        presented = self._scheme.parse(headers, method)
+        secret_of = self._secret_of
+        # The secret in no variable, as error reporters show those of every frame.
+        if secret_of is None:
+            verifier = self._verifier_of(None)
+        elif self.needs_to_wait:
+            verifier = self._verifier_of(await secret_of(request))
+        else:
+            verifier = self._verifier_of(await in_thread(secret_of, request))
+        return verifier.expect(presented).verify(await read_body(verifier.max_body))
 
 
 def refusal(error: VerificationError | MalformedPayload) -> Answer:
@@ -173,21 +215,21 @@ def refusal(error: VerificationError | MalformedPayload) -> Answer:
     return Answer(status, headers, json.dumps(answer).encode())
 
 
-_Finder: TypeAlias = Callable[[object], Verifier]
+# Takes what a function for a `secret` has returned, if there is one.
+_Finder: TypeAlias = Callable[["Secrets | None"], Verifier]
 
 
 def _always(verifier: Verifier) -> _Finder:
-    return lambda _request: verifier
+    return lambda _secret: verifier
 
 
-def _by_request(secret_of: Callable[[Any], Secrets | None], build: partial[Verifier]) -> _Finder:
+def _of_a_sender(build: partial[Verifier]) -> _Finder:
     # An unknown sender gets a secret that nobody knows: the same work and the same answer as for a
     # wrong signature, so that nobody finds out which senders there are.
     stand_in = Secret(generate_secret(build.keywords["scheme"].secret_format))
     build(stand_in)  # a wrong limit is found at import, not at the first request
 
-    def find(request: object) -> Verifier:
-        secret = secret_of(request)
+    def find(secret: Secrets | None) -> Verifier:
         # Plain, as secrets mostly are: to wrap it is part of the work.
         several = redacted(stand_in.reveal() if secret is None else secret)
         del secret  # error reporters show the local variables of every frame
@@ -196,11 +238,11 @@ def _by_request(secret_of: Callable[[Any], Secrets | None], build: partial[Verif
     return find
 
 
-def _by_setting(setting: Callable[[], Secrets | None], build: partial[Verifier]) -> _Finder:
+def _of_a_setting(setting: Callable[[], Secrets | None], build: partial[Verifier]) -> _Finder:
     build(generate_secret())  # as above
     held: _Held | None = None
 
-    def find(_request: object) -> Verifier:
+    def find(_secret: Secrets | None) -> Verifier:
         nonlocal held
         current = held
         if current is None or not current.is_made_of(setting()):

@@ -573,7 +573,7 @@ class TestSetUp:
             return SECRET
 
         with pytest.raises(ConfigurationError, match="async"):
-            verify_frappe_webhook(secret=secret_of)  # type: ignore[arg-type]
+            verify_frappe_webhook(secret=secret_of)
 
     def test_secret_of_another_scheme(self) -> None:
         """Frappe's secret is not GitHub's: that one has to be named."""

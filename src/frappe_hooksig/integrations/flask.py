@@ -61,10 +61,10 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
-    if iscoroutinefunction(options.get("secret")):
+    receiver = Receiver(scheme_or_verifier, _setting, **options)
+    if receiver.needs_to_wait:
         msg = "secret= is an async function, and Flask's request cannot wait for one"
         raise ConfigurationError(msg)
-    receiver = Receiver(scheme_or_verifier, _setting, **options)
 
     def admit() -> Response | None:
         """Keep the delivery for the view, or return the refusal."""
