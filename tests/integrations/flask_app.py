@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from hashlib import sha256
 from typing import Any
 
 from flask import Blueprint, Flask, request
@@ -13,32 +12,27 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from frappe_hooksig import Secret, Verifier, providers
 from frappe_hooksig.integrations.flask import get_delivery, verify_frappe_webhook, verify_webhook
-from tests.vectors import frappe_captures
+from tests.integrations import conformance
+from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons, own_secret
 
-SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
-OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
 OTHER_APPS = "Tz5Hn8Vb2Jk6Pd0Lw4Xc9Rf3"
-WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-CAPTURES = frappe_captures()
-METHODS = ["GET", "POST", "PUT", "DELETE"]
 
 app = Flask(__name__)
 app.config["FRAPPE_WEBHOOK_SECRET"] = [Secret(SECRET, id="new"), OLD]
 blueprint = Blueprint("hooks", __name__)
 
 
+comparisons = Comparisons()
+
+
 def seen() -> dict[str, Any]:
     """Return what a view can see of a verified request."""
-    delivery = get_delivery()
-    return {
-        "status": "received",
-        "sha256": sha256(delivery.body).hexdigest(),
-        "same": request.get_data() == delivery.body,
-        "key_id": delivery.key_id,
-        "id": delivery.id,
-        "timestamp": delivery.timestamp,
-        "scheme": delivery.scheme.name,
-    }
+    return conformance.seen(get_delivery(), request.get_data())
+
+
+@app.post("/compared")
+def compared() -> dict[str, Any]:
+    return {"count": comparisons.so_far()}
 
 
 @app.route("/frappe", methods=METHODS)
@@ -47,8 +41,14 @@ def bare() -> dict[str, Any]:
     return seen()
 
 
+@app.post("/limited")
+@verify_frappe_webhook(max_body=LIMITED)
+def limited() -> dict[str, Any]:
+    return seen()
+
+
 @app.route("/called/<name>", methods=METHODS)
-@verify_frappe_webhook(secret=SECRET, max_body=1024)
+@verify_frappe_webhook(secret=SECRET)
 def called(name: str) -> dict[str, Any]:
     return {**seen(), "name": name}
 
@@ -68,7 +68,7 @@ async def asynchronous_json() -> dict[str, Any]:
 @app.post("/json")
 @verify_frappe_webhook
 def parsed() -> dict[str, Any]:
-    return {"json": get_delivery().json(), "flask": request.get_json(silent=True)}
+    return {"json": get_delivery().json()}
 
 
 @app.post("/flask-json")
@@ -81,7 +81,7 @@ def parsed_by_flask() -> dict[str, Any]:
 @verify_frappe_webhook
 def form() -> dict[str, Any]:
     files = {name: file.read().decode() for name, file in request.files.items()}
-    return {**seen(), "form": request.form.to_dict(flat=False), "files": files}
+    return {"form": request.form.to_dict(), "files": files}
 
 
 @app.post("/boom")
@@ -144,8 +144,7 @@ app.register_blueprint(blueprint, url_prefix="/blueprint")
 
 def secret_of_capture(_request: Any) -> Any:
     """Return the secret of the site that a path stands for, or None."""
-    index = request.view_args["index"] if request.view_args else -1
-    return CAPTURES[index].secret if index < len(CAPTURES) else None
+    return conformance.secret_of_capture((request.view_args or {})["index"])
 
 
 @app.route("/captures/<int:index>", methods=METHODS)
@@ -155,11 +154,11 @@ def capture(index: int) -> dict[str, Any]:
 
 
 for scheme_name in providers.names():
-    own = WHSEC if scheme_name == "standard-webhooks" else SECRET
+    scheme = providers.get(scheme_name)
     app.add_url_rule(
         f"/providers/{scheme_name}",
         scheme_name,
-        verify_webhook(providers.get(scheme_name), secret=own)(seen),
+        verify_webhook(scheme, secret=own_secret(scheme))(seen),
         methods=["POST"],
     )
 

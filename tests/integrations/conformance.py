@@ -1,0 +1,399 @@
+"""What every adapter does over HTTP, whatever its framework: one set of tests for all of them."""
+
+from __future__ import annotations
+
+import json
+import socket
+from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import Any, ClassVar
+
+import pytest
+
+from frappe_hooksig import Delivery, Signer, providers, sign_payload, verify
+from frappe_hooksig.scheme import Scheme
+from tests.loopback import Server
+from tests.vectors import frappe_captures
+
+SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
+OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+CAPTURES = frappe_captures()
+METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"]
+
+SIGNATURE = "X-Frappe-Webhook-Signature"
+BODY = b'{"order": "SO-00001"}'
+URLENCODED = "application/x-www-form-urlencoded"
+LIMIT = 25 * 1024 * 1024
+LIMITED = 1024
+
+
+def own_secret(scheme: Scheme) -> str:
+    """Return the secret that a test app has for a scheme."""
+    return WHSEC if scheme.secret_format == "whsec" else SECRET
+
+
+def secret_of_capture(index: int) -> str | None:
+    """Return the secret of the site that a path stands for, or None."""
+    return CAPTURES[index].secret if index < len(CAPTURES) else None
+
+
+def seen(delivery: Delivery, raw_body: bytes) -> dict[str, Any]:
+    """Return what a view can see of a verified request."""
+    return {
+        "status": "received",
+        "sha256": sha256(delivery.body).hexdigest(),
+        "same": raw_body == delivery.body,
+        "key_id": delivery.key_id,
+        "id": delivery.id,
+        "timestamp": delivery.timestamp,
+        "scheme": delivery.scheme.name,
+    }
+
+
+class Comparisons:
+    """Counts the signatures that are compared in this process, from the first question on."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._compare: Any = None
+
+    def so_far(self) -> int:
+        """Return how many there were."""
+        if self._compare is None:
+            self._compare = vars(verify)["compare_digest"]
+            vars(verify)["compare_digest"] = self._counted
+        return self._count
+
+    def _counted(self, expected: bytes, given: bytes) -> bool:
+        self._count += 1
+        return bool(self._compare(expected, given))
+
+
+def signed(body: bytes = BODY, secret: str = SECRET, **headers: str) -> dict[str, str]:
+    """Return Frappe's headers for a body, and some more."""
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    return sign_payload(body, secret).headers | more
+
+
+def raw(server: Server, path: str, header: str, body: bytes) -> bytes:
+    """Send a request byte for byte, stop sending, and return the beginning of the answer."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\n{SIGNATURE}: {signed()[SIGNATURE]}\r\n{header}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(head.encode() + body)
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(65_536)
+
+
+def header_cases() -> list[Any]:
+    """Return what can be wrong with Frappe's header, and the answer to it."""
+    right = signed()[SIGNATURE]
+    hexadecimal = b64decode(right).hex()
+    cases: list[tuple[str, list[tuple[str, str | bytes]], tuple[int, str]]] = [
+        ("absent", [], (401, "missing-header")),
+        ("other-name", [("X-Webhook-Signature", right)], (401, "missing-header")),
+        ("empty", [(SIGNATURE, "")], (400, "malformed-header")),
+        ("utf-8", [(SIGNATURE, "é".encode())], (400, "malformed-header")),
+        ("latin-1", [(SIGNATURE, "é".encode("latin-1"))], (400, "malformed-header")),
+        ("doubled", [(SIGNATURE, right), (SIGNATURE, right)], (400, "duplicate-header")),
+        ("doubled-case", [(SIGNATURE, "x"), (SIGNATURE.lower(), right)], (400, "duplicate-header")),
+        ("joined", [(SIGNATURE, f"{right}, {right}")], (400, "duplicate-header")),
+        ("hex", [(SIGNATURE, hexadecimal)], (401, "wrong-encoding")),
+        ("forged", [(SIGNATURE, "forged")], (401, "signature-mismatch")),
+        ("longest", [(SIGNATURE, "A" * 8000)], (401, "signature-mismatch")),
+        ("lower-case", [(SIGNATURE.lower(), right)], (200, "")),
+        ("upper-case", [(SIGNATURE.upper(), right)], (200, "")),
+    ]
+    return [pytest.param(headers, outcome, id=name) for name, headers, outcome in cases]
+
+
+def time_cases() -> list[Any]:
+    """Return what can be wrong with a time, and the answer to it."""
+    scheme = providers.WEBHOOK_TIMESTAMPED
+    cases = [
+        ("now", 0, (200, "")),
+        ("old", -400, (401, "timestamp-too-old")),
+        ("ahead", 400, (401, "timestamp-in-future")),
+    ]
+    params = [
+        pytest.param(
+            Signer(SECRET, scheme=scheme, clock=_away(by)).sign(BODY).headers, outcome, id=name
+        )
+        for name, by, outcome in cases
+    ]
+    spelled = {scheme.signature_header: "sha256=0", "X-Webhook-Timestamp": "now"}
+    return [*params, pytest.param(spelled, (400, "malformed-timestamp"), id="spelled")]
+
+
+def _away(seconds: float) -> Any:
+    from time import time
+
+    return lambda: time() + seconds
+
+
+BODIES = [BODY, b"", b"\xff\xfe\x00", "\ufeff{}".encode(), b"a=1&a=2&%zz", b"--x\r\n\r\n", b"{"]
+CONTENT_TYPES = [
+    None,
+    "application/json",
+    "application/json; charset=utf-8",
+    "application/vnd.x+json",
+    "text/plain",
+    "application/octet-stream",
+    URLENCODED,
+    "multipart/form-data; boundary=x",
+    "nonsense",
+]
+
+
+class Conformance:
+    """The tests. A class for each adapter inherits them, in a module with a fixture `server`.
+
+    Its app has these routes, with `SECRET` and `OLD` as Frappe's secrets:
+
+    - `/frappe`, for METHODS: answers with `seen()`.
+    - `/limited`: the same, with `max_body=LIMITED`.
+    - `/captures/<index>`, for METHODS: the same, with a function for the secret.
+    - `/providers/<name>`: the same, for a scheme, with `own_secret()`.
+    - `/json`: answers with `{"json": delivery.json()}`.
+    - `/form`: answers with `{"form": ..., "files": ...}` as the framework parses them then.
+    - `/after/<what>`: something else looks at the request before it is verified.
+    - `/boom`: the handler raises `ValueError("the handler's own fault")`.
+    - `/unverified`: asks for the delivery without a decorator.
+    - `/compared`: answers with `{"count": ...}` of a `Comparisons`.
+
+    Attributes:
+        READS_CHUNKED: Whether framework and server hand over bodies of unknown length.
+        KEPT: What can be done with a request before, and leaves its body there.
+        GONE: What takes its body away: the app's mistake.
+    """
+
+    READS_CHUNKED: ClassVar[bool] = True
+    KEPT: ClassVar[tuple[str, ...]] = ()
+    GONE: ClassVar[tuple[str, ...]] = ()
+
+    @pytest.mark.parametrize("index", range(len(CAPTURES)), ids=lambda index: CAPTURES[index].id)
+    def test_capture(self, server: Server, index: int) -> None:
+        """What a real Frappe site sent has its outcome, sent again to a real server."""
+        capture = CAPTURES[index]
+        # The framing is the connection's; the one capture with both of them is sent chunked.
+        framing = {"host", "content-length", "transfer-encoding", "connection"}
+        names = {name.lower() for name, _ in capture.headers}
+        headers = [
+            (name, value.encode("utf-8"))
+            for name, value in capture.headers
+            if name.lower() not in framing
+        ]
+        chunked = "transfer-encoding" in names and self.READS_CHUNKED
+        body: Any = [capture.body] if chunked else capture.body
+
+        answer = server.send(f"/captures/{index}", body, headers, method=capture.method)
+
+        outcomes = {"accept": (200, ""), "unsigned": (401, "missing-header")}
+        assert answer.outcome == outcomes.get(capture.expect, (401, "signature-mismatch"))
+        if capture.expect == "accept":
+            assert answer.json()["sha256"] == sha256(capture.body).hexdigest()
+            assert answer.json()["same"]
+
+    def test_unknown_site(self, server: Server) -> None:
+        """An unknown path costs and is answered like a wrong signature, word for word."""
+        answers = []
+        for path in ("/captures/999", "/captures/0"):
+            before = server.send("/compared").json()["count"]
+            answer = server.send(path, BODY, signed())
+            compared = server.send("/compared").json()["count"] - before
+            answers.append((answer.outcome, answer.body, compared))
+
+        unknown, wrong = answers
+        assert unknown == wrong
+        assert unknown[0] == (401, "signature-mismatch")
+        assert unknown[2] > 0
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+    def test_methods(self, server: Server, method: str) -> None:
+        """Frappe sends any of three, each with a body."""
+        assert server.send("/frappe", BODY, signed(), method=method).status == 200
+        assert server.send("/frappe", BODY, method=method).status == 401
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    def test_methods_without_a_body(self, server: Server, method: str) -> None:
+        """A request without a body is verified over no bytes."""
+        assert server.send("/frappe", b"", signed(b""), method=method).status == 200
+        assert server.send("/frappe", b"", method=method).status == 401
+
+    @pytest.mark.parametrize("name", providers.names())
+    def test_providers(self, server: Server, name: str) -> None:
+        """Every scheme verifies over HTTP; without its headers it refuses."""
+        scheme = providers.get(name)
+        headers = sign_payload(BODY, own_secret(scheme), scheme=scheme).headers
+
+        answer = server.send(f"/providers/{name}", BODY, headers)
+
+        assert answer.status == 200
+        assert answer.json()["scheme"] == name
+        assert (answer.json()["timestamp"] is not None) == scheme.signs_timestamp
+        assert answer.json()["id"] == headers.get(scheme.id_header or "")
+        refused = server.send(f"/providers/{name}", BODY)
+        assert refused.outcome == (401, "missing-header")
+        assert refused.headers["www-authenticate"].startswith("Webhook-Signature header=")
+
+    @pytest.mark.parametrize(("headers", "outcome"), header_cases())
+    def test_headers(self, server: Server, headers: Any, outcome: tuple[int, str]) -> None:
+        """Each mistake in the header has its status and its reason."""
+        assert server.send("/frappe", BODY, headers).outcome == outcome
+
+    @pytest.mark.parametrize(("headers", "outcome"), time_cases())
+    def test_times(self, server: Server, headers: Any, outcome: tuple[int, str]) -> None:
+        """So has each mistake in the time."""
+        assert server.send("/providers/webhook-timestamped", BODY, headers).outcome == outcome
+
+    def test_refusal(self, server: Server) -> None:
+        """A refusal is JSON that tells the sender's administrator where to look, and no secret."""
+        answer = server.send("/frappe", BODY, signed(BODY, "another secret of theirs"))
+
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["www-authenticate"] == f'Webhook-Signature header="{SIGNATURE}"'
+        assert answer.json()["status"] == "refused"
+        assert SIGNATURE in answer.json()["message"]
+        assert signed()[SIGNATURE].encode() not in answer.body
+        assert SECRET.encode() not in answer.body
+
+    def test_rotation(self, server: Server) -> None:
+        """Both secrets verify, and the view learns which."""
+        assert server.send("/frappe", BODY, signed()).json()["key_id"] == "new"
+        assert server.send("/frappe", BODY, signed(secret=OLD)).json()["key_id"] == 1
+        assert server.send("/frappe", BODY, signed(secret=OLD + "!")).status == 401
+
+    @pytest.mark.parametrize("content_type", CONTENT_TYPES)
+    @pytest.mark.parametrize("body", BODIES, ids=repr)
+    def test_raw_body(self, server: Server, content_type: str | None, body: bytes) -> None:
+        """The bytes that were signed are the bytes that are verified, whatever they are called."""
+        typed = {"Content-Type": content_type} if content_type else {}
+
+        answer = server.send("/frappe", body, signed(body) | typed)
+
+        assert answer.status == 200
+        assert answer.json()["sha256"] == sha256(body).hexdigest()
+        assert answer.json()["same"]
+
+    def test_form_stays_readable(self, server: Server) -> None:
+        """Fields and files can be read after the verification."""
+        urlencoded = b"a=1&b=%C3%A9"
+        multipart = (
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+            b'--x\r\nContent-Disposition: form-data; name="f"; filename="f.txt"\r\n\r\nhello\r\n'
+            b"--x--\r\n"
+        )
+        first = server.send("/form", urlencoded, signed(urlencoded, Content_Type=URLENCODED))
+        second = server.send(
+            "/form", multipart, signed(multipart, Content_Type="multipart/form-data; boundary=x")
+        )
+
+        assert first.json() == {"form": {"a": "1", "b": "é"}, "files": {}}
+        assert second.json() == {"form": {"a": "1"}, "files": {"f": "hello"}}
+        assert server.send("/form", multipart, signed(b"other")).status == 401
+
+    def test_json_without_content_type(self, server: Server) -> None:
+        """Frappe sends no Content-Type; the delivery has the JSON all the same."""
+        assert server.send("/json", BODY, signed()).json() == {"json": {"order": "SO-00001"}}
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"{", b"\xff", b"[" * 100_000], ids=lambda body: body[:3]
+    )
+    def test_body_that_is_no_json(self, server: Server, body: bytes) -> None:
+        """What the handler cannot parse is the sender's mistake, signed or not."""
+        assert server.send("/json", body, signed(body)).outcome == (400, "malformed-payload")
+        assert server.send("/json", body, signed(b"x")).outcome == (401, "signature-mismatch")
+
+    def test_handler_that_fails(self, server: Server) -> None:
+        """The handler's own exceptions stay what they are."""
+        before = server.log.count("ValueError: the handler's own fault")
+
+        assert server.send("/boom", BODY, signed()).status == 500
+        assert server.has_logged("ValueError: the handler's own fault", before + 1)
+
+    def test_delivery_of_an_unverified_request(self, server: Server) -> None:
+        """Where nothing was verified there is no delivery, signed or not."""
+        assert server.send("/unverified", BODY).status == 500
+        assert server.send("/unverified", BODY, signed()).status == 500
+
+    @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+    @pytest.mark.parametrize(("path", "limit"), [("/limited", LIMITED), ("/frappe", LIMIT)])
+    def test_limit(self, server: Server, path: str, limit: int, chunked: bool) -> None:  # noqa: FBT001
+        """Exactly the limit is accepted; one byte more is refused, however it is sent."""
+        for size, outcome in ((limit, (200, "")), (limit + 1, (413, "body-too-large"))):
+            body = b"x" * size
+            pieces = [body[at : at + 70_000] for at in range(0, size, 70_000)]
+            unread = chunked and not self.READS_CHUNKED
+            expected = (401, "signature-mismatch") if unread else outcome
+
+            answer = server.send(path, pieces if chunked else body, signed(body))
+            assert answer.outcome == expected
+
+    def test_announced_length_is_enough(self, server: Server) -> None:
+        """A body that is announced as too large is refused without being awaited."""
+        head = (
+            f"POST /limited HTTP/1.1\r\nHost: x\r\n{SIGNATURE}: {signed()[SIGNATURE]}\r\n"
+            f"Content-Length: {LIMITED + 1}\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall(head.encode())
+
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
+
+    def test_unsigned_body_is_not_awaited(self, server: Server) -> None:
+        """A request without a signature is refused before its body has come."""
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall(b"POST /frappe HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 401 ")
+
+    def test_body_read_before(self, server: Server) -> None:
+        """Who has taken the body away is told so; who has kept a copy does no harm."""
+        gone = "RawBodyUnavailable: the raw body is gone"
+        before = server.log.count(gone)
+        form = b"a=1&b=2"
+        typed = signed(form, Content_Type=URLENCODED)
+        kept = {what: server.send(f"/after/{what}", BODY, signed()).status for what in self.KEPT}
+        lost = {what: server.send(f"/after/{what}", form, typed).status for what in self.GONE}
+
+        assert kept == dict.fromkeys(self.KEPT, 200)
+        assert lost == dict.fromkeys(self.GONE, 500)
+        for what in self.GONE:
+            assert server.send(f"/after/{what}", form, {"Content-Type": URLENCODED}).status == 401
+        assert server.has_logged(gone, before + len(self.GONE))
+
+    def test_client_that_stops_half_way(self, server: Server) -> None:
+        """It costs nothing, and no worker hangs."""
+        before = server.log.count("Traceback")
+
+        for _ in range(20):
+            answer = raw(server, "/frappe", f"Content-Length: {len(BODY)}", BODY[:5])
+            assert not answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 5"))
+
+        assert server.send("/frappe", BODY, signed()).status == 200
+        assert server.log.count("Traceback") == before
+
+    def test_concurrent_requests(self, server: Server) -> None:
+        """Two hundred at a time, each answered for itself."""
+        bodies = [json.dumps({"n": n}).encode() for n in range(200)]
+
+        def send(body: bytes) -> tuple[int, str]:
+            answer = server.send("/frappe", body, signed(body if b"7" not in body else b""))
+            return answer.status, answer.json().get("sha256", "")
+
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(send, bodies))
+
+        assert answers == [
+            (200, sha256(body).hexdigest()) if b"7" not in body else (401, "") for body in bodies
+        ]
+
+    def test_logs_no_secret(self, server: Server) -> None:
+        """Whatever happened before: no secret and no signature in what the server wrote."""
+        server.send("/frappe", BODY, {SIGNATURE: "forged"})
+
+        for text in (SECRET, OLD, WHSEC, signed()[SIGNATURE]):
+            assert text not in server.log
