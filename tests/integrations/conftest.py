@@ -9,7 +9,7 @@ import pytest
 
 pytest.register_assert_rewrite("tests.integrations.conformance")
 
-from tests.integrations.conformance import Conformance
+from tests.integrations.conformance import Conformance  # noqa: E402  # rewritten first
 
 _OUTCOMES: dict[str, Counter[tuple[str, str]]] = {}
 
