@@ -140,3 +140,9 @@ def gunicorn(app: str, *options: str, **environment: str) -> AbstractContextMana
     """Serve a WSGI app (`module:name`) with gunicorn on a free port."""
     command = [sys.executable, "-m", "gunicorn", app, "--bind", "127.0.0.1:0", *options]
     return served(command, environment=environment)
+
+
+def uvicorn(app: str, *options: str, **environment: str) -> AbstractContextManager[Server]:
+    """Serve an ASGI app (`module:name`) with uvicorn on a free port."""
+    command = [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", "0", *options]
+    return served(command, environment=environment)

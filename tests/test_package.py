@@ -24,8 +24,9 @@ LAYERS = [
     {"providers", "delivery"},
     {"sign", "verify"},
     {"receiver"},
-    {"integrations.flask", "cli"},
-    {"__main__"},
+    {"integrations.flask", "integrations.django.setting", "cli"},
+    {"integrations.django.decorators", "integrations.django.checks", "__main__"},
+    {"integrations.django.apps"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(
@@ -119,7 +120,15 @@ def test_import_loads_no_framework() -> None:
     ).stdout
     loaded = {name.partition(".")[0] for name in json.loads(output)}
 
-    assert not loaded & {"flask", "werkzeug", "starlette", "httpx", "requests", "typing_extensions"}
+    assert not loaded & {
+        "flask",
+        "werkzeug",
+        "django",
+        "starlette",
+        "httpx",
+        "requests",
+        "typing_extensions",
+    }
     assert "frappe_hooksig.integrations" not in json.loads(output)
 
 

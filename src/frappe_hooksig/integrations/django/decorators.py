@@ -1,0 +1,295 @@
+"""The decorators: for functions and classes, sync and async, with and without REST framework."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial, wraps
+from io import SEEK_END
+from tempfile import SpooledTemporaryFile
+from typing import Any, TypeVar, cast, overload
+
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.conf import settings
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    RawPostDataException,
+    UnreadablePostError,
+)
+
+from frappe_hooksig.delivery import Delivery
+from frappe_hooksig.exceptions import (
+    BodyTooLarge,
+    ConfigurationError,
+    MalformedPayload,
+    RawBodyUnavailable,
+    VerificationError,
+)
+from frappe_hooksig.integrations.django.setting import setting
+from frappe_hooksig.providers import FRAPPE
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, refusal
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.secret import Secrets
+from frappe_hooksig.verify import Verifier
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+else:
+    from typing_extensions import Unpack
+
+_View = TypeVar("_View", bound=Callable[..., Any])
+
+# An attribute of Django's request: headers end up in its META.
+_DELIVERY = "_frappe_hooksig_delivery"
+
+
+def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for async views
+    scheme_or_verifier: Scheme | Verifier, **options: Unpack[Options]
+) -> Callable[[_View], _View]:
+    """Return a decorator that lets only verified requests through to a view.
+
+    The view is a function or a class, sync or async. It is exempt from Django's CSRF check, which
+    no sender of webhooks can pass: the signature stands in for it.
+
+    Args:
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or a `Verifier` that has its
+            secret and limits already.
+        **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. A
+            `secret` that is a function gets Django's request; it may look at path and headers, and
+            must leave the body alone. For an async view it may be async; if it is not, it runs in
+            a thread, and may use the ORM.
+
+    Raises:
+        ConfigurationError: An option is missing, has no use, or contradicts another.
+    """
+    receiver = Receiver(scheme_or_verifier, _secret, **options)
+
+    def admit(request: HttpRequest) -> HttpResponse | None:
+        """Keep the delivery for the view, or return the refusal."""
+        try:
+            delivery = receiver.receive(
+                request, request.headers, request.method or "", partial(_raw_body, request)
+            )
+        except VerificationError as error:
+            return _refused(error)
+        except UnreadablePostError:
+            return _unreadable()
+        vars(request)[_DELIVERY] = delivery
+        return None
+
+    async def admit_async(request: HttpRequest) -> HttpResponse | None:
+        """Do the same, and wait for the secret."""
+
+        async def read_body(limit: int) -> bytes:
+            # Nothing to wait for: Django has received all of it before.
+            return _raw_body(request, limit)
+
+        try:
+            delivery = await receiver.receive_async(
+                request, request.headers, request.method or "", read_body, _in_thread
+            )
+        except VerificationError as error:
+            return _refused(error)
+        except UnreadablePostError:
+            return _unreadable()
+        vars(request)[_DELIVERY] = delivery
+        return None
+
+    def decorator(view: _View) -> _View:
+        is_async = _is_async(view)
+        if receiver.needs_to_wait and not is_async:
+            msg = (
+                "secret= is an async function, and a sync view cannot wait for one; decorate an "
+                "async class itself, not with method_decorator"
+            )
+            raise ConfigurationError(msg)
+        if isinstance(view, type):
+            _guard_dispatch(view, decorator)
+            return cast("_View", view)
+        if is_async:
+
+            @wraps(view)
+            async def async_inner(request: Any, *args: Any, **kwargs: Any) -> Any:
+                refused = await admit_async(_of_django(request))
+                if refused is not None:
+                    return refused
+                try:
+                    return await view(request, *args, **kwargs)
+                except MalformedPayload as error:
+                    return _refused(error)
+
+            return cast("_View", _exempt(async_inner))
+
+        @wraps(view)
+        def inner(request: Any, *args: Any, **kwargs: Any) -> Any:
+            refused = admit(_of_django(request))
+            if refused is not None:
+                return refused
+            try:
+                return view(request, *args, **kwargs)
+            except MalformedPayload as error:
+                return _refused(error)
+
+        return cast("_View", _exempt(inner))
+
+    return decorator
+
+
+@overload
+def verify_frappe_webhook(view: _View, /) -> _View: ...
+@overload
+def verify_frappe_webhook(**options: Unpack[Options]) -> Callable[[_View], _View]: ...
+def verify_frappe_webhook(
+    view: Callable[..., Any] | None = None, /, **options: Unpack[Options]
+) -> Callable[..., Any]:
+    """Let only requests through to a view that Frappe signed. Bare or called.
+
+    Without `secret`, it is `settings.FRAPPE_WEBHOOK_SECRET`, else the environment variable of that
+    name; without either, the first request with a readable signature fails with HTTP 500.
+
+    Args:
+        view: The view, a function or a class, if used bare.
+        **options: As for `verify_webhook()`.
+
+    Raises:
+        ConfigurationError: An option has no use or contradicts another.
+    """
+    if view is not None and not callable(view):
+        msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
+        raise ConfigurationError(msg)
+    decorator = verify_webhook(FRAPPE, **options) if options else _BARE
+    return decorator if view is None else decorator(view)
+
+
+def get_delivery(request: HttpRequest) -> Delivery:
+    """Return the verified delivery of a request.
+
+    Args:
+        request: What the view got: Django's request, or REST framework's.
+
+    Raises:
+        ConfigurationError: The view is not decorated.
+    """
+    delivery: Delivery | None = vars(_of_django(request)).get(_DELIVERY)
+    if delivery is None:
+        msg = (
+            f"{request.path}: this request was not verified. Put @verify_frappe_webhook or "
+            "@verify_webhook(...) on the view"
+        )
+        raise ConfigurationError(msg)
+    return delivery
+
+
+def _secret() -> Secrets:
+    """Return the secret of Frappe's webhooks."""
+    secret = setting()
+    if secret is None:
+        msg = f"set {SECRET_SETTING} in the settings, or the environment variable of that name"
+        raise ConfigurationError(msg)
+    return secret
+
+
+# method_decorator() decorates anew for each request. What is made of the setting is to outlive it.
+_BARE = verify_webhook(FRAPPE)
+
+
+async def _in_thread(function: Callable[[Any], Any], argument: Any) -> Any:
+    return await sync_to_async(function)(argument)
+
+
+def _is_async(view: Any) -> bool:
+    """Whether a view returns something to wait for."""
+    # asgiref's, which knows the mark that Django sets before Python 3.12.
+    if iscoroutinefunction(view):  # pyright: ignore[reportDeprecated]
+        return True
+    # dispatch() of an async class returns what its async method does, and is not async itself.
+    # method_decorator() hands over a partial of the bound method.
+    method = getattr(view, "func", view)
+    return bool(getattr(getattr(method, "__self__", method), "view_is_async", False))
+
+
+def _guard_dispatch(view: Any, decorator: Callable[[Any], Any]) -> None:
+    """Decorate a class: each method of HTTP goes through its dispatch()."""
+    dispatch = getattr(view, "dispatch", None)
+    if dispatch is None:
+        msg = f"{view.__name__} is no view: it has no dispatch()"
+        raise ConfigurationError(msg)
+
+    @wraps(dispatch)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return decorator(dispatch.__get__(self))(*args, **kwargs)
+
+    view.dispatch = _exempt(guarded)
+
+
+def _exempt(function: _View) -> _View:
+    """Exempt from the CSRF check, as csrf_exempt() does, but without one more function around."""
+    vars(function)["csrf_exempt"] = True
+    return function
+
+
+def _of_django(request: Any) -> HttpRequest:
+    """Return Django's own request; REST framework has it inside of its own."""
+    own = getattr(request, "_request", request)
+    if not isinstance(own, HttpRequest):
+        msg = (
+            f"got a {type(own).__name__} where the request belongs: decorate the class, or its "
+            'method with method_decorator(verify_frappe_webhook, name="dispatch")'
+        )
+        raise ConfigurationError(msg)
+    return own
+
+
+def _raw_body(request: HttpRequest, limit: int) -> bytes:
+    """Return the raw body, which stays readable for the view, forms and files included."""
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        raise UnreadablePostError from None
+    # request.body looks at this itself, but not in every release at a body of unknown length.
+    least: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if least is not None:
+        limit = min(limit, least)
+    if max(length, _spooled(request)) > limit:
+        raise BodyTooLarge(limit)
+    try:
+        body = request.body
+    except RawPostDataException:
+        msg = (
+            "the raw body is gone: something read request.POST or request.FILES of a multipart "
+            "form, or request.read(), before the signature was verified. Do that in the view, or "
+            "look at request.body first, which keeps a copy"
+        )
+        raise RawBodyUnavailable(msg) from None
+    if len(body) > limit:
+        raise BodyTooLarge(limit)
+    if len(body) < length:
+        raise UnreadablePostError
+    return body
+
+
+def _spooled(request: HttpRequest) -> int:
+    """Return the size of the body that Django has received into a file: under ASGI, any."""
+    stream: Any = request._stream  # noqa: SLF001
+    # Once somebody has read of it, request.body does not.
+    if not isinstance(stream, SpooledTemporaryFile) or vars(request).get("_read_started"):
+        return 0
+    stream.seek(0, SEEK_END)
+    size = stream.tell()
+    stream.seek(0)
+    return size
+
+
+def _refused(error: VerificationError | MalformedPayload) -> HttpResponse:
+    answer = refusal(error)
+    return HttpResponse(answer.body, status=answer.status, headers=answer.headers)
+
+
+def _unreadable() -> HttpResponse:
+    # Answered here, as Django would log a traceback for each client that went away.
+    return HttpResponseBadRequest(
+        "The body is shorter than its Content-Length: the client, or a middleware, took it.",
+        content_type="text/plain",
+    )

@@ -1,0 +1,16 @@
+"""Where the secret of Frappe's webhooks is."""
+
+from __future__ import annotations
+
+import os
+
+from django.conf import settings
+
+from frappe_hooksig.receiver import SECRET_SETTING
+from frappe_hooksig.secret import Secrets
+
+
+def setting() -> Secrets | None:
+    """Return what the settings have, else what the environment has, as it is now."""
+    secret: Secrets | None = getattr(settings, SECRET_SETTING, None)
+    return os.environ.get(SECRET_SETTING) if secret is None else secret

@@ -1,0 +1,30 @@
+"""The settings of the Django apps that the tests serve and call."""
+
+from __future__ import annotations
+
+import os
+
+from frappe_hooksig import Secret
+from tests.integrations.conformance import OLD, SECRET
+
+SECRET_KEY = "of the tests"
+ALLOWED_HOSTS = ["*"]
+USE_TZ = True
+ROOT_URLCONF = os.environ.get("DJANGO_URLS", "tests.integrations.django_app")
+INSTALLED_APPS = ["frappe_hooksig.integrations.django"]
+MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = None
+FRAPPE_WEBHOOK_SECRET = [Secret(SECRET, id="new"), OLD]
+# Tracebacks of views; by default Django shows them in development only.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"]},
+}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "UNAUTHENTICATED_USER": None,
+}
