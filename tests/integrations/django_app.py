@@ -127,8 +127,9 @@ urlpatterns = [
     path("dispatched/<name>", Dispatched.as_view()),
     path("decorated/<name>", Decorated.as_view()),
     path("as-view/<name>", verify_frappe_webhook(Hook.as_view())),
-    path("one-method/<name>", OneMethod.as_view()),
-    path("misdecorated", Misdecorated.as_view()),
+    path("one-method/<name>", csrf_exempt(OneMethod.as_view())),
+    path("one-method-not-exempt/<name>", OneMethod.as_view()),
+    path("misdecorated", csrf_exempt(Misdecorated.as_view())),
     *(
         path(
             f"providers/{name}",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from hashlib import sha256
 
 import pytest
 
-from tests.integrations.conformance import LIMITED, SIGNATURE, Conformance, signed
+from tests.integrations.conformance import BODY, LIMITED, SIGNATURE, URLENCODED, Conformance, signed
 from tests.integrations.test_django import SETTINGS
 from tests.loopback import Server, uvicorn
 
@@ -50,3 +51,72 @@ class TestConformance(Conformance):
         connection.sendall(b"POST /frappe HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
 
         assert connection.recv(65_536).startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "frappe",
+        "in-a-thread/x",
+        "dispatched/x",
+        "decorated/x",
+        "awaited/x",
+        "as-view/x",
+        "sync/x",
+        "sync-class/x",
+    ],
+)
+def test_every_kind_of_view(server: Server, path: str) -> None:
+    """A signed request gets through to any kind of view, sync ones too; an unsigned one to none."""
+    answer = server.send(f"/{path}", BODY, signed())
+
+    assert answer.status == 200
+    assert answer.json()["sha256"] == sha256(BODY).hexdigest()
+    assert server.send(f"/{path}", BODY).outcome == (401, "missing-header")
+    assert server.send(f"/{path}", b"{}", signed()).outcome == (401, "signature-mismatch")
+    assert server.send(f"/{path}", [BODY], signed()).status == 200
+
+
+@pytest.mark.parametrize("path", ["dispatched/x", "decorated/x", "awaited/x", "as-view/x"])
+def test_every_method_of_a_class(server: Server, path: str) -> None:
+    """A decorated class lets nothing through, not even a method that it does not have."""
+    answer = server.send(f"/{path}", b"", signed(b""), method="GET")
+
+    assert (answer.json()["method"], answer.json()["name"]) == ("get", "x")
+    assert server.send(f"/{path}", method="GET").status == 401
+    assert server.send(f"/{path}", BODY, signed(), method="PUT").status == 405
+    assert server.send(f"/{path}", BODY, method="PUT").status == 401
+
+
+@pytest.mark.parametrize("path", ["class-json/dispatched", "class-json/decorated", "sync-json"])
+def test_body_that_is_no_json(server: Server, path: str) -> None:
+    """What a class or a sync view cannot parse is the sender's mistake too."""
+    assert server.send(f"/{path}", BODY, signed()).json() == {"json": {"order": "SO-00001"}}
+    assert server.send(f"/{path}", b"{", signed(b"{")).outcome == (400, "malformed-payload")
+
+
+def test_csrf(server: Server) -> None:
+    """An async view is exempt if it is decorated, and only then."""
+    answer = server.send("/not-exempt", BODY, signed())
+
+    assert answer.status == 403
+    assert b"CSRF" in answer.body
+
+
+def test_large_form(server: Server) -> None:
+    """A form that Django has put into a file stays readable."""
+    content = b"hello" * 1_000_000
+    head = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
+    body = b"%s%s\r\n--x--\r\n" % (head, content)
+    typed = signed(body, Content_Type="multipart/form-data; boundary=x")
+
+    answer = server.send("/form", body, typed)
+
+    assert answer.json() == {"form": {}, "files": {"f": content.decode()}}
+
+
+def test_form_of_unknown_length(server: Server) -> None:
+    """Such a form stays readable too; a multipart one Django takes for empty."""
+    headers = signed(b"a=1", Content_Type=URLENCODED)
+
+    assert server.send("/form", [b"a=1"], headers).json() == {"form": {"a": "1"}, "files": {}}
