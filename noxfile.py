@@ -61,14 +61,15 @@ def full(session: nox.Session) -> None:
     session.install("--upgrade", "pip")
     session.install(".[flask]", "--group", "test")
     session.run(*PYTEST, env=QUICK)
+    session.install(".[django,flask]", "--group", "test")
+    session.run("pytest", "-q", env=QUICK)
 
 
 @nox.session(python=PYTHONS[:1])
 def oldest(session: nox.Session) -> None:
     """Test the adapters with the oldest frameworks that the extras allow."""
     session.install("--upgrade", "pip")
-    session.install(
-        ".[flask]", "--group", "test", "flask==2.3.*", "werkzeug==2.3.8", "typing-extensions==4.6.1"
-    )
+    oldest = ("django==4.2.*", "flask==2.3.*", "werkzeug==2.3.8", "typing-extensions==4.6.1")
+    session.install(".[django,flask]", "--group", "test", *oldest)
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
     session.run(*PYTEST, "-p", "no:anyio", "tests/integrations", env=QUICK)
