@@ -53,6 +53,8 @@ def bare(session: nox.Session) -> None:
     session.install(".", "--group", "core-test")
     needs_a_framework = ("tests/integrations", "tests/test_demo.py", "tests/test_docs.py")
     session.run(*PYTEST, *(f"--ignore={path}" for path in needs_a_framework), env=QUICK)
+    of_frameworks = ("integrations", "test_demo.py", "test_docs.py", "test_example_django.py")
+    session.run("pytest", "-q", *(f"--ignore=tests/{path}" for path in of_frameworks), env=QUICK)
 
 
 @nox.session(python=PYTHONS)

@@ -24,6 +24,7 @@ from django.views import View
 
 from frappe_hooksig import ConfigurationError, providers, secret
 from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook, verify_webhook
+from tests.integrations import django_settings
 from tests.integrations.conformance import (
     BODY,
     OLD,
@@ -36,12 +37,13 @@ from tests.integrations.conformance import (
 )
 from tests.loopback import Server, gunicorn
 
-SETTINGS = "tests.integrations.django_settings"
+SETTINGS = django_settings.__name__
 MULTIPART = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'
 OF_MULTIPART = "multipart/form-data; boundary=x"
 FORGED = (401, "signature-mismatch")
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS)
+# Not by the environment, which other tests hand on to their servers.
+settings.configure(**{name: each for name, each in vars(django_settings).items() if name.isupper()})
 django.setup()
 
 

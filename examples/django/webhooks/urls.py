@@ -1,0 +1,11 @@
+"""Where the senders send to."""
+
+from django.urls import path
+
+from webhooks import views
+
+urlpatterns = [
+    path("erpnext/sales-order", views.sales_order),
+    path("github", views.github),
+    path("stripe", views.stripe),
+]
