@@ -11,6 +11,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
 
 from frappe_hooksig import providers
 from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook, verify_webhook
@@ -81,6 +82,14 @@ class Decorated(Hook):
     """Decorated itself."""
 
 
+@verify_frappe_webhook
+class Hooks(ViewSet):
+    """A view set."""
+
+    def create(self, request: Request, **kwargs: Any) -> Response:
+        return seen(request, **kwargs)
+
+
 class OneMethod(Hook):
     """A class of which one method is verified."""
 
@@ -110,6 +119,7 @@ urlpatterns = [
     path("class-json", Json.as_view()),
     path("dispatched/<name>", Dispatched.as_view()),
     path("decorated/<name>", Decorated.as_view()),
+    path("view-set/<name>", Hooks.as_view({"post": "create"})),
     path("one-method/<name>", OneMethod.as_view()),
     path("outermost/<name>", verify_frappe_webhook(posted(seen))),
     *(

@@ -31,7 +31,7 @@ class TestConformance(Conformance):
 
 
 @pytest.mark.parametrize(
-    "path", ["frappe", "dispatched/x", "decorated/x", "one-method/x", "outermost/x"]
+    "path", ["frappe", "dispatched/x", "decorated/x", "view-set/x", "one-method/x", "outermost/x"]
 )
 def test_every_kind_of_view(server: Server, path: str) -> None:
     """A signed request gets through to any kind of view; an unsigned one to none."""

@@ -55,8 +55,8 @@ def check_secret(app_configs: object = None, **kwargs: Any) -> list[CheckMessage
         Warning(
             f"{SECRET_SETTING}: {suspicion}.",
             hint=(
-                "frappe-hooksig secret makes a good one. Type it into Frappe's Webhook Secret and "
-                "keep both in a list here until Frappe signs with the new one."
+                "`frappe-hooksig secret` makes a good one. Type it into Frappe, and keep "
+                "both in a list here until Frappe signs with the new one."
             ),
             id="frappe_hooksig.W002",
         )
