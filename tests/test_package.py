@@ -27,6 +27,8 @@ LAYERS = [
     {"integrations.flask", "integrations.django.setting", "cli"},
     {"integrations.django.decorators", "integrations.django.checks", "__main__"},
     {"integrations.django.apps"},
+    {"integrations.flask", "integrations.starlette", "cli"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(
