@@ -28,7 +28,7 @@ LAYERS = [
     {"integrations.django.decorators", "integrations.django.checks", "__main__"},
     {"integrations.django.apps"},
     {"integrations.flask", "integrations.starlette", "cli"},
-    {"__main__"},
+    {"integrations.fastapi", "__main__"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(

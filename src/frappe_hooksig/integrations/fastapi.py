@@ -1,0 +1,252 @@
+"""FastAPI: dependencies that verify a request before its path function runs.
+
+`Annotated[Delivery, Depends(FrappeWebhook())]` is all that a path function needs. If it has
+`Form()`, `File()` or body parameters too, its router needs `route_class=WebhookRoute`.
+"""
+
+# No `from __future__ import annotations` here: for FastAPI before 0.123, annotations of a callable
+# object have to be more than their text.
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from typing import Any, Literal, TypeVar
+
+from fastapi import Depends, HTTPException, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader
+from fastapi.security.base import SecurityBase
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.requests import ClientDisconnect
+
+from frappe_hooksig.delivery import Delivery
+from frappe_hooksig.exceptions import MalformedPayload, RawBodyUnavailable, VerificationError
+from frappe_hooksig.integrations.starlette import receive, setting
+from frappe_hooksig.providers import FRAPPE
+from frappe_hooksig.receiver import Options, Receiver, refusal
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.verify import Verifier
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+else:
+    from typing_extensions import Unpack
+
+__all__ = ["FrappeWebhook", "Refusal", "Refused", "Webhook", "WebhookRoute"]
+
+_Model = TypeVar("_Model")
+
+_DELIVERIES = "frappe_hooksig.deliveries"
+
+# How many of a model's complaints a sender is told.
+_SHOWN = 5
+
+
+class Refusal(BaseModel):
+    """The JSON that a refused request is answered with, for OpenAPI.
+
+    Attributes:
+        status: Always the same.
+        reason: A stable code.
+        message: A sentence for whoever looks after the sender.
+    """
+
+    status: Literal["refused"]
+    reason: str
+    message: str
+
+
+class Refused(HTTPException):
+    """Ends a request that is refused. The answer needs no handler of yours, but may have one.
+
+    Attributes:
+        error: What was wrong with the request.
+        response: The answer.
+    """
+
+    def __init__(self, error: VerificationError | MalformedPayload) -> None:
+        answer = refusal(error)
+        super().__init__(answer.status, json.loads(answer.body), answer.headers)
+        self.error = error
+        self.response = Response(answer.body, answer.status, answer.headers)
+
+
+class Webhook(SecurityBase):
+    """A dependency that lets only verified requests through, and gives their `Delivery`.
+
+    Make one for each sender, at the top of a module. It appears in OpenAPI as a security scheme.
+
+    Args:
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or a `Verifier` that has its
+            secret and limits already.
+        **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. A
+            `secret` that is a function gets the request; it may look at path and headers, and must
+            leave the body alone. It may be async; else it is called in a thread.
+
+    Attributes:
+        model: The signature's header, as OpenAPI describes it.
+        scheme_name: The scheme's name.
+
+    Raises:
+        ConfigurationError: An option is missing, has no use, or contradicts another.
+    """
+
+    def __init__(self, scheme_or_verifier: Scheme | Verifier, **options: Unpack[Options]) -> None:
+        self._receiver = Receiver(scheme_or_verifier, setting, **options)
+        scheme = scheme_or_verifier
+        if isinstance(scheme, Verifier):
+            scheme = scheme.scheme
+        others = [each for each in (scheme.timestamp_header, scheme.id_header) if each]
+        described = APIKeyHeader(
+            name=scheme.signature_headers[0],
+            description=" ".join(
+                ["HMAC of the request.", *(f"{name} is needed too." for name in others)]
+            ),
+        )
+        self.model = described.model
+        self.scheme_name = scheme.name
+
+    @property
+    def responses(self) -> dict[int | str, dict[str, Any]]:
+        """The answers to refused requests, for a route's `responses=`, which OpenAPI shows."""
+        described = {
+            400: "The signature's headers, or the payload, cannot be read",
+            401: "The request is unsigned, or its signature is wrong or out of time",
+            413: "The body is larger than accepted",
+        }
+        return {
+            status: {"model": Refusal, "description": text} for status, text in described.items()
+        }
+
+    async def __call__(self, request: Request) -> AsyncIterator[Delivery]:
+        """Verify a request, for FastAPI.
+
+        Raises:
+            Refused: The request must not be trusted, or the payload was malformed.
+            ConfigurationError: There is no usable secret: HTTP 500.
+            RawBodyUnavailable: Something read the body before: HTTP 500.
+        """
+        delivery = await self.verify(request)
+        try:
+            yield delivery
+        except MalformedPayload as error:
+            raise _refused(request, error) from error
+
+    async def verify(self, request: Request) -> Delivery:
+        """Verify a request, once.
+
+        Raises:
+            Refused: The request must not be trusted.
+            ConfigurationError: There is no usable secret: HTTP 500.
+            RawBodyUnavailable: Something read the body before: HTTP 500.
+        """
+        verified: dict[Webhook, Delivery] = request.scope.setdefault(_DELIVERIES, {})
+        if self not in verified:
+            try:
+                verified[self] = await receive(self._receiver, request)
+            except VerificationError as error:
+                raise _refused(request, error) from error
+            except RawBodyUnavailable as error:
+                msg = f"{error}; for Form() and File(), use APIRouter(route_class=WebhookRoute)"
+                raise RawBodyUnavailable(msg) from error.__cause__
+            except ClientDisconnect as error:
+                raise HTTPException(400) from error  # to nobody
+        return verified[self]
+
+    def payload(self, model: type[_Model]) -> Callable[[Delivery], Awaitable[_Model]]:
+        """Return a dependency that gives the verified JSON as a model.
+
+        It parses what was verified, whatever the Content-Type, by the rules of FastAPI's own body
+        parameters. A payload that does not fit is answered like one that is no JSON: 400, with
+        what is wrong with it.
+
+        Args:
+            model: A pydantic model, or any other type that pydantic can validate.
+        """
+        adapter = TypeAdapter(model)
+
+        # In the default, not in Annotated: there FastAPI would look for `self` in this module.
+        async def parse(delivery: Delivery = Depends(self)) -> _Model:  # noqa: B008
+            payload = delivery.json()
+            try:
+                return adapter.validate_python(payload)
+            except ValidationError as error:
+                raise MalformedPayload(_complaint(error)) from error
+
+        return parse
+
+
+class FrappeWebhook(Webhook):
+    """A dependency that lets only requests through that Frappe signed.
+
+    Without `secret`, it is the environment variable `FRAPPE_WEBHOOK_SECRET`; without that, the
+    first request with a readable signature fails with HTTP 500.
+
+    Args:
+        **options: As for `Webhook`.
+
+    Raises:
+        ConfigurationError: An option has no use or contradicts another.
+    """
+
+    def __init__(self, **options: Unpack[Options]) -> None:
+        super().__init__(FRAPPE, **options)
+
+
+class WebhookRoute(APIRoute):
+    """A route that verifies before FastAPI reads the body for parameters of the path function.
+
+    FastAPI parses `Form()`, `File()` and body parameters first, and calls dependencies then: on
+    unverified bytes, without a limit, and of a form without keeping them. This route class finds
+    the `Webhook` dependencies of the path function and of its router, and lets them go first.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler that verifies and then does what FastAPI does."""
+        handle = super().get_route_handler()
+        webhooks = list(_webhooks_of(self.dependant))
+
+        async def verify_first(request: Request) -> Response:
+            # What tests put in their place.
+            overridden = getattr(request.app, "dependency_overrides", {})
+            for webhook in webhooks:
+                if webhook not in overridden:
+                    await webhook.verify(request)
+            return await handle(request)
+
+        return verify_first
+
+
+def _webhooks_of(dependant: Dependant) -> Iterator[Webhook]:
+    for each in dependant.dependencies:
+        if isinstance(each.call, Webhook):
+            yield each.call
+        yield from _webhooks_of(each)
+
+
+def _refused(request: Request, error: VerificationError | MalformedPayload) -> Refused:
+    """Return the exception, and see to it that the app answers it as it says.
+
+    The app would put the JSON under "detail" otherwise, and when the first request comes it is too
+    late for `app.add_exception_handler()`. A handler that the app has already stays.
+    """
+    handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
+    handlers.setdefault(Refused, _answer)
+    return Refused(error)
+
+
+async def _answer(_request: Request, refused: Refused) -> Response:
+    return refused.response
+
+
+def _complaint(error: ValidationError) -> str:
+    """Return what is wrong with a payload: where and what, without its values."""
+    found = error.errors(include_url=False, include_context=False)
+    parts = [
+        f"{'.'.join(str(part) for part in each['loc']) or 'payload'}: {each['msg']}"
+        for each in found[:_SHOWN]
+    ]
+    more = len(found) - _SHOWN
+    if more > 0:
+        parts.append(f"and {more} more")
+    return f"the verified payload is no {error.title}: {'; '.join(parts)}"
