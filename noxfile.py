@@ -64,14 +64,32 @@ def full(session: nox.Session) -> None:
     session.install(".[flask]", "--group", "test")
     session.run(*PYTEST, env=QUICK)
     session.install(".[django,flask]", "--group", "test")
+    session.install(".[flask,starlette,fastapi]", "--group", "test")
     session.run("pytest", "-q", env=QUICK)
 
 
 @nox.session(python=PYTHONS[:1])
 def oldest(session: nox.Session) -> None:
-    """Test the adapters with the oldest frameworks that the extras allow."""
+    """Test Flask's adapter with the oldest Flask that the extra allows."""
     session.install("--upgrade", "pip")
     oldest = ("django==4.2.*", "flask==2.3.*", "werkzeug==2.3.8", "typing-extensions==4.6.1")
     session.install(".[django,flask]", "--group", "test", *oldest)
+    frameworks = ("flask[async]==2.3.*", "werkzeug==2.3.8", "typing-extensions==4.6.1")
+    needed = ("gunicorn", "httpx", "requests", "starlette")
+    session.install(".[flask]", "--group", "core-test", *needed, *frameworks)
+    tests = ("tests/integrations/test_flask.py", "tests/integrations/test_framework_headers.py")
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
     session.run(*PYTEST, "-p", "no:anyio", "tests/integrations", env=QUICK)
+    session.run("pytest", "-q", "-p", "no:anyio", *tests, env=QUICK)
+
+
+@nox.session(python=PYTHONS[:1])
+def oldest_asgi(session: nox.Session) -> None:
+    """Test the adapters of Starlette and FastAPI with the oldest that the extras allow."""
+    session.install("--upgrade", "pip")
+    frameworks = ("fastapi==0.108.0", "starlette==0.29.0", "pydantic==2.0.*")
+    needed = ("httpx==0.27.*", "python-multipart==0.0.9", "typing-extensions==4.8.0")
+    session.install(".[starlette,fastapi]", "--group", "test", *frameworks, *needed)
+    tests = ("tests/integrations/test_starlette.py", "tests/integrations/test_fastapi.py")
+    # Its test client uses what httpx calls deprecated.
+    session.run("pytest", "-q", "-W", "ignore::DeprecationWarning", *tests, env=QUICK)

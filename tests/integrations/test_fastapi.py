@@ -148,11 +148,11 @@ def test_own_exceptions(either: Server) -> None:
 
 def test_work_in_the_background(either: Server) -> None:
     """What the function leaves for later is done, after the answer."""
-    before = either.send("/worked").json().count("SO-00001")
+    before = either.log.count("worked on SO-00001")
 
-    assert either.send("/later", BODY, signed()).json() == {"status": "received"}
     assert either.send("/later", BODY).status == 401
-    assert either.send("/worked").json().count("SO-00001") == before + 1
+    assert either.send("/later", BODY, signed()).json() == {"status": "received"}
+    assert either.has_logged("worked on SO-00001", before + 1)
 
 
 @pytest.mark.parametrize(
@@ -250,11 +250,11 @@ class TestParameters:
         assert server.has_logged("use APIRouter(route_class=WebhookRoute)", before + 1)
 
     def test_body(self, routed: Server) -> None:
-        """A body parameter is FastAPI's, and needs the Content-Type that Frappe does not send."""
+        """A body parameter is FastAPI's; newer ones need a Content-Type, and Frappe sends none."""
         typed = signed(Content_Type="application/json")
 
         assert routed.send("/body-parameter", BODY, typed).json()["order"] == "SO-00001"
-        assert routed.send("/body-parameter", BODY, signed()).status == 422
+        assert routed.send("/body-parameter", BODY, signed()).status in {200, 422}
         assert routed.send("/body-parameter", BODY).outcome == (401, "missing-header")
 
     @pytest.mark.parametrize(
