@@ -88,8 +88,8 @@ def oldest_asgi(session: nox.Session) -> None:
     """Test the adapters of Starlette and FastAPI with the oldest that the extras allow."""
     session.install("--upgrade", "pip")
     frameworks = ("fastapi==0.108.0", "starlette==0.29.0", "pydantic==2.0.*")
-    needed = ("httpx==0.27.*", "python-multipart==0.0.9", "typing-extensions==4.8.0")
-    session.install(".[starlette,fastapi]", "--group", "test", *frameworks, *needed)
+    needed = ("uvicorn", "httpx==0.27.*", "python-multipart==0.0.9", "typing-extensions==4.8.0")
+    session.install(".[starlette,fastapi]", "--group", "core-test", *frameworks, *needed)
     tests = ("tests/integrations/test_starlette.py", "tests/integrations/test_fastapi.py")
     # Its test client uses what httpx calls deprecated.
     session.run("pytest", "-q", "-W", "ignore::DeprecationWarning", *tests, env=QUICK)
