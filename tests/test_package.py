@@ -131,6 +131,8 @@ def test_import_loads_no_framework() -> None:
         "requests",
         "typing_extensions",
     }
+    frameworks = {"flask", "werkzeug", "starlette", "fastapi", "pydantic", "httpx", "requests"}
+    assert not loaded & (frameworks | {"typing_extensions"})
     assert "frappe_hooksig.integrations" not in json.loads(output)
 
 

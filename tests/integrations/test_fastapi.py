@@ -8,7 +8,7 @@ from inspect import signature
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
@@ -309,6 +309,18 @@ class TestAnswers:
 
         assert answered.status_code == 403
         assert answered.text.startswith("VerificationError(<Reason.MISSING_HEADER")
+
+    def test_own_handler_of_http_exceptions(self) -> None:
+        """What an app says to HTTP exceptions of all kinds does not reach Frappe's log."""
+        app = app_with(webhook)
+
+        @app.exception_handler(HTTPException)
+        async def answer(_request: Request, _error: HTTPException) -> Response:
+            raise AssertionError
+
+        answered = TestClient(app).post("/", content=BODY)
+
+        assert (answered.status_code, answered.json()["status"]) == (401, "refused")
 
     def test_no_handlers(self) -> None:
         """A framework that would not find our handler gives the same, under "detail"."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
@@ -199,6 +200,43 @@ def test_broken_chunks(server: Server, chunks: bytes) -> None:
     assert not answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 5"))
     assert server.send("/frappe", BODY, signed()).status == 200
     assert server.log.count("Traceback") == before
+
+
+class TestReading:
+    """How much is read of a body, seen from the server's side."""
+
+    @pytest.mark.parametrize(
+        ("headers", "read", "status"),
+        [
+            ({}, 0, 401),
+            (signed(Content_Length="1001"), 0, 413),
+            (signed(Content_Length="300"), 3, 401),
+            (signed(), 11, 413),
+        ],
+        ids=["unsigned", "announced", "short", "unannounced"],
+    )
+    def test_chunks(self, headers: dict[str, str], read: int, status: int) -> None:
+        """No more than the limit, and the chunk that goes beyond it."""
+        received: list[int] = []
+        sent: list[Any] = []
+        length = int(headers.get("Content-Length", 5000))
+
+        async def receive() -> Any:
+            received.append(100)
+            more = sum(received) < length
+            return {"type": "http.request", "body": b"x" * 100, "more_body": more}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": encoded}
+        endpoint = verify_frappe_webhook(secret=SECRET, max_body=1000)(get_body)
+        app = Starlette(routes=[Route("/", endpoint, methods=["POST"])])
+        asyncio.run(app({**scope, "query_string": b"", "root_path": ""}, receive, send))
+
+        assert len(received) == read
+        assert sent[0]["status"] == status
 
 
 class TestSetUp:
