@@ -156,7 +156,9 @@ class TestMiddleware:
         before = server.log.count("RawBodyUnavailable: the raw body is gone")
 
         assert server.send(f"/behind/{what}/hook", self.FORM, self.TYPED).status == 500
-        assert server.has_logged("RawBodyUnavailable: the raw body is gone", before + 1)
+        # Some Starlettes raise it again, and so it is logged twice.
+        gone = "RawBodyUnavailable: the raw body is gone"
+        assert any(server.has_logged(gone, before + times) for times in (1, 2))
         assert server.send(f"/behind/{what}/hook", self.FORM).status == 401
 
     def test_client_that_stops_half_way(self, server: Server) -> None:
