@@ -55,6 +55,9 @@ def bare(session: nox.Session) -> None:
     session.run(*PYTEST, *(f"--ignore={path}" for path in needs_a_framework), env=QUICK)
     of_frameworks = ("integrations", "test_demo.py", "test_docs.py", "test_example_django.py")
     session.run("pytest", "-q", *(f"--ignore=tests/{path}" for path in of_frameworks), env=QUICK)
+    without = ["tests/integrations", "tests/test_demo.py", "tests/test_docs.py"]
+    without += ["tests/test_examples.py"]
+    session.run("pytest", "-q", *(f"--ignore={path}" for path in without), env=QUICK)
 
 
 @nox.session(python=PYTHONS)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from frappe_hooksig import Scheme, providers, sign_payload
-from tests.loopback import ROOT, Server, served
+from tests.loopback import ROOT, Server, served, uvicorn
 
 SECRETS = {
     "FRAPPE_WEBHOOK_SECRET": "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4",
@@ -41,7 +41,12 @@ def flask() -> AbstractContextManager[Server]:
     return served(command, ROOT / "examples" / "flask", SECRETS)
 
 
-@pytest.mark.parametrize("start", [flask], ids=lambda start: start.__name__)
+def fastapi() -> AbstractContextManager[Server]:
+    """Start the example as its docstring says."""
+    return uvicorn("receiver:app", "--app-dir", "examples/fastapi", **SECRETS)
+
+
+@pytest.mark.parametrize("start", [flask, fastapi], ids=lambda start: start.__name__)
 def test_receiver(start: Any) -> None:
     """Each request is taken in and worked off; forged ones are refused; no content for GET."""
     with start() as server:

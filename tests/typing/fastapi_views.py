@@ -52,7 +52,6 @@ async def by_hand(request: Request) -> None:
 payload_is: Callable[[Delivery], Awaitable[Order]] = frappe.payload(Order)
 numbers_are: Callable[[Delivery], Awaitable[list[int]]] = frappe.payload(list[int])
 
-FrappeWebhook("x")  # type: ignore[arg-type,call-arg]  # pyright: ignore[reportCallIssue]
 FrappeWebhook(secrets="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 Webhook(secret="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 Webhook("github", secret="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,96 @@
+"""Receive ERPNext's Sales Orders, GitHub's pushes and Stripe's payments, in FastAPI.
+
+    pip install "frappe-hooksig[fastapi]" uvicorn
+    export FRAPPE_WEBHOOK_SECRET=... GITHUB_WEBHOOK_SECRET=... STRIPE_WEBHOOK_SECRET=...
+    uvicorn receiver:app
+
+Frappe waits 5 seconds for an answer and then sends the request again, so the function only takes
+the work in, and a background task does it after the answer. Where work must survive a restart, hand
+it to Celery or RQ instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Annotated, Any
+
+from fastapi import BackgroundTasks, Depends, FastAPI, Header
+from pydantic import BaseModel
+
+from frappe_hooksig import Delivery, providers
+from frappe_hooksig.integrations.fastapi import FrappeWebhook, Webhook
+
+logging.basicConfig(level=logging.INFO)  # shows why a request was refused, too
+log = logging.getLogger("receiver")
+
+frappe = FrappeWebhook()  # the secret from FRAPPE_WEBHOOK_SECRET
+github = Webhook(providers.GITHUB, secret=os.environ["GITHUB_WEBHOOK_SECRET"])
+stripe = Webhook(providers.STRIPE, secret=os.environ["STRIPE_WEBHOOK_SECRET"])
+
+app = FastAPI(title="Webhooks")
+
+
+class Item(BaseModel):
+    """A line of an order."""
+
+    item_code: str
+    amount: float
+
+
+class SalesOrder(BaseModel):
+    """The fields that were chosen in ERPNext's Webhook document."""
+
+    name: str
+    currency: str
+    items: list[Item]
+
+
+class GitHubEvent(BaseModel):
+    """What most of GitHub's events have."""
+
+    repository: Any = None
+
+
+class StripeEvent(BaseModel):
+    """What all of Stripe's events have."""
+
+    id: str
+    type: str
+
+
+@app.post("/erpnext/sales-order", responses=frappe.responses)
+async def sales_order(
+    order: Annotated[SalesOrder, Depends(frappe.payload(SalesOrder))],
+    delivery: Annotated[Delivery, Depends(frappe)],
+    tasks: BackgroundTasks,
+) -> dict[str, str]:
+    """Take in a Sales Order. ERPNext's Webhook document has DocType and event in its setting."""
+    log.info("Sales Order %r, signed with secret %r", order.name, delivery.key_id)
+    tasks.add_task(book, order)
+    return {"status": "received"}
+
+
+@app.post("/github", responses=github.responses)
+async def github_event(
+    event: Annotated[GitHubEvent, Depends(github.payload(GitHubEvent))],
+    x_github_event: Annotated[str, Header()],
+) -> dict[str, str]:
+    """Take in GitHub's events; the event's name is a header, which is not signed."""
+    log.info("GitHub: %s in %s", x_github_event, event.repository)
+    return {"status": "received"}
+
+
+@app.post("/stripe", responses=stripe.responses)
+async def stripe_event(
+    event: Annotated[StripeEvent, Depends(stripe.payload(StripeEvent))],
+) -> dict[str, str]:
+    """Take in Stripe's events."""
+    log.info("Stripe: %s %s", event.type, event.id)
+    return {"status": "received"}
+
+
+def book(order: SalesOrder) -> None:
+    """Do what takes long."""
+    total = sum(item.amount for item in order.items)
+    log.info("booked %s: %s %s", order.name, total, order.currency)
