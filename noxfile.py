@@ -54,10 +54,9 @@ def bare(session: nox.Session) -> None:
     needs_a_framework = ("tests/integrations", "tests/test_demo.py", "tests/test_docs.py")
     session.run(*PYTEST, *(f"--ignore={path}" for path in needs_a_framework), env=QUICK)
     of_frameworks = ("integrations", "test_demo.py", "test_docs.py", "test_example_django.py")
+    of_frameworks = ["integrations", "test_demo.py", "test_docs.py", "test_examples.py"]
+    of_frameworks += ["test_example_django.py"]
     session.run("pytest", "-q", *(f"--ignore=tests/{path}" for path in of_frameworks), env=QUICK)
-    without = ["tests/integrations", "tests/test_demo.py", "tests/test_docs.py"]
-    without += ["tests/test_examples.py"]
-    session.run("pytest", "-q", *(f"--ignore={path}" for path in without), env=QUICK)
 
 
 @nox.session(python=PYTHONS)
@@ -68,19 +67,20 @@ def full(session: nox.Session) -> None:
     session.run(*PYTEST, env=QUICK)
     session.install(".[django,flask]", "--group", "test")
     session.install(".[flask,starlette,fastapi]", "--group", "test")
+    session.install(".[django,fastapi,flask,starlette]", "--group", "test")
     session.run("pytest", "-q", env=QUICK)
 
 
 @nox.session(python=PYTHONS[:1])
 def oldest(session: nox.Session) -> None:
-    """Test Flask's adapter with the oldest Flask that the extra allows."""
+    """Test the adapters of Flask and Django with the oldest that the extras allow."""
     session.install("--upgrade", "pip")
-    oldest = ("django==4.2.*", "flask==2.3.*", "werkzeug==2.3.8", "typing-extensions==4.6.1")
-    session.install(".[django,flask]", "--group", "test", *oldest)
-    frameworks = ("flask[async]==2.3.*", "werkzeug==2.3.8", "typing-extensions==4.6.1")
-    needed = ("gunicorn", "httpx", "requests", "starlette")
-    session.install(".[flask]", "--group", "core-test", *needed, *frameworks)
-    tests = ("tests/integrations/test_flask.py", "tests/integrations/test_framework_headers.py")
+    frameworks = ("django==4.2.*", "flask[async]==2.3.*", "werkzeug==2.3.8")
+    needed = ["djangorestframework", "gunicorn", "httpx", "requests", "starlette", "uvicorn"]
+    needed += ["typing-extensions==4.6.1"]
+    session.install(".[django,flask]", "--group", "core-test", *needed, *frameworks)
+    names = ("flask", "framework_headers", "django", "django_async", "django_rest")
+    tests = [f"tests/integrations/test_{name}.py" for name in names]
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
     session.run(*PYTEST, "-p", "no:anyio", "tests/integrations", env=QUICK)
     session.run("pytest", "-q", "-p", "no:anyio", *tests, env=QUICK)
