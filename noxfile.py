@@ -56,7 +56,7 @@ def bare(session: nox.Session) -> None:
     of_frameworks = ("integrations", "test_demo.py", "test_docs.py", "test_example_django.py")
     of_frameworks = ["integrations", "test_demo.py", "test_docs.py", "test_examples.py"]
     of_frameworks += ["test_example_django.py"]
-    session.run("pytest", "-q", *(f"--ignore=tests/{path}" for path in of_frameworks), env=QUICK)
+    session.run(*PYTEST, *(f"--ignore=tests/{path}" for path in of_frameworks), env=QUICK)
 
 
 @nox.session(python=PYTHONS)
@@ -68,7 +68,7 @@ def full(session: nox.Session) -> None:
     session.install(".[django,flask]", "--group", "test")
     session.install(".[flask,starlette,fastapi]", "--group", "test")
     session.install(".[django,fastapi,flask,starlette]", "--group", "test")
-    session.run("pytest", "-q", env=QUICK)
+    session.run(*PYTEST, env=QUICK)
 
 
 @nox.session(python=PYTHONS[:1])
@@ -84,6 +84,7 @@ def oldest(session: nox.Session) -> None:
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
     session.run(*PYTEST, "-p", "no:anyio", "tests/integrations", env=QUICK)
     session.run("pytest", "-q", "-p", "no:anyio", *tests, env=QUICK)
+    session.run(*PYTEST, "-p", "no:anyio", *tests, env=QUICK)
 
 
 @nox.session(python=PYTHONS[:1])
@@ -95,4 +96,4 @@ def oldest_asgi(session: nox.Session) -> None:
     session.install(".[starlette,fastapi]", "--group", "core-test", *frameworks, *needed)
     tests = ("tests/integrations/test_starlette.py", "tests/integrations/test_fastapi.py")
     # Its test client uses what httpx calls deprecated.
-    session.run("pytest", "-q", "-W", "ignore::DeprecationWarning", *tests, env=QUICK)
+    session.run(*PYTEST, "-W", "ignore::DeprecationWarning", *tests, env=QUICK)
