@@ -51,9 +51,6 @@ def bare(session: nox.Session) -> None:
     """Test the core with nothing but its own dependency."""
     session.install("--upgrade", "pip")
     session.install(".", "--group", "core-test")
-    needs_a_framework = ("tests/integrations", "tests/test_demo.py", "tests/test_docs.py")
-    session.run(*PYTEST, *(f"--ignore={path}" for path in needs_a_framework), env=QUICK)
-    of_frameworks = ("integrations", "test_demo.py", "test_docs.py", "test_example_django.py")
     of_frameworks = ["integrations", "test_demo.py", "test_docs.py", "test_examples.py"]
     of_frameworks += ["test_example_django.py"]
     session.run(*PYTEST, *(f"--ignore=tests/{path}" for path in of_frameworks), env=QUICK)
@@ -63,10 +60,6 @@ def bare(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """Test everything with all extras, as new as they come."""
     session.install("--upgrade", "pip")
-    session.install(".[flask]", "--group", "test")
-    session.run(*PYTEST, env=QUICK)
-    session.install(".[django,flask]", "--group", "test")
-    session.install(".[flask,starlette,fastapi]", "--group", "test")
     session.install(".[django,fastapi,flask,starlette]", "--group", "test")
     session.run(*PYTEST, env=QUICK)
 
@@ -82,8 +75,6 @@ def oldest(session: nox.Session) -> None:
     names = ("flask", "framework_headers", "django", "django_async", "django_rest")
     tests = [f"tests/integrations/test_{name}.py" for name in names]
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
-    session.run(*PYTEST, "-p", "no:anyio", "tests/integrations", env=QUICK)
-    session.run("pytest", "-q", "-p", "no:anyio", *tests, env=QUICK)
     session.run(*PYTEST, "-p", "no:anyio", *tests, env=QUICK)
 
 

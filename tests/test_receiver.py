@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
@@ -242,3 +243,54 @@ def test_refusal_of_a_body_that_is_no_json() -> None:
 def test_every_reason_has_a_status() -> None:
     """No reason is left without an answer."""
     assert all(refusal(VerificationError(reason, "X-A")).status for reason in Reason)
+
+
+class TestWaiting:
+    """The same, for frameworks that wait."""
+
+    @staticmethod
+    def receive(receiver: Receiver, signed: Any) -> tuple[Any, list[str]]:
+        """Run a signed payload through a receiver; return the delivery and what ran in threads."""
+        threads: list[str] = []
+
+        async def read_body(_limit: int) -> bytes:
+            return bytes(signed.body)
+
+        async def in_thread(function: Any, argument: Any) -> Any:
+            threads.append(getattr(function, "__name__", "?"))
+            return await asyncio.to_thread(function, argument)
+
+        waiting = receiver.receive_async(None, signed.headers, "POST", read_body, in_thread)
+        return asyncio.run(waiting), threads
+
+    def test_kinds_of_secrets(self) -> None:
+        """An async function is awaited, another one runs in a thread, and so does a lambda."""
+        signed = sign_payload(b"{}", SECRET)
+
+        async def waits(_request: object) -> str:
+            return SECRET
+
+        def blocks(_request: object) -> str:
+            return SECRET
+
+        for secret, expected in (
+            (SECRET, []),
+            (waits, []),
+            (blocks, ["blocks"]),
+            (lambda request: waits(request), ["<lambda>"]),  # noqa: PLW0108
+        ):
+            receiver = Receiver(providers.FRAPPE, no_default, secret=secret)
+            delivery, threads = self.receive(receiver, signed)
+            assert (delivery.body, threads) == (b"{}", expected)
+            assert receiver.needs_to_wait == (secret is waits)
+
+    def test_large_body(self) -> None:
+        """What takes a while to hash does not hold up the event loop; the outcome is the same."""
+        receiver = Receiver(providers.FRAPPE, no_default, secret=SECRET)
+        body = b"x" * 2_000_000
+
+        delivery, threads = self.receive(receiver, sign_payload(body, SECRET))
+
+        assert (delivery.body == body, threads) == (True, ["verify"])
+        with pytest.raises(VerificationError, match="does not match"):
+            self.receive(receiver, sign_payload(body, OLD))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from frappe_hooksig.exceptions import (
@@ -33,6 +33,9 @@ SECRET_SETTING = "FRAPPE_WEBHOOK_SECRET"  # the name of one
 #: A secret; a list of them during a rotation; or a function of the framework's request that
 #: returns either, or None for a sender that it does not know. Async, if the framework can wait.
 SecretSource: TypeAlias = Secrets | Callable[[Any], Secrets | Awaitable[Secrets | None] | None]
+
+# To hash so many bytes takes a millisecond, in which an event loop could do something else.
+_LARGE = 1_000_000
 
 _STATUS = {
     Reason.MISSING_HEADER: 401,
@@ -177,8 +180,8 @@ class Receiver:
             headers: Its headers.
             method: Its HTTP method.
             read_body: As for `receive()`.
-            in_thread: Calls a function with one argument where it may block, for a `secret` that
-                is not async.
+            in_thread: Calls a function with one argument where it may block: a `secret` that is
+                not async, and the verification of a large body.
 
         Raises:
             VerificationError: To be answered with `refusal()`.
@@ -193,8 +196,19 @@ class Receiver:
         elif self.needs_to_wait:
             verifier = self._verifier_of(await secret_of(request))
         else:
-            verifier = self._verifier_of(await in_thread(secret_of, request))
-        return verifier.expect(presented).verify(await read_body(verifier.max_body))
+            verifier = self._verifier_of(await _settled(in_thread(secret_of, request)))
+        verification = verifier.expect(presented)
+        body = await read_body(verifier.max_body)
+        if len(body) < _LARGE:
+            return verification.verify(body)
+        delivery: Delivery = await in_thread(verification.verify, body)
+        return delivery
+
+
+async def _settled(waiting: Awaitable[Any]) -> Any:
+    """Wait once more for what a function such as a lambda has got from an async one."""
+    found = await waiting
+    return await found if isawaitable(found) else found
 
 
 def refusal(error: VerificationError | MalformedPayload) -> Answer:
