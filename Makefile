@@ -15,7 +15,7 @@ demo: $(VENV)/demo.stamp ## Send what real Frappe sites sent to a real Flask ser
 test: $(VENV)/dev.stamp ## Run all tests, and measure that they reach every branch.
 	$(BIN)/coverage erase
 	$(BIN)/pytest -n auto tests/test_properties.py
-	$(BIN)/coverage run -m pytest --ignore=tests/test_properties.py
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile --ignore=tests/test_properties.py
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

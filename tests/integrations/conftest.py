@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
 
@@ -14,15 +13,20 @@ from tests.integrations.conformance import Conformance  # noqa: E402  # rewritte
 _OUTCOMES: dict[str, Counter[tuple[str, str]]] = {}
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Count the outcomes of the conformance tests, by adapter."""
-    report = yield
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say in the report of a conformance test, which may come from another process, what it is."""
     kind = getattr(item, "cls", None)
-    if kind and issubclass(kind, Conformance) and (report.when == "call" or report.failed):
-        counter = _OUTCOMES.setdefault(kind.__doc__.splitlines()[0], Counter())
-        counter[item.originalname, report.outcome] += 1  # type: ignore[attr-defined]
-    return report
+    if kind and issubclass(kind, Conformance):
+        test = item.originalname  # type: ignore[attr-defined]
+        item.user_properties.append(("conformance", f"{kind.__doc__.splitlines()[0]}|{test}"))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count the outcomes of the conformance tests, by adapter."""
+    named = str(dict(report.user_properties).get("conformance", ""))
+    if named and (report.when == "call" or report.failed):
+        adapter, _, test = named.partition("|")
+        _OUTCOMES.setdefault(adapter, Counter())[test, report.outcome] += 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
