@@ -150,7 +150,7 @@ def _providers(options: argparse.Namespace) -> tuple[int, str]:
     rows += [
         (
             scheme.name,
-            " ".join(_headers_of(scheme)),
+            " ".join(scheme.header_names),
             scheme.signed,
             f"{scheme.prefix}{scheme.encoding} ({scheme.digest})",
             f"{scheme.tolerance:g} s" if scheme.signs_timestamp else "-",
@@ -166,7 +166,7 @@ def _providers(options: argparse.Namespace) -> tuple[int, str]:
 def _described(scheme: Scheme) -> dict[str, Any]:
     return {
         "name": scheme.name,
-        "headers": _headers_of(scheme),
+        "headers": scheme.header_names,
         "signed": scheme.signed,
         "prefix": scheme.prefix,
         "encoding": scheme.encoding,
@@ -174,11 +174,6 @@ def _described(scheme: Scheme) -> dict[str, Any]:
         "tolerance": scheme.tolerance if scheme.signs_timestamp else None,
         "secret_format": scheme.secret_format,
     }
-
-
-def _headers_of(scheme: Scheme) -> list[str]:
-    names = [*scheme.signature_headers, scheme.timestamp_header, scheme.id_header]
-    return [name for name in names if name]
 
 
 def _secrets(options: argparse.Namespace) -> list[Secret]:

@@ -196,7 +196,7 @@ class Receiver:
         elif self.needs_to_wait:
             verifier = self._verifier_of(await secret_of(request))
         else:
-            verifier = self._verifier_of(await _settled(in_thread(secret_of, request)))
+            verifier = self._verifier_of(await settled(in_thread(secret_of, request)))
         verification = verifier.expect(presented)
         body = await read_body(verifier.max_body)
         if len(body) < _LARGE:
@@ -205,7 +205,7 @@ class Receiver:
         return delivery
 
 
-async def _settled(waiting: Awaitable[Any]) -> Any:
+async def settled(waiting: Awaitable[Any]) -> Any:
     """Wait once more for what a function such as a lambda has got from an async one."""
     found = await waiting
     return await found if isawaitable(found) else found

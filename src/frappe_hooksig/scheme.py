@@ -179,6 +179,12 @@ class Scheme:
         return self.max_signatures if self.separator else len(self.signature_headers)
 
     @property
+    def header_names(self) -> list[str]:
+        """Names of all headers that it reads."""
+        names = [*self.signature_headers, self.timestamp_header, self.id_header]
+        return [name for name in names if name is not None]
+
+    @property
     def timestamp_place(self) -> str | None:
         """Name of the header that the time stands in."""
         return self.signature_headers[0] if self.timestamp_prefix else self.timestamp_header
@@ -471,8 +477,7 @@ def _wrong_values(scheme: Scheme) -> Iterator[str]:
             yield f"{name} must be one of {get_args(allowed)}"
     if not _SCHEME_NAME.fullmatch(scheme.name):
         yield "name must be lower case letters and digits, joined with hyphens"
-    names = [*scheme.signature_headers, scheme.timestamp_header, scheme.id_header]
-    headers = [name.lower() for name in names if name is not None]
+    headers = [name.lower() for name in scheme.header_names]
     if not all(map(_HEADER_NAME.fullmatch, headers)):
         yield "signature_header, timestamp_header and id_header must be names of headers"
     if len(set(headers)) < len(headers):

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial, wraps
-from inspect import isawaitable, isclass, iscoroutinefunction
+from inspect import isclass, iscoroutinefunction
 from io import BytesIO
 from typing import Any, TypeVar, cast, overload
 
@@ -27,7 +27,7 @@ from frappe_hooksig.exceptions import (
     VerificationError,
 )
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, refusal
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, refusal, settled
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 from frappe_hooksig.verify import Verifier
@@ -174,9 +174,7 @@ def _request_of(view: Callable[..., Any], args: tuple[Any, ...]) -> Request:
 
 
 async def _in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    result = await run_in_threadpool(function, *args, **kwargs)
-    # Such as a lambda that calls an async function.
-    return await result if isawaitable(result) else result
+    return await settled(run_in_threadpool(function, *args, **kwargs))
 
 
 async def _raw_body(request: Request, limit: int) -> bytes:
