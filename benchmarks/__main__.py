@@ -30,7 +30,7 @@ TABLES = (
     "peers",
     "incremental",
     "memory",
-    "flask_server",
+    "servers",
     "import_time",
 )
 

@@ -77,15 +77,18 @@ def signed(body: bytes = BODY, secret: str = SECRET, **headers: str) -> dict[str
     return sign_payload(body, secret).headers | more
 
 
-def raw(server: Server, path: str, header: str, body: bytes) -> bytes:
-    """Send a request byte for byte, stop sending, and return the beginning of the answer."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\n{SIGNATURE}: {signed()[SIGNATURE]}\r\n{header}\r\n\r\n"
-    )
+def raw(server: Server, path: str, header: str, body: bytes, *, stops: bool = True) -> bytes:
+    """Send a request byte for byte, stop sending, and return the answer."""
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Connection: close"]
+    lines += [f"{SIGNATURE}: {signed()[SIGNATURE]}", header, "", ""]
+    answer = b""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-        connection.sendall(head.encode() + body)
-        connection.shutdown(socket.SHUT_WR)
-        return connection.recv(65_536)
+        connection.sendall("\r\n".join(lines).encode() + body)
+        if stops:
+            connection.shutdown(socket.SHUT_WR)
+        while received := connection.recv(65_536):
+            answer += received
+    return answer
 
 
 def header_cases() -> list[Any]:
@@ -364,6 +367,19 @@ class Conformance:
         for what in self.GONE:
             assert server.send(f"/after/{what}", form, {"Content-Type": URLENCODED}).status == 401
         assert server.has_logged(gone, before + len(self.GONE))
+
+    @pytest.mark.parametrize("length", [0, 5, len(BODY), 1000])
+    def test_body_framed_twice(self, server: Server, length: int) -> None:
+        """Content-Length beside chunks: what is verified is what the view gets, or nothing is."""
+        chunk = f"{len(BODY):x}\r\n".encode() + BODY + b"\r\n0\r\n\r\n"
+        both = f"Content-Length: {length}\r\nTransfer-Encoding: chunked"
+
+        status, _, text = raw(server, "/frappe", both, chunk, stops=False)[9:].partition(b" ")
+
+        assert int(status) in {200, 400, 401}
+        if status == b"200":
+            assert sha256(BODY).hexdigest().encode() in text
+            assert b'"same":true' in text.replace(b": ", b":")
 
     def test_client_that_stops_half_way(self, server: Server) -> None:
         """It costs nothing, and no worker hangs."""

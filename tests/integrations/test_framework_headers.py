@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
+from django.http.request import HttpHeaders
 from requests.structures import CaseInsensitiveDict
 from starlette.datastructures import Headers as StarletteHeaders
 from werkzeug.datastructures import EnvironHeaders, MultiDict
@@ -48,10 +49,11 @@ class TestFrameworks(CasesOfOneKind):
         "multidict": lambda *pairs: MultiDict(pairs),
         "werkzeug": lambda *pairs: WerkzeugHeaders(list(pairs)),
         "environ": environ,
+        "django": lambda *pairs: HttpHeaders(dict(environ(*pairs).environ)),
         "starlette": lambda *pairs: StarletteHeaders(
             raw=[(name.lower().encode(), value.encode()) for name, value in pairs]
         ),
         "httpx": lambda *pairs: httpx.Headers(list(pairs)),
         "requests": lambda *pairs: CaseInsensitiveDict(pairs),
     }
-    HOLD_ONE: ClassVar[set[str]] = {"environ", "requests"}
+    HOLD_ONE: ClassVar[set[str]] = {"environ", "django", "requests"}

@@ -42,9 +42,9 @@ async def receive(
 
 async def by_hand(request: Request) -> None:
     """Used without FastAPI's help."""
-    assert_type(await github.verify(request), Delivery)
+    assert_type(await github(request), Delivery)
     try:
-        assert_type(await stripe.verify(request), Delivery)
+        assert_type(await stripe(request), Delivery)
     except Refused as refused:
         assert_type(refused.status_code, int)
 

@@ -8,7 +8,7 @@
 # object have to be more than their text.
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Literal, TypeVar
 
 from fastapi import Depends, HTTPException, Request, Response
@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import MalformedPayload, RawBodyUnavailable, VerificationError
-from frappe_hooksig.integrations.starlette import receive, setting
+from frappe_hooksig.integrations.starlette import receive, refused, setting
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.receiver import Options, Receiver, refusal
 from frappe_hooksig.scheme import Scheme
@@ -64,7 +64,7 @@ class Refused(HTTPException):
         response: The answer.
     """
 
-    def __init__(self, error: VerificationError | MalformedPayload) -> None:
+    def __init__(self, error: VerificationError) -> None:
         answer = refusal(error)
         super().__init__(answer.status, json.loads(answer.body), answer.headers)
         self.error = error
@@ -118,21 +118,7 @@ class Webhook(SecurityBase):
             status: {"model": Refusal, "description": text} for status, text in described.items()
         }
 
-    async def __call__(self, request: Request) -> AsyncIterator[Delivery]:
-        """Verify a request, for FastAPI.
-
-        Raises:
-            Refused: The request must not be trusted, or the payload was malformed.
-            ConfigurationError: There is no usable secret: HTTP 500.
-            RawBodyUnavailable: Something read the body before: HTTP 500.
-        """
-        delivery = await self.verify(request)
-        try:
-            yield delivery
-        except MalformedPayload as error:
-            raise _refused(request, error) from error
-
-    async def verify(self, request: Request) -> Delivery:
+    async def __call__(self, request: Request) -> Delivery:
         """Verify a request, once.
 
         Raises:
@@ -142,10 +128,11 @@ class Webhook(SecurityBase):
         """
         verified: dict[Webhook, Delivery] = request.scope.setdefault(_DELIVERIES, {})
         if self not in verified:
+            _let_app_answer(request)
             try:
                 verified[self] = await receive(self._receiver, request)
             except VerificationError as error:
-                raise _refused(request, error) from error
+                raise Refused(error) from error
             except RawBodyUnavailable as error:
                 msg = f"{error}; for Form() and File(), use APIRouter(route_class=WebhookRoute)"
                 raise RawBodyUnavailable(msg) from error.__cause__
@@ -211,7 +198,7 @@ class WebhookRoute(APIRoute):
             overridden = getattr(request.app, "dependency_overrides", {})
             for webhook in webhooks:
                 if webhook not in overridden:
-                    await webhook.verify(request)
+                    await webhook(request)
             return await handle(request)
 
         return verify_first
@@ -224,19 +211,24 @@ def _webhooks_of(dependant: Dependant) -> Iterator[Webhook]:
         yield from _webhooks_of(each)
 
 
-def _refused(request: Request, error: VerificationError | MalformedPayload) -> Refused:
-    """Return the exception, and see to it that the app answers it as it says.
+def _let_app_answer(request: Request) -> None:
+    """See to it that the app answers what is refused as `refusal()` says.
 
-    The app would put the JSON under "detail" otherwise, and when the first request comes it is too
-    late for `app.add_exception_handler()`. A handler that the app has already stays.
+    It would put a refusal's JSON under "detail" otherwise, and call a malformed payload an error of
+    the server; and when the first request comes, it is too late for `app.add_exception_handler()`.
+    A handler that the app has already stays.
     """
     handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
-    handlers.setdefault(Refused, _answer)
-    return Refused(error)
+    handlers.setdefault(Refused, _answer_refused)
+    handlers.setdefault(MalformedPayload, _answer_malformed)
 
 
-async def _answer(_request: Request, refused: Refused) -> Response:
-    return refused.response
+async def _answer_refused(_request: Request, exception: Refused) -> Response:
+    return exception.response
+
+
+async def _answer_malformed(_request: Request, error: MalformedPayload) -> Response:
+    return refused(error)
 
 
 def _complaint(error: ValidationError) -> str:

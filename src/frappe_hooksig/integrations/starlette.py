@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from contextlib import aclosing
 from functools import partial, wraps
 from inspect import isclass, iscoroutinefunction
 from io import BytesIO
@@ -188,11 +187,10 @@ async def _raw_body(request: Request, limit: int) -> bytes:
         raise BodyTooLarge(limit)
     body = BytesIO()  # unlike b"".join(), it does not hold everything twice
     try:
-        async with aclosing(request.stream()) as stream:
-            async for chunk in stream:
-                body.write(chunk)
-                if body.tell() > limit:
-                    raise BodyTooLarge(limit)
+        async for chunk in request.stream():
+            body.write(chunk)
+            if body.tell() > limit:
+                raise BodyTooLarge(limit)
     except RuntimeError as error:  # "Stream consumed"
         if length != 0:
             raise RawBodyUnavailable(_GONE) from error
