@@ -160,13 +160,14 @@ def test_many_senders() -> None:
         receive(receiver, signed, "broken")
 
 
+@pytest.mark.parametrize("nothing", [None, [], ()])
 @pytest.mark.parametrize("name", providers.names())
-def test_unknown_sender_is_a_mismatch(name: str) -> None:
+def test_unknown_sender_is_a_mismatch(name: str, nothing: Any) -> None:
     """Nobody can tell an unknown sender from a wrong signature."""
     scheme = providers.get(name)
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     known = Receiver(scheme, no_default, secret=lambda _request: "whsec_" + "Ab3d" * 8)
-    unknown = Receiver(scheme, no_default, secret=lambda _request: None)
+    unknown = Receiver(scheme, no_default, secret=lambda _request: nothing)
     signed = sign_payload(b"", secret, scheme=scheme)
     answers = []
     for receiver in (known, unknown):

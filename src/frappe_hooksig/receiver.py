@@ -31,7 +31,8 @@ _log = logging.getLogger("frappe_hooksig")
 SECRET_SETTING = "FRAPPE_WEBHOOK_SECRET"  # the name of one
 
 #: A secret; a list of them during a rotation; or a function of the framework's request that
-#: returns either, or None for a sender that it does not know. Async, if the framework can wait.
+#: returns either, or None or an empty list for a sender that it does not know. Async, if the
+#: framework can wait.
 SecretSource: TypeAlias = Secrets | Callable[[Any], Secrets | Awaitable[Secrets | None] | None]
 
 # To hash so many bytes takes a millisecond, in which an event loop could do something else.
@@ -61,7 +62,7 @@ class Options(TypedDict, total=False):
         max_body: The largest accepted body, in bytes. By default 25 MiB.
     """
 
-    secret: SecretSource | None
+    secret: SecretSource
     tolerance: float | None
     max_body: int | None
 
@@ -73,12 +74,33 @@ class Answer:
     Attributes:
         status: The HTTP status.
         headers: The headers, Content-Type among them.
-        body: JSON.
+        content: What it says.
     """
 
     status: int
     headers: dict[str, str]
-    body: bytes
+    content: dict[str, str]
+
+    @property
+    def body(self) -> bytes:
+        """The content as JSON."""
+        return json.dumps(self.content).encode()
+
+
+def hide_secret(options: Options) -> None:
+    """Put a redacted secret in place of a plain one, before error reporters can show it.
+
+    For each function that takes `Options`: what it refuses, it refuses with them in its frame.
+
+    Raises:
+        ConfigurationError: The secret is None, such as an environment variable that is not set.
+    """
+    if "secret" in options:
+        if options["secret"] is None:
+            msg = "secret=None: what it was to come from is not set; leave it out for the default"
+            raise ConfigurationError(msg)
+        if not callable(options["secret"]):
+            options["secret"] = redacted(options["secret"])
 
 
 class Receiver:
@@ -113,6 +135,8 @@ class Receiver:
             given = type(scheme_or_verifier).__name__
             msg = f"needs a scheme or a Verifier, not a {given}: such as providers.GITHUB"
             raise ConfigurationError(msg)
+        if secret is not None and not callable(secret):
+            secret = redacted(secret)  # error reporters show the local variables of every frame
         self.needs_to_wait = iscoroutinefunction(secret)
         self._secret_of: Callable[[Any], Any] | None = None
         if isinstance(scheme_or_verifier, Verifier):
@@ -222,11 +246,11 @@ def refusal(error: VerificationError | MalformedPayload) -> Answer:
     else:
         reason, status = "malformed-payload", 400
     _log.info("webhook refused: %s", reason)
-    answer = {"status": "refused", "reason": reason, "message": str(error)}
+    content = {"status": "refused", "reason": reason, "message": str(error)}
     headers = {"Content-Type": "application/json"}
     if isinstance(error, VerificationError) and status == 401:  # noqa: PLR2004
         headers["WWW-Authenticate"] = f'Webhook-Signature header="{error.header}"'
-    return Answer(status, headers, json.dumps(answer).encode())
+    return Answer(status, headers, content)
 
 
 # Takes what a function for a `secret` has returned, if there is one.
@@ -245,7 +269,9 @@ def _of_a_sender(build: partial[Verifier]) -> _Finder:
 
     def find(secret: Secrets | None) -> Verifier:
         # Plain, as secrets mostly are: to wrap it is part of the work.
-        several = redacted(stand_in.reveal() if secret is None else secret)
+        # No secrets at all are what a query finds for a sender that is not there.
+        is_unknown = secret is None or (isinstance(secret, list | tuple) and not secret)
+        several = redacted(stand_in.reveal() if is_unknown else secret)
         del secret  # error reporters show the local variables of every frame
         return build(several)
 

@@ -13,6 +13,7 @@ USE_TZ = True
 ROOT_URLCONF = os.environ.get("DJANGO_URLS", "tests.integrations.django_app")
 INSTALLED_APPS = ["frappe_hooksig.integrations.django"]
 MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
 FRAPPE_WEBHOOK_SECRET = [Secret(SECRET, id="new"), OLD]
 # Tracebacks of views; by default Django shows them in development only.

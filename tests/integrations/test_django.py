@@ -17,10 +17,13 @@ import django
 import pytest
 from django.conf import global_settings, settings
 from django.core.handlers.asgi import ASGIRequest
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory, override_settings
+from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.decorators.cache import cache_page
 
 from frappe_hooksig import ConfigurationError, providers, secret
 from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook, verify_webhook
@@ -168,6 +171,62 @@ def test_chunked(server: Server, chunks: bytes) -> None:
 # Without a server, from here on.
 
 
+@verify_frappe_webhook
+def writes(request: HttpRequest) -> HttpResponse:
+    """Write a row, and parse the body then."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO noted VALUES (1)")
+    return HttpResponse(get_delivery(request).json())
+
+
+@cache_page(60)
+@verify_frappe_webhook
+def cached(request: HttpRequest) -> HttpResponse:
+    """Answer what Django would keep for a minute."""
+    return HttpResponse(get_delivery(request).body)
+
+
+class OwnUrls:
+    """What ROOT_URLCONF may name, too."""
+
+    urlpatterns = [path("writes", writes), path("cached", cached)]  # noqa: RUF012
+
+
+class TestAmongOthers:
+    """Together with what else stands around a view."""
+
+    @override_settings(ROOT_URLCONF=OwnUrls)
+    @pytest.mark.parametrize("is_atomic", [True, False])
+    @pytest.mark.parametrize(("body", "rows"), [(b"5", 1), (b"{", 0)])
+    def test_atomic_requests(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        body: bytes,
+        rows: int,
+        is_atomic: bool,  # noqa: FBT001
+    ) -> None:
+        """What was written before no JSON was found is undone, as after any failure."""
+        monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", is_atomic)
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE noted (id integer)")
+
+            answer = Client(headers=signed(body)).post("/writes", body, "application/json")
+            cursor.execute("SELECT COUNT(*) FROM noted")
+            count = cursor.fetchone()[0]
+            cursor.execute("DROP TABLE noted")
+
+        assert answer.status_code == (200 if rows else 400)
+        assert count == (rows if is_atomic else 1)
+
+    @override_settings(ROOT_URLCONF=OwnUrls)
+    def test_cache(self) -> None:
+        """What a signed request was answered is kept for no other."""
+        client = Client()
+
+        assert client.get("/cached", headers=signed(b"")).status_code == 200
+        assert client.get("/cached").status_code == 401
+
+
 def received(request: HttpRequest, **_kwargs: Any) -> HttpResponse:
     """Answer with the verified body."""
     return HttpResponse(get_delivery(request).body)
@@ -218,12 +277,16 @@ class TestSecret:
             assert view(request).status_code == 200
 
     @override_settings(FRAPPE_WEBHOOK_SECRET=None)
-    def test_no_secret(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_secret(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """Without a secret no request is accepted; the first one says where to set it."""
         monkeypatch.delenv("FRAPPE_WEBHOOK_SECRET", raising=False)
 
         with pytest.raises(ConfigurationError, match="set FRAPPE_WEBHOOK_SECRET in the settings"):
             verify_frappe_webhook(received)(posted())
+        # Django itself would mail it to the admins, if there are any.
+        assert "not verified: set FRAPPE_WEBHOOK_SECRET in the settings" in caplog.text
 
     @pytest.mark.parametrize("useless", ["", "*****", [], 5])
     def test_useless_secret(self, useless: Any) -> None:

@@ -8,11 +8,29 @@ from inspect import signature
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import (
+    APIRouter,
+    Depends,
+    FastAPI,
+    HTTPException,
+    Request,
+    Response,
+    WebSocket,
+    WebSocketDisconnect,
+)
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from frappe_hooksig import ConfigurationError, Delivery, Scheme, Signer, Verifier, providers
+from frappe_hooksig import (
+    ConfigurationError,
+    Delivery,
+    HooksigError,
+    MalformedPayload,
+    Scheme,
+    Signer,
+    Verifier,
+    providers,
+)
 from frappe_hooksig.integrations.fastapi import FrappeWebhook, Refused, Webhook, WebhookRoute
 from tests.integrations import fastapi_app
 from tests.integrations.conformance import (
@@ -29,6 +47,7 @@ from tests.integrations.conformance import (
 )
 from tests.loopback import Server, uvicorn
 
+LONG = b'{"order": "SO-00001", "items": [{"%s": "y"}]}' % (b"x" * 1_000_000)
 WRONG = b'{"order": "x", "items": [0, 0, 0, 0, 0, 0, 0, 0, 0]}'
 # Older FastAPIs know one only, and so no name for it.
 NAMES = ["function", "request"] if "scope" in signature(Depends).parameters else []
@@ -196,6 +215,7 @@ class TestPayload:
             (b'{"order": "SO-00001", "items": [{"\\ud800": NaN, "a": "b"}]}', "items.0"),
             (WRONG, "items.3: Input should be a valid"),
             (WRONG, "dictionary; and 5 more"),
+            (LONG, f"items.0.{'x' * 92}: Input should be a valid"),
             (b"[" * 100_000, "is not JSON"),
             (b"", "is not JSON"),
         ],
@@ -324,6 +344,47 @@ class TestAnswers:
 
         assert (answered.status_code, answered.json()["status"]) == (401, "refused")
 
+    @pytest.mark.parametrize("error", [MalformedPayload, ValueError, HooksigError])
+    def test_own_handler_of_malformed_payloads(self, error: type[Exception]) -> None:
+        """An app that handles the exception, or one that it is a kind of, is let do so."""
+        app = app_with(webhook)
+
+        @app.exception_handler(error)
+        async def answer(_request: Request, _error: Exception) -> Response:
+            return Response("the app's own words", 422)
+
+        @app.post("/json")
+        async def parsed(delivery: Delivery = Depends(webhook)) -> Any:
+            return delivery.json()
+
+        assert TestClient(app).post("/json", content=b"{", headers=signed(b"{")).status_code == 422
+
+    def test_malformed_payload_of_another_route(self) -> None:
+        """A route without a webhook is what it was before the first one came."""
+        app = app_with(webhook)
+
+        @app.post("/by-hand")
+        async def by_hand(request: Request) -> Any:
+            return Verifier(SECRET).verify(await request.body(), request.headers).json()
+
+        client = TestClient(app)
+
+        assert client.post("/", content=BODY, headers=signed()).status_code == 200
+        with pytest.raises(MalformedPayload):
+            client.post("/by-hand", content=b"{", headers=signed(b"{"))
+
+    def test_web_socket(self) -> None:
+        """A dependency of a whole app closes its WebSockets, which nobody signs, without a 500."""
+        app = FastAPI(dependencies=[Depends(webhook)])
+
+        @app.websocket("/")
+        async def talk(socket: WebSocket) -> None:
+            await socket.accept()
+
+        with pytest.raises(WebSocketDisconnect) as caught, TestClient(app).websocket_connect("/"):
+            pass
+        assert caught.value.code == 1008
+
     def test_no_handlers(self) -> None:
         """A framework that would not find our handler gives the same, under "detail"."""
 
@@ -421,6 +482,22 @@ class TestSetUp:
         assert TestClient(app).post("/", content=b"anything").json() == BODY.decode()
         app.dependency_overrides.clear()
         assert TestClient(app).post("/", content=b"anything").status_code == 401
+
+    @pytest.mark.parametrize("route_class", [APIRoute, WebhookRoute])
+    def test_override_of_what_needs_it(self, route_class: Any) -> None:
+        """What replaces a dependency replaces those that it has, too."""
+        app = FastAPI()
+        router = APIRouter(route_class=route_class)
+        number = webhook.payload(int)
+
+        @router.post("/")
+        async def echo(given: int = Depends(number)) -> int:
+            return given
+
+        app.include_router(router)
+        app.dependency_overrides[number] = lambda: 5
+
+        assert TestClient(app).post("/").json() == 5
 
     @pytest.mark.parametrize("route_class", [APIRoute, WebhookRoute])
     def test_two_schemes(self, route_class: Any) -> None:

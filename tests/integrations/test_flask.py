@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.views import MethodView
 
 from frappe_hooksig import ConfigurationError, providers
 from frappe_hooksig.integrations.flask import get_delivery, verify_frappe_webhook, verify_webhook
@@ -156,6 +157,17 @@ class TestBodyReadBefore:
         sent: Any = [self.FORM] if chunked else self.FORM
 
         answer = server.send(f"/after/{what}", sent, signed(self.FORM, Content_Type=self.TYPED))
+
+        assert answer.status == 500
+        assert server.has_logged("RawBodyUnavailable: the raw body is gone", before + 1)
+
+    @pytest.mark.parametrize("sent", [FORM, [FORM]], ids=["length", "chunked"])
+    @pytest.mark.parametrize("body", [FORM, b""], ids=["signed", "signed-empty"])
+    def test_parsed_and_kept_as_empty(self, server: Server, sent: Any, body: bytes) -> None:
+        """request.data of a form is empty, however long the form was: no copy of it."""
+        before = server.log.count("RawBodyUnavailable: the raw body is gone")
+
+        answer = server.send("/after/data", sent, signed(body, Content_Type=self.TYPED))
 
         assert answer.status == 500
         assert server.has_logged("RawBodyUnavailable: the raw body is gone", before + 1)
@@ -330,6 +342,15 @@ class TestSetUp:
         """Frappe's secret is not GitHub's: that one has to be named."""
         with pytest.raises(ConfigurationError, match="'github' needs secret="):
             verify_webhook(providers.GITHUB)
+
+    def test_class(self) -> None:
+        """A class is told where its decorators go."""
+
+        class Hook(MethodView):
+            pass
+
+        with pytest.raises(ConfigurationError, match=r"Hook is a class: .* `decorators = "):
+            verify_frappe_webhook(Hook)
 
     def test_unknown_option(self) -> None:
         """A misspelt option is no option."""

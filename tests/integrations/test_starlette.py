@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from frappe_hooksig import ConfigurationError, providers
+from frappe_hooksig import ConfigurationError, RawBodyUnavailable, providers
 from frappe_hooksig.integrations.starlette import (
     get_delivery,
     verify_frappe_webhook,
@@ -206,6 +206,27 @@ def test_broken_chunks(server: Server, chunks: bytes) -> None:
 
 class TestReading:
     """How much is read of a body, seen from the server's side."""
+
+    def test_length_that_is_a_lie(self) -> None:
+        """A form that was parsed is gone, even if the server lets it pass for an empty body."""
+
+        @verify_frappe_webhook(secret=SECRET)
+        async def endpoint(_request: Request) -> Response:
+            raise AssertionError
+
+        async def parse_first(request: Request) -> Response:
+            assert await request.form()
+            return await endpoint(request)
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"a=evil"}
+
+        headers = signed(b"", Content_Type=URLENCODED, Content_Length="0")
+        encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        request = Request({"type": "http", "method": "POST", "headers": encoded}, receive)
+
+        with pytest.raises(RawBodyUnavailable):
+            asyncio.run(parse_first(request))
 
     @pytest.mark.parametrize(
         ("headers", "read", "status"),

@@ -6,24 +6,24 @@
 
 # No `from __future__ import annotations` here: for FastAPI before 0.123, annotations of a callable
 # object have to be more than their text.
-import json
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, Literal, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from typing import Any, Literal, TypeVar, overload
 
-from fastapi import Depends, HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Request, Response, WebSocketException
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.status import WS_1008_POLICY_VIOLATION
 
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import MalformedPayload, RawBodyUnavailable, VerificationError
-from frappe_hooksig.integrations.starlette import receive, refused, setting
+from frappe_hooksig.integrations.starlette import receive, response_to, setting
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import Options, Receiver, refusal
+from frappe_hooksig.receiver import Options, Receiver, hide_secret, refusal
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.verify import Verifier
 
@@ -38,8 +38,10 @@ _Model = TypeVar("_Model")
 
 _DELIVERIES = "frappe_hooksig.deliveries"
 
-# How many of a model's complaints a sender is told.
+# How many of a model's complaints a sender is told, and how much of a place: it may be a key that
+# the sender made up.
 _SHOWN = 5
+_LONGEST = 100  # characters
 
 
 class Refusal(BaseModel):
@@ -66,7 +68,7 @@ class Refused(HTTPException):
 
     def __init__(self, error: VerificationError) -> None:
         answer = refusal(error)
-        super().__init__(answer.status, json.loads(answer.body), answer.headers)
+        super().__init__(answer.status, answer.content, answer.headers)
         self.error = error
         self.response = Response(answer.body, answer.status, answer.headers)
 
@@ -92,6 +94,7 @@ class Webhook(SecurityBase):
     """
 
     def __init__(self, scheme_or_verifier: Scheme | Verifier, **options: Unpack[Options]) -> None:
+        hide_secret(options)
         self._receiver = Receiver(scheme_or_verifier, setting, **options)
         scheme = scheme_or_verifier
         if isinstance(scheme, Verifier):
@@ -118,14 +121,17 @@ class Webhook(SecurityBase):
             status: {"model": Refusal, "description": text} for status, text in described.items()
         }
 
-    async def __call__(self, request: Request) -> Delivery:
+    async def __call__(self, request: HTTPConnection) -> Delivery:
         """Verify a request, once.
 
         Raises:
             Refused: The request must not be trusted.
             ConfigurationError: There is no usable secret: HTTP 500.
             RawBodyUnavailable: Something read the body before: HTTP 500.
+            WebSocketException: It is no request but a WebSocket, which nobody signs.
         """
+        if not isinstance(request, Request):
+            raise WebSocketException(WS_1008_POLICY_VIOLATION)
         verified: dict[Webhook, Delivery] = request.scope.setdefault(_DELIVERIES, {})
         if self not in verified:
             _let_app_answer(request)
@@ -140,7 +146,11 @@ class Webhook(SecurityBase):
                 raise HTTPException(400) from error  # to nobody
         return verified[self]
 
-    def payload(self, model: type[_Model]) -> Callable[[Delivery], Awaitable[_Model]]:
+    @overload
+    def payload(self, model: type[_Model]) -> Callable[[Delivery], Awaitable[_Model]]: ...
+    @overload
+    def payload(self, model: object) -> Callable[[Delivery], Awaitable[Any]]: ...
+    def payload(self, model: Any) -> Callable[[Delivery], Awaitable[Any]]:
         """Return a dependency that gives the verified JSON as a model.
 
         It parses what was verified, whatever the Content-Type, by the rules of FastAPI's own body
@@ -150,10 +160,10 @@ class Webhook(SecurityBase):
         Args:
             model: A pydantic model, or any other type that pydantic can validate.
         """
-        adapter = TypeAdapter(model)
+        adapter: TypeAdapter[Any] = TypeAdapter(model)
 
         # In the default, not in Annotated: there FastAPI would look for `self` in this module.
-        async def parse(delivery: Delivery = Depends(self)) -> _Model:  # noqa: B008
+        async def parse(delivery: Delivery = Depends(self)) -> Any:  # noqa: B008
             payload = delivery.json()
             try:
                 return adapter.validate_python(payload)
@@ -177,6 +187,7 @@ class FrappeWebhook(Webhook):
     """
 
     def __init__(self, **options: Unpack[Options]) -> None:
+        hide_secret(options)
         super().__init__(FRAPPE, **options)
 
 
@@ -191,24 +202,25 @@ class WebhookRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler that verifies and then does what FastAPI does."""
         handle = super().get_route_handler()
-        webhooks = list(_webhooks_of(self.dependant))
+        webhooks = list(_webhooks_of(self.dependant, {}))
 
         async def verify_first(request: Request) -> Response:
-            # What tests put in their place.
-            overridden = getattr(request.app, "dependency_overrides", {})
-            for webhook in webhooks:
-                if webhook not in overridden:
-                    await webhook(request)
+            # What tests put in the place of a dependency, and so of those that it has.
+            overridden: dict[Any, Any] = getattr(request.app, "dependency_overrides", {})
+            left = _webhooks_of(self.dependant, overridden) if overridden else webhooks
+            for webhook in left:
+                await webhook(request)
             return await handle(request)
 
         return verify_first
 
 
-def _webhooks_of(dependant: Dependant) -> Iterator[Webhook]:
+def _webhooks_of(dependant: Dependant, overridden: Mapping[Any, Any]) -> Iterator[Webhook]:
     for each in dependant.dependencies:
-        if isinstance(each.call, Webhook):
-            yield each.call
-        yield from _webhooks_of(each)
+        if each.call not in overridden:
+            if isinstance(each.call, Webhook):
+                yield each.call
+            yield from _webhooks_of(each, overridden)
 
 
 def _let_app_answer(request: Request) -> None:
@@ -220,22 +232,25 @@ def _let_app_answer(request: Request) -> None:
     """
     handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
     handlers.setdefault(Refused, _answer_refused)
-    handlers.setdefault(MalformedPayload, _answer_malformed)
+    if handlers.keys().isdisjoint(MalformedPayload.__mro__):
+        handlers[MalformedPayload] = _answer_malformed
 
 
 async def _answer_refused(_request: Request, exception: Refused) -> Response:
     return exception.response
 
 
-async def _answer_malformed(_request: Request, error: MalformedPayload) -> Response:
-    return refused(error)
+async def _answer_malformed(request: Request, error: MalformedPayload) -> Response:
+    if _DELIVERIES not in request.scope:  # of another route, which has no webhook
+        raise error
+    return response_to(error)
 
 
 def _complaint(error: ValidationError) -> str:
     """Return what is wrong with a payload: where and what, without its values."""
     found = error.errors(include_url=False, include_context=False)
     parts = [
-        f"{'.'.join(str(part) for part in each['loc']) or 'payload'}: {each['msg']}"
+        f"{'.'.join(map(str, each['loc']))[:_LONGEST] or 'payload'}: {each['msg']}"
         for each in found[:_SHOWN]
     ]
     more = len(found) - _SHOWN

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial, wraps
-from inspect import iscoroutinefunction
+from inspect import isclass, iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
 
 from flask import Request, Response, current_app, request
@@ -26,7 +26,7 @@ from frappe_hooksig.exceptions import (
     VerificationError,
 )
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, refusal
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, refusal
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 from frappe_hooksig.verify import Verifier
@@ -61,6 +61,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
+    hide_secret(options)
     receiver = Receiver(scheme_or_verifier, _setting, **options)
     if receiver.needs_to_wait:
         msg = "secret= is an async function, and Flask's request cannot wait for one"
@@ -80,6 +81,9 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
         return None
 
     def decorator(view: _View) -> _View:
+        if isclass(view):
+            msg = f"{view.__name__} is a class: put the decorator into its `decorators = [...]`"
+            raise ConfigurationError(msg)
         if iscoroutinefunction(view):
 
             @wraps(view)
@@ -128,7 +132,9 @@ def verify_frappe_webhook(
     Raises:
         ConfigurationError: An option has no use or contradicts another.
     """
+    hide_secret(options)
     if view is not None and not callable(view):
+        del view  # as error reporters show it, and it may be a secret
         msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
         raise ConfigurationError(msg)
     decorator = verify_webhook(FRAPPE, **options)
@@ -169,8 +175,10 @@ def _raw_body(current: Request, limit: int) -> bytes:
     if length is not None and length > limit:
         raise BodyTooLarge(_least(limit, current.max_content_length))
     held = vars(current)
-    # Without a copy (get_data() keeps one), what somebody has read of the stream is gone.
-    touched = "stream" in held and "_cached_data" not in held
+    # Without a copy (get_data() keeps one), what somebody has read of the stream is gone. The empty
+    # one that request.data keeps after it has parsed a form is none.
+    kept = held.get("_cached_data") or ("_cached_data" in held and not _is_parsed(held))
+    touched = "stream" in held and not kept
     # A body of unknown length is read only where the server marks its end, as Werkzeug does.
     chunked = length is None and "wsgi.input_terminated" in current.environ
     limited: LimitedStream | None = None
@@ -210,6 +218,10 @@ def _read(current: Request, limit: int, limited: LimitedStream | None) -> bytes:
         msg = "The body could not be read."
         raise ClientDisconnected(msg) from error
     raise BodyTooLarge(limit)
+
+
+def _is_parsed(held: dict[str, Any]) -> bool:
+    return bool(held.get("form") or held.get("files"))
 
 
 def _least(limit: int, other: int | None) -> int:

@@ -26,7 +26,7 @@ from frappe_hooksig.exceptions import (
     VerificationError,
 )
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, refusal, settled
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, refusal, settled
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 from frappe_hooksig.verify import Verifier
@@ -63,6 +63,7 @@ def verify_webhook(
         ConfigurationError: An option is missing, has no use, or contradicts another; or a class is
             decorated instead of its methods.
     """
+    hide_secret(options)
     receiver = Receiver(scheme_or_verifier, setting, **options)
 
     def decorator(view: _View) -> _View:
@@ -76,13 +77,13 @@ def verify_webhook(
             try:
                 await receive(receiver, _request_of(view, args))
             except VerificationError as error:
-                return refused(error)
+                return response_to(error)
             except ClientDisconnect:
                 return Response(status_code=400)  # to nobody
             try:
                 return await run(*args, **kwargs)
             except MalformedPayload as error:
-                return refused(error)
+                return response_to(error)
 
         return cast("_View", inner)
 
@@ -108,7 +109,9 @@ def verify_frappe_webhook(
     Raises:
         ConfigurationError: An option has no use or contradicts another.
     """
+    hide_secret(options)
     if view is not None and not callable(view):
+        del view  # as error reporters show it, and it may be a secret
         msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
         raise ConfigurationError(msg)
     decorator = verify_webhook(FRAPPE, **options)
@@ -156,7 +159,7 @@ async def receive(receiver: Receiver, request: Request) -> Delivery:
     return delivery
 
 
-def refused(error: VerificationError | MalformedPayload) -> Response:
+def response_to(error: VerificationError | MalformedPayload) -> Response:
     """Return the answer to a request that is refused."""
     answer = refusal(error)
     return Response(answer.body, answer.status, answer.headers)
@@ -167,7 +170,10 @@ def _request_of(view: Callable[..., Any], args: tuple[Any, ...]) -> Request:
     requests: list[Request] = [given for given in args[:2] if isinstance(given, Request)]
     if not requests:
         name = getattr(view, "__qualname__", repr(view))
-        msg = f"{name}: the first argument of a decorated endpoint must be Starlette's request"
+        msg = (
+            f"{name}: the first argument of a decorated endpoint must be Starlette's request; "
+            "FastAPI has the dependency FrappeWebhook"
+        )
         raise ConfigurationError(msg)
     return requests[0]
 
@@ -192,7 +198,9 @@ async def _raw_body(request: Request, limit: int) -> bytes:
             if body.tell() > limit:
                 raise BodyTooLarge(limit)
     except RuntimeError as error:  # "Stream consumed"
-        if length != 0:
+        if length != 0 or held.get(
+            "_form"
+        ):  # a form that was parsed is not empty, whatever it says
             raise RawBodyUnavailable(_GONE) from error
     if body.tell() < (length or 0):  # a middleware has read of it
         raise RawBodyUnavailable(_GONE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from functools import partial, wraps
@@ -11,6 +12,7 @@ from typing import Any, TypeVar, cast, overload
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
+from django.db import connections
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -29,7 +31,7 @@ from frappe_hooksig.exceptions import (
 )
 from frappe_hooksig.integrations.django.setting import setting
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, refusal
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, refusal
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 from frappe_hooksig.verify import Verifier
@@ -40,6 +42,9 @@ else:
     from typing_extensions import Unpack
 
 _View = TypeVar("_View", bound=Callable[..., Any])
+
+# Django's own way to tell of a 500 is, by default, to mail the admins, and no log.
+_log = logging.getLogger("frappe_hooksig")
 
 # An attribute of Django's request: headers end up in its META.
 _DELIVERY = "_frappe_hooksig_delivery"
@@ -64,6 +69,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
+    hide_secret(options)
     receiver = Receiver(scheme_or_verifier, _secret, **options)
 
     def admit(request: HttpRequest) -> HttpResponse | None:
@@ -76,7 +82,10 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
             return _refused(error)
         except UnreadablePostError:
             return _unreadable()
-        vars(request)[_DELIVERY] = delivery
+        except (ConfigurationError, RawBodyUnavailable) as error:
+            _log.error("webhook not verified: %s", error)
+            raise
+        _keep(request, delivery)
         return None
 
     async def admit_async(request: HttpRequest) -> HttpResponse | None:
@@ -94,7 +103,10 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
             return _refused(error)
         except UnreadablePostError:
             return _unreadable()
-        vars(request)[_DELIVERY] = delivery
+        except (ConfigurationError, RawBodyUnavailable) as error:
+            _log.error("webhook not verified: %s", error)
+            raise
+        _keep(request, delivery)
         return None
 
     def decorator(view: _View) -> _View:
@@ -118,7 +130,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
                 try:
                     return await view(request, *args, **kwargs)
                 except MalformedPayload as error:
-                    return _refused(error)
+                    return _refused(error)  # in no transaction: Django has none for async views
 
             return cast("_View", _exempt(async_inner))
 
@@ -130,6 +142,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
             try:
                 return view(request, *args, **kwargs)
             except MalformedPayload as error:
+                _roll_back()
                 return _refused(error)
 
         return cast("_View", _exempt(inner))
@@ -156,7 +169,9 @@ def verify_frappe_webhook(
     Raises:
         ConfigurationError: An option has no use or contradicts another.
     """
+    hide_secret(options)
     if view is not None and not callable(view):
+        del view  # as error reporters show it, and it may be a secret
         msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
         raise ConfigurationError(msg)
     decorator = verify_webhook(FRAPPE, **options) if options else _BARE
@@ -223,7 +238,7 @@ def _is_async(view: Any) -> bool:
         return True
     # dispatch() of an async class returns what its async method does, and is not async itself.
     # method_decorator() hands over a partial of the bound method.
-    method = getattr(view, "func", view)
+    method: Any = cast("Any", view).func if isinstance(view, partial) else view
     return bool(getattr(getattr(method, "__self__", method), "view_is_async", False))
 
 
@@ -245,6 +260,20 @@ def _exempt(function: _View) -> _View:
     """Exempt from the CSRF check, as csrf_exempt() does, but without one more function around."""
     vars(function)["csrf_exempt"] = True
     return function
+
+
+def _keep(request: HttpRequest, delivery: Delivery) -> None:
+    """Keep the delivery for the view."""
+    vars(request)[_DELIVERY] = delivery
+    # What Django's cache goes by: cache_page() above would hand the answer to unsigned requests.
+    vars(request)["_cache_update_cache"] = False
+
+
+def _roll_back() -> None:
+    """Undo what the view has written under ATOMIC_REQUESTS: it is an answer, yet a failure."""
+    for connection in connections.all():
+        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
+            connection.set_rollback(True)
 
 
 def _of_django(request: Any) -> HttpRequest:

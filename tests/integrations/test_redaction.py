@@ -1,0 +1,60 @@
+"""Nothing secret in what an adapter refuses while an app is set up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from frappe_hooksig import ConfigurationError, providers
+from frappe_hooksig.integrations import django, fastapi, flask, starlette
+from tests.test_redaction import SECRET, assert_nothing_secret, frames_of_ours
+
+DECORATORS: dict[str, Any] = {"django": django, "flask": flask, "starlette": starlette}
+
+
+def entries() -> dict[str, Callable[..., object]]:
+    """Return everything that takes a secret, by name."""
+    of_schemes = {name: module.verify_webhook for name, module in DECORATORS.items()}
+    of_frappe = {f"{name}-frappe": each.verify_frappe_webhook for name, each in DECORATORS.items()}
+    return (
+        of_schemes
+        | of_frappe
+        | {
+            "fastapi": fastapi.Webhook,
+            "fastapi-frappe": lambda _scheme, **options: fastapi.FrappeWebhook(**options),
+        }
+    )
+
+
+@pytest.mark.parametrize("name", entries())
+@pytest.mark.parametrize(
+    "options", [{"tolerance": 5}, {"max_body": -1}, {"secret": [SECRET, ""]}], ids=str
+)
+def test_refused_options(name: str, options: dict[str, Any]) -> None:
+    """Error reporters that record the local variables of every frame learn nothing."""
+    args = () if name.endswith("-frappe") and "fastapi" not in name else (providers.GITHUB,)
+
+    with pytest.raises(ConfigurationError) as caught:
+        entries()[name](*args, **{"secret": SECRET, **options})
+
+    assert_nothing_secret(frames_of_ours(caught.value))
+
+
+@pytest.mark.parametrize("name", DECORATORS)
+def test_secret_where_the_view_belongs(name: str) -> None:
+    """Nor from one that was not given by name."""
+    with pytest.raises(ConfigurationError, match="options by name only") as caught:
+        DECORATORS[name].verify_frappe_webhook(SECRET)
+
+    assert_nothing_secret(frames_of_ours(caught.value))
+
+
+@pytest.mark.parametrize("name", entries())
+def test_secret_that_is_not_set(name: str) -> None:
+    """None, such as an environment variable that is not there, does not become the default."""
+    args = () if name.endswith("-frappe") and "fastapi" not in name else (providers.FRAPPE,)
+
+    with pytest.raises(ConfigurationError, match="secret=None"):
+        entries()[name](*args, secret=None)
