@@ -56,10 +56,21 @@ def test_receiver(start: Any) -> None:
 
             answer = server.send(path, signed.body, signed.headers | more)
             assert (answer.status, answer.json()) == (200, {"status": "received"})
-            assert server.has_logged(logged, 1)
+            again = server.send(path, signed.body, signed.headers | more).json()["status"]
+            assert again == ("received" if path == "/github" else "duplicate")
+            assert server.has_logged(logged, 2 if path == "/github" else 1)
             assert server.send(path, signed.body + b" ", signed.headers).status == 401
             assert server.send(path, signed.body).outcome == (401, "missing-header")
             assert server.send(path, method="GET").status == 405
+
+
+def test_work_that_fails() -> None:
+    """Somebody hears of it."""
+    with flask() as server:
+        signed = sign(providers.FRAPPE, {"name": "SO-00002"})
+
+        assert server.send("/erpnext/sales-order", signed.body, signed.headers).status == 200
+        assert server.has_logged("KeyError: 'items'", 1)
 
 
 def sign(scheme: Scheme, payload: dict[str, Any]) -> Any:

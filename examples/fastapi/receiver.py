@@ -5,8 +5,8 @@
     uvicorn receiver:app
 
 Frappe waits 5 seconds for an answer and then sends the request again, so the function only takes
-the work in, and a background task does it after the answer. Where work must survive a restart, hand
-it to Celery or RQ instead.
+the work in, once, and a background task does it after the answer. Where work must survive a
+restart, hand it to Celery or RQ, and keep in a table what was taken in.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ github = Webhook(providers.GITHUB, secret=os.environ["GITHUB_WEBHOOK_SECRET"])
 stripe = Webhook(providers.STRIPE, secret=os.environ["STRIPE_WEBHOOK_SECRET"])
 
 app = FastAPI(title="Webhooks")
+seen: dict[str, None] = {}
+REMEMBERED = 10_000
 
 
 class Item(BaseModel):
@@ -66,6 +68,8 @@ async def sales_order(
     tasks: BackgroundTasks,
 ) -> dict[str, str]:
     """Take in a Sales Order. ERPNext's Webhook document has DocType and event in its setting."""
+    if not is_new(delivery.key):
+        return {"status": "duplicate"}
     log.info("Sales Order %r, signed with secret %r", order.name, delivery.key_id)
     tasks.add_task(book, order)
     return {"status": "received"}
@@ -86,8 +90,21 @@ async def stripe_event(
     event: Annotated[StripeEvent, Depends(stripe.payload(StripeEvent))],
 ) -> dict[str, str]:
     """Take in Stripe's events."""
+    # Stripe signs each attempt with its own time, so the key differs; the event's id does not.
+    if not is_new(f"stripe {event.id}"):
+        return {"status": "duplicate"}
     log.info("Stripe: %s %s", event.type, event.id)
     return {"status": "received"}
+
+
+def is_new(key: str) -> bool:
+    """Tell whether a delivery comes for the first time, as far as this process remembers."""
+    if key in seen:
+        return False
+    seen[key] = None
+    if len(seen) > REMEMBERED:
+        del seen[next(iter(seen))]  # the oldest
+    return True
 
 
 def book(order: SalesOrder) -> None:

@@ -29,5 +29,6 @@ LOGGING = {
     "loggers": {
         "webhooks": {"handlers": ["console"], "level": "INFO"},
         "frappe_hooksig": {"handlers": ["console"], "level": "INFO"},  # why one was refused
+        "django.request": {"handlers": ["console"], "level": "ERROR"},  # tracebacks
     },
 }
