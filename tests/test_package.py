@@ -24,8 +24,14 @@ LAYERS = [
     {"providers", "delivery"},
     {"sign", "verify"},
     {"receiver"},
-    {"integrations.flask", "integrations.starlette", "integrations.django.setting", "cli"},
-    {"integrations.django.decorators", "integrations.django.checks", "integrations.fastapi"},
+    {
+        *("integrations.flask", "integrations.starlette", "integrations.django.setting"),
+        *("integrations.frappe.site_secrets", "cli"),
+    },
+    {
+        *("integrations.django.decorators", "integrations.django.checks", "integrations.fastapi"),
+        *("integrations.frappe.decorators", "integrations.frappe.sending"),
+    },
     {"integrations.django.apps", "__main__"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

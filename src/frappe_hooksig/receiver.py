@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from frappe_hooksig.exceptions import (
     ConfigurationError,
+    HooksigError,
     MalformedPayload,
     Reason,
     VerificationError,
@@ -108,7 +109,8 @@ class Receiver:
 
     Args:
         scheme_or_verifier: A scheme, or a `Verifier`, which has its secret and limits already.
-        default_secret: Returns the framework's `FRAPPE_WEBHOOK_SECRET`, or None.
+        default_secret: Returns the framework's `FRAPPE_WEBHOOK_SECRET`, or None. What is made of
+            it is kept until it changes.
         secret: As in `Options`.
         tolerance: As in `Options`.
         max_body: As in `Options`.
@@ -125,7 +127,7 @@ class Receiver:
     def __init__(
         self,
         scheme_or_verifier: Scheme | Verifier,
-        default_secret: Callable[[], Secrets | None],
+        default_secret: Callable[[], Secrets | None] | None,
         *,
         secret: SecretSource | None = None,
         tolerance: float | None = None,
@@ -158,7 +160,7 @@ class Receiver:
                 self._verifier_of = _of_a_sender(build)
             elif secret is not None:
                 self._verifier_of = _always(build(secret))
-            elif scheme_or_verifier == FRAPPE:
+            elif scheme_or_verifier == FRAPPE and default_secret is not None:
                 self._verifier_of = _of_a_setting(default_secret, build)
             else:
                 msg = f"scheme {self._scheme.name!r} needs secret=: there is no default for it"
@@ -251,6 +253,18 @@ def refusal(error: VerificationError | MalformedPayload) -> Answer:
     if isinstance(error, VerificationError) and status == 401:  # noqa: PLR2004
         headers["WWW-Authenticate"] = f'Webhook-Signature header="{error.header}"'
     return Answer(status, headers, content)
+
+
+def failure(error: Exception) -> Answer:
+    """Return the HTTP answer if it is our side that cannot verify, and log why.
+
+    For frameworks that would show a stranger what was raised; others answer HTTP 500 by themselves.
+    """
+    is_explained = isinstance(error, HooksigError)
+    _log.error("webhook not verified: %s", error, exc_info=None if is_explained else error)
+    message = "The receiver cannot verify webhooks now; its log says why"
+    content = {"status": "failed", "reason": "receiver-failed", "message": message}
+    return Answer(500, {"Content-Type": "application/json"}, content)
 
 
 # Takes what a function for a `secret` has returned, if there is one.

@@ -122,7 +122,7 @@ class Signer:
             ConfigurationError: An argument does not fit the scheme.
         """
         scheme = self._scheme
-        body, headers = _serialised(payload)
+        body, headers = serialised(payload)
         time_text = self._spelled_time(timestamp)
         delivery_id = self._checked_id(id)
         before, after = scheme.around(time_text, delivery_id, method, url)
@@ -152,7 +152,7 @@ class Signer:
                 raise ConfigurationError(msg)
             return None
         if given is None:
-            given = f"msg_{token_hex(16)}"
+            given = new_id()
         if not self._scheme.is_id(given):
             msg = "id= is not printable ASCII, or holds what the scheme joins its parts with"
             raise ConfigurationError(msg)
@@ -200,8 +200,17 @@ def sign_payload(
     return signer.sign(payload, id=id, timestamp=timestamp, method=method, url=url)
 
 
-def _serialised(payload: Payload) -> tuple[bytes, dict[str, str]]:
-    """Return the body, and the headers that say what it is."""
+def new_id() -> str:
+    """Return an id for a delivery, which all of its attempts have."""
+    return f"msg_{token_hex(16)}"
+
+
+def serialised(payload: Payload) -> tuple[bytes, dict[str, str]]:
+    """Return the body, and the headers that say what it is.
+
+    Raises:
+        PayloadError: The payload cannot be turned into bytes.
+    """
     if isinstance(payload, bytes):
         return payload, {}
     if isinstance(payload, str):

@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 
 from frappe_hooksig import ConfigurationError, providers
-from frappe_hooksig.integrations import django, fastapi, flask, starlette
+from frappe_hooksig.integrations import django, fastapi, flask, frappe, starlette
 from tests.test_redaction import SECRET, assert_nothing_secret, frames_of_ours
 
-DECORATORS: dict[str, Any] = {"django": django, "flask": flask, "starlette": starlette}
+DECORATORS: dict[str, Any] = {
+    "django": django,
+    "flask": flask,
+    "frappe": frappe,
+    "starlette": starlette,
+}
 
 
 def entries() -> dict[str, Callable[..., object]]:

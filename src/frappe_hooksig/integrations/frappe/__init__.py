@@ -1,0 +1,20 @@
+"""Frappe: a decorator for whitelisted methods, the site's secrets, and a sender for hooks."""
+
+from frappe_hooksig.integrations.frappe.decorators import (
+    get_delivery,
+    verify_frappe_webhook,
+    verify_webhook,
+)
+from frappe_hooksig.integrations.frappe.sending import enqueue_webhook, send_webhook
+from frappe_hooksig.integrations.frappe.site_secrets import SecretReference, password, site_config
+
+__all__ = [
+    "SecretReference",
+    "enqueue_webhook",
+    "get_delivery",
+    "password",
+    "send_webhook",
+    "site_config",
+    "verify_frappe_webhook",
+    "verify_webhook",
+]

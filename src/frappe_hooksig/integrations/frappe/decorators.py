@@ -1,0 +1,206 @@
+"""The decorators. They verify a request before its whitelisted method runs.
+
+They stand beneath `@frappe.whitelist(...)`, which Frappe looks functions up by:
+
+    @frappe.whitelist(allow_guest=True, methods=["POST"])
+    @verify_frappe_webhook
+    def sales_order(): ...
+
+Frappe would fill a method's parameters from the query, a form or JSON, none of which is verified
+by then. So the method has none, and takes everything from `get_delivery()`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, TypeVar, cast, overload
+
+import frappe
+from werkzeug.wrappers import Request, Response
+
+from frappe_hooksig.delivery import Delivery
+from frappe_hooksig.exceptions import (
+    BodyTooLarge,
+    ConfigurationError,
+    MalformedPayload,
+    VerificationError,
+)
+from frappe_hooksig.integrations.frappe.site_secrets import site_config
+from frappe_hooksig.providers import FRAPPE
+from frappe_hooksig.receiver import Answer, Options, Receiver, failure, hide_secret, refusal
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.verify import Verifier
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+else:
+    from typing_extensions import Unpack
+
+_View = TypeVar("_View", bound=Callable[[], Any])
+
+# No header can end up under this name: WSGI puts those under HTTP_.
+_DELIVERY = "frappe_hooksig.delivery"
+
+
+def verify_webhook(
+    scheme_or_verifier: Scheme | Verifier, **options: Unpack[Options]
+) -> Callable[[_View], _View]:
+    """Return a decorator that lets only verified requests through to a whitelisted method.
+
+    It stands beneath `@frappe.whitelist(allow_guest=True, methods=["POST"])`. The method takes no
+    parameters; `get_delivery()` has what was verified. It runs as Guest, like any other.
+
+    Args:
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or a `Verifier`, which has one
+            secret for all sites.
+        **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. Each
+            site has its own secret with `site_config()`, `password()` or a function of Werkzeug's
+            request.
+
+    Raises:
+        ConfigurationError: An option is missing, has no use, or contradicts another; or the
+            method has parameters, is async, or was whitelisted before.
+    """
+    hide_secret(options)
+    if scheme_or_verifier == FRAPPE and "secret" not in options:
+        # A function, called for each request, and no setting, which is kept: of one site's secret
+        # nothing may be left when the next site's request comes, in the same process.
+        options["secret"] = site_config("webhook_secret")
+    receiver = Receiver(scheme_or_verifier, None, **options)
+    if receiver.needs_to_wait:
+        msg = "secret= is an async function, and Frappe's request cannot wait for one"
+        raise ConfigurationError(msg)
+
+    def decorator(view: _View) -> _View:
+        _require_method(view)
+
+        @wraps(view)
+        def inner(*_args: Any, **_kwargs: Any) -> Any:
+            refused = _admit(receiver)
+            if refused is not None:
+                return refused
+            try:
+                return view()
+            except MalformedPayload as error:
+                return _respond(refusal(error))
+
+        # What Frappe fills in and converts arguments by: nothing here is to be filled in.
+        vars(inner)["__signature__"] = inspect.Signature()
+        inner.__annotations__ = {}
+        return cast("_View", inner)
+
+    return decorator
+
+
+@overload
+def verify_frappe_webhook(view: _View, /) -> _View: ...
+@overload
+def verify_frappe_webhook(**options: Unpack[Options]) -> Callable[[_View], _View]: ...
+def verify_frappe_webhook(
+    view: Callable[..., Any] | None = None, /, **options: Unpack[Options]
+) -> Callable[..., Any]:
+    """Let only requests through to a whitelisted method that a Frappe site signed. Bare or called.
+
+    Without `secret`, it is `webhook_secret` in the site_config.json of the site that is called;
+    without that, a request with a readable signature is answered with HTTP 500.
+
+    Args:
+        view: The method, if used bare.
+        **options: As for `verify_webhook()`.
+
+    Raises:
+        ConfigurationError: As for `verify_webhook()`.
+    """
+    hide_secret(options)
+    if view is not None and not callable(view):
+        del view  # as error reporters show it, and it may be a secret
+        msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
+        raise ConfigurationError(msg)
+    decorator = verify_webhook(FRAPPE, **options)
+    return decorator if view is None else decorator(view)
+
+
+def get_delivery() -> Delivery:
+    """Return the verified delivery of the current request.
+
+    Raises:
+        ConfigurationError: The method is not decorated, or was not called by a request.
+    """
+    request: Request | None = getattr(frappe.local, "request", None)
+    delivery: Delivery | None = None if request is None else request.environ.get(_DELIVERY)
+    if delivery is None:
+        msg = (
+            "this request was not verified. Put @verify_frappe_webhook or @verify_webhook(...) "
+            "beneath @frappe.whitelist(...), on the method itself"
+        )
+        raise ConfigurationError(msg)
+    return delivery
+
+
+def _require_method(view: Callable[..., Any]) -> None:
+    """Refuse at import what Frappe would not call as it is meant."""
+    name = getattr(view, "__qualname__", repr(view))
+    if not inspect.isroutine(view) or inspect.iscoroutinefunction(view):
+        msg = f"{name}: only a plain function can be a whitelisted method that verifies"
+        raise ConfigurationError(msg)
+    if inspect.unwrap(view, stop=frappe.whitelisted.__contains__) in frappe.whitelisted:
+        msg = f"{name}: put @frappe.whitelist(...) above the decorator that verifies, not beneath"
+        raise ConfigurationError(msg)
+    named = [
+        parameter.name
+        for parameter in inspect.signature(view).parameters.values()
+        if parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+    ]
+    if named:
+        msg = (
+            f"{name}: Frappe would fill {', '.join(named)} with what nobody has verified. Take no "
+            "parameters, and use get_delivery()"
+        )
+        raise ConfigurationError(msg)
+
+
+def _admit(receiver: Receiver) -> Response | None:
+    """Keep the delivery for the method, or return the answer to what was not verified."""
+    request: Request | None = getattr(frappe.local, "request", None)
+    if request is None:
+        msg = "there is no request to verify: a method that receives webhooks is called by HTTP"
+        raise ConfigurationError(msg)
+    try:
+        delivery = receiver.receive(
+            request, request.headers, request.method, partial(_raw_body, request)
+        )
+    except VerificationError as error:
+        return _respond(refusal(error))
+    except Exception as error:  # noqa: BLE001  # Frappe shows strangers the traceback of any
+        return _respond(failure(error))
+    request.environ[_DELIVERY] = delivery
+    return None
+
+
+def _respond(answer: Answer) -> Response:
+    # An answer commits, where an exception would be answered with a traceback, and by Frappe 14
+    # even with HTTP 200 if the sender accepts HTML.
+    frappe.db.rollback()
+    frappe.clear_messages()  # of what a function for the secret has thrown
+    # To a request that names the method in `cmd`, Frappe answers with this and not with what the
+    # method returns.
+    frappe.local.response.update(answer.content, http_status_code=answer.status)
+    return Response(answer.body, answer.status, answer.headers)
+
+
+def _raw_body(request: Request, _limit: int) -> bytes:
+    """Return the raw body. Frappe has read all of it, within its own limit, and kept it."""
+    body = request.get_data()
+    most = request.max_content_length
+    # Of a chunked body Werkzeug takes that much, and says nothing of the rest.
+    is_chunked = request.content_length is None
+    if is_chunked and most is not None and len(body) >= most and _has_more(request):
+        raise BodyTooLarge(most)
+    return body
+
+
+def _has_more(request: Request) -> bool:
+    return bool(request.environ["wsgi.input"].read(1))

@@ -1,0 +1,6 @@
+from typing import Any
+
+class Document:
+    name: str
+    def insert(self, ignore_permissions: bool | None = ...) -> Document: ...
+    def __getattr__(self, key: str) -> Any: ...
