@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
+
+    @classmethod
+    def read(cls, response: HTTPResponse) -> Answer:
+        """Read it to its end."""
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return cls(response.status, headers, response.read())
 
     def json(self) -> Any:
         """Return the parsed body."""
@@ -44,7 +51,7 @@ class Server:
     """A running server.
 
     Attributes:
-        port: Where it listens, on 127.0.0.1.
+        port: Where it listens, on 127.0.0.1; a worker's is the one that it has its work from.
         log: What it has written so far.
     """
 
@@ -64,7 +71,7 @@ class Server:
         assert self._process.stdout
         for line in self._process.stdout:
             self.log += line
-            found = re.search(r"https?://127\.0\.0\.1:(\d+)", line)
+            found = re.search(r"\w+://127\.0\.0\.1:(\d+)", line)
             if found and not self.port:
                 self.port = int(found[1])
                 self._listening.set()
@@ -94,9 +101,10 @@ class Server:
         method: str = "POST",
     ) -> Answer:
         """Send one request; a body in pieces goes out chunked."""
-        pairs = headers.items() if isinstance(headers, dict) else headers
+        pairs = list(headers.items() if isinstance(headers, dict) else headers)
+        has_host = any(name.lower() == "host" for name, _ in pairs)
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.putrequest(method, path, skip_accept_encoding=True)
+        connection.putrequest(method, path, skip_host=has_host, skip_accept_encoding=True)
         for name, value in pairs:
             connection.putheader(name, value)
         if not isinstance(body, bytes):
@@ -106,14 +114,18 @@ class Server:
         # Refused before the body was read: the answer is there all the same.
         with suppress(BrokenPipeError, ConnectionResetError):
             connection.endheaders(body, encode_chunked=not isinstance(body, bytes))
-        response = connection.getresponse()
-        answer = Answer(
-            response.status,
-            {name.lower(): value for name, value in response.getheaders()},
-            response.read(),
-        )
+        answer = Answer.read(connection.getresponse())
         connection.close()
         return answer
+
+    def send_bytes(self, request: bytes) -> Answer:
+        """Send one request exactly as it stands there."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(request)
+            response = HTTPResponse(connection, method=request.partition(b" ")[0].decode())
+            response.begin()
+            return Answer.read(response)
 
 
 @contextmanager

@@ -75,6 +75,65 @@ def rewritten_secrets() -> list[tuple[Vector, str]]:
     return [(each, stored[each.id]) for each in frappe_captures() if each.id in stored]
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """A request to a real Frappe site, and what the site answered.
+
+    Attributes:
+        frappe: The site's version: "14", "15" or "16".
+        name: Its name in the file; the same request has the same name in all versions.
+        method: HTTP method.
+        path: With the query.
+        headers: Without Host and Content-Length.
+        body: What stood on the wire after the headers.
+        status: The answer's.
+        content_type: The answer's.
+        json: The answer's body, or None where none was kept.
+    """
+
+    frappe: str
+    name: str
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    status: int
+    content_type: str
+    json: Any
+
+
+def frappe_sites() -> dict[str, dict[str, str]]:
+    """Return the host and the db_name of the site of each version."""
+    sites: dict[str, dict[str, str]] = _load("frappe-receiving.json")["sites"]
+    return sites
+
+
+def frappe_exchanges() -> list[Exchange]:
+    """Return what was sent to real Frappe sites, and what they answered."""
+    return [
+        Exchange(
+            frappe=version,
+            name=case["name"],
+            method=case["method"],
+            path=case["path"],
+            headers=case["headers"],
+            body=_body(case),
+            status=answer["status"],
+            content_type=answer["content_type"],
+            json=answer.get("json"),
+        )
+        for case in _load("frappe-receiving.json")["cases"]
+        for answer in case["answers"]
+        for version in answer["frappe"]
+    ]
+
+
+def _body(case: dict[str, Any]) -> bytes:
+    if "body_parts" in case:
+        return "".join(text * times for text, times in case["body_parts"]).encode()
+    return b64decode(case["body_b64"])
+
+
 def provider_vectors(is_wanted: Callable[[str], bool]) -> list[Vector]:
     """Return the requests of the providers whose name is wanted."""
     return [

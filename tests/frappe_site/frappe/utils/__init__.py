@@ -1,0 +1,1 @@
+"""Where Frappe has what an app imports by name."""

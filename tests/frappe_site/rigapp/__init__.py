@@ -1,0 +1,1 @@
+"""The app whose methods answered in the recordings."""
