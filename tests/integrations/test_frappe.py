@@ -1,0 +1,484 @@
+"""Frappe: whitelisted methods in a stand-in of 14, 15 and 16, reached over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial, wraps
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
+from inspect import signature
+from threading import Event, Thread
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import frappe
+import pytest
+import redis
+
+from frappe_hooksig import ConfigurationError, Verifier, providers, sign_payload
+from frappe_hooksig.integrations.frappe import (
+    enqueue_webhook,
+    get_delivery,
+    verify_frappe_webhook,
+    verify_webhook,
+)
+from tests.frappe_bench import VERSIONS, Bench, Site, valkey
+from tests.integrations.conformance import (
+    BODY,
+    OLD,
+    SECRET,
+    URLENCODED,
+    WHSEC,
+    Conformance,
+    signed,
+)
+from tests.loopback import Answer, Server
+
+APP = "tests.integrations.frappe_app:application"
+OF_SITES = {"one.localhost": "Gp7Wd1Qs5Zx8Bm2Kv6Yc0Nt4", "two.localhost": "Tz5Hn8Vb2Jk6Pd0Lw4Xc9"}
+WERKZEUG = version("werkzeug")
+FORGED = (401, "signature-mismatch")
+FAILED = (500, "receiver-failed")
+
+
+@pytest.fixture(scope="module")
+def valkey_url() -> Iterator[str]:
+    """The URL of a Valkey."""
+    with valkey() as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def bench(
+    request: pytest.FixtureRequest, valkey_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Bench:
+    """A bench of each version."""
+    return Bench(tmp_path_factory.mktemp("sites"), request.param, valkey_url)
+
+
+@pytest.fixture(scope="module")
+def site(bench: Bench) -> Site:
+    """The site that is called by its address."""
+    hooks = {"github": [SECRET, OLD], "empty": "", "none": {}}
+    site = bench.new_site("127.0.0.1", webhook_secret=[SECRET, OLD], hooks=hooks, sending=WHSEC)
+    site.sql("create table noted (what)")
+    return site
+
+
+@pytest.fixture(scope="module")
+def server(bench: Bench, site: Site) -> Iterator[Server]:
+    """A gunicorn with threads."""
+    assert site.name == "127.0.0.1"
+    with bench.serve("--threads=8", app=APP) as running:
+        yield running
+
+
+def is_utf8(body: bytes) -> bool:
+    """Tell whether a body is text."""
+    with suppress(UnicodeDecodeError):
+        return bool(body.decode()) or not body
+    return False
+
+
+class TestConformance(Conformance):
+    """A stand-in of Frappe under gunicorn, three versions."""
+
+    KEPT = ("data", "form", "form-dict", "stream", "input")
+    TOO_LARGE = (413, "")
+    version: ClassVar[str]
+
+    # Frappe has read the body before it looks for the method: nothing can be said before that.
+    test_announced_length_is_enough = None  # type: ignore[assignment]
+    test_unsigned_body_is_not_awaited = None  # type: ignore[assignment]
+
+    @pytest.fixture(autouse=True)
+    def _version(self, bench: Bench) -> None:
+        type(self).version = bench.version
+
+    def of_framework(self, headers: dict[str, str], body: bytes) -> tuple[int, str] | None:
+        """Frappe looks at keys for its API, and parses JSON before it calls the method."""
+        if len(headers.get("authorization", "").split(" ")) == 2:
+            return 401, ""
+        mimetype = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if mimetype == URLENCODED and WERKZEUG.startswith("2.") and not is_utf8(body):
+            return 413, ""  # in its own words, too large
+        if not body or not (mimetype == "application/json" or mimetype.endswith("+json")):
+            return None
+        try:
+            parsed = json.loads(body.decode(errors="replace"))
+        except ValueError:
+            return 500, ""
+        is_taken = isinstance(parsed, dict if self.version == "14" else dict | list)
+        return None if is_taken else (417, "")
+
+
+def github(secret: str) -> dict[str, str]:
+    """Return GitHub's headers."""
+    return sign_payload(BODY, secret, scheme=providers.GITHUB).headers
+
+
+class TestSecret:
+    """Where a site keeps its secrets."""
+
+    def test_site_config(self, server: Server) -> None:
+        """A key of site_config.json, by itself or in an object, and a list in either."""
+        for secret, key_id in ((SECRET, 0), (OLD, 1)):
+            answer = server.send("/bare", BODY, signed(secret=secret))
+            assert (answer.status, answer.json()["key_id"]) == (200, key_id)
+            answer = server.send("/dotted", BODY, github(secret))
+            assert (answer.status, answer.json()["key_id"]) == (200, key_id)
+        assert server.send("/bare", BODY, signed(secret=WHSEC)).outcome == FORGED
+        assert server.send("/dotted", BODY, github(WHSEC)).outcome == FORGED
+
+    def test_password(self, server: Server, site: Site) -> None:
+        """A Password field of a Single, as it is when the request comes."""
+        for secret in (SECRET, OLD):
+            site.set_password("Hook Settings", "Hook Settings", "github", secret)
+
+            assert server.send("/password", BODY, github(secret)).status == 200
+        assert server.send("/password", BODY, github(SECRET)).outcome == FORGED
+
+    def test_several_passwords(self, server: Server, site: Site) -> None:
+        """Several fields of a named document are a rotation; an empty one is passed over."""
+        before = server.log.count("set new or old in Hook Settings named of 127.0.0.1")
+        site.set_password("Hook Settings", "named", "old", OLD)
+
+        assert server.send("/passwords", BODY, github(OLD)).json()["key_id"] == 0
+        site.set_password("Hook Settings", "named", "new", SECRET)
+        assert server.send("/passwords", BODY, github(OLD)).json()["key_id"] == 1
+        assert server.send("/passwords", BODY, github(SECRET)).json()["key_id"] == 0
+        site.sql("delete from __Auth where name = 'named'")
+        assert server.send("/passwords", BODY, github(SECRET)).outcome == FAILED
+        assert server.has_logged("set new or old in Hook Settings named of 127.0.0.1", before + 1)
+
+    def test_verifier(self, server: Server) -> None:
+        """A Verifier has its own secret."""
+        assert server.send("/verifier", BODY, github(SECRET)).status == 200
+        assert server.send("/verifier", BODY, github(OLD)).outcome == FORGED
+
+    def test_sites_of_one_process(self, bench: Bench) -> None:
+        """Each site knows its own secret only, whichever thread did what before."""
+        for name, secret in OF_SITES.items():
+            bench.new_site(name, webhook_secret=secret)
+        bench.new_site("three.localhost")
+
+        def send(pair: tuple[str, str]) -> tuple[int, str]:
+            name, secret = pair
+            return running.send("/bare", BODY, signed(secret=secret, Host=name)).outcome
+
+        pairs = [(name, secret) for name in OF_SITES for secret in OF_SITES.values()]
+        pairs += [("three.localhost", secret) for secret in OF_SITES.values()]
+        with bench.serve("--threads=8", app=APP) as running, ThreadPoolExecutor(12) as pool:
+            outcomes = list(pool.map(send, pairs * 30))
+            assert "set webhook_secret in the site_config.json of three.localhost" in running.log
+
+        accepted = (200, "")
+        assert outcomes == [accepted, FORGED, FORGED, accepted, FAILED, FAILED] * 30
+
+
+class TestRefusal:
+    """What a request gets that is not let through, and what is left of it."""
+
+    @pytest.mark.parametrize("accept", ["*/*", "text/html", "application/json"])
+    @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+    def test_answer(self, server: Server, method: str, accept: str) -> None:
+        """JSON with its status, whatever the sender accepts."""
+        body = b"" if method == "GET" else BODY
+        answer = server.send("/bare", body, {"Accept": accept}, method=method)
+
+        assert answer.outcome == (401, "missing-header")
+        assert answer.headers["www-authenticate"].startswith("Webhook-Signature header=")
+        assert answer.headers["content-type"] == "application/json"
+
+    @pytest.mark.parametrize(
+        ("where", "body", "typed"),
+        [
+            ("/?cmd=", b"x", "text/plain"),
+            ("/", b"cmd=", URLENCODED),
+            ("/api/method/ping?cmd=", b"x", "text/plain"),
+        ],
+    )
+    def test_method_named_by_cmd(self, server: Server, where: str, body: bytes, typed: str) -> None:
+        """There, Frappe drops what a method returns; the status is right all the same."""
+        name = "tests.integrations.frappe_app.serve_noted"
+        path = where + name if where.endswith("=") else where
+        body = body + name.encode() if body.endswith(b"=") else body
+        headers = {"Content-Type": typed, "Host": "127.0.0.1"}
+
+        def send(**more: str) -> Answer:
+            # Not under /api, where the app of the tests has paths of its own.
+            return server.send(path, body, headers | more)
+
+        assert send().outcome == (401, "missing-header")
+        assert send(**signed(b"other")).outcome == FORGED
+        refused = send(**signed(body))
+        assert refused.outcome == (400, "malformed-payload")
+        assert refused.json().keys() == {"status", "reason", "message"}
+
+    def test_nothing_is_written(self, server: Server, site: Site) -> None:
+        """Not even by a function that looks for the secret, or before no JSON was found."""
+        for headers, body, rows in (
+            ({}, BODY, []),
+            (signed(b"other"), BODY, []),
+            (signed(b"{"), b"{", []),
+            (signed(b"1"), b"1", ["a secret was looked up", "a delivery came"]),
+        ):
+            server.send("/noted", body, headers)
+            assert [what for (what,) in site.sql("select what from noted")] == rows
+        site.sql("delete from noted")
+
+    @pytest.mark.parametrize(
+        "path", ["/broken", "/?cmd=tests.integrations.frappe_app.serve_broken"]
+    )
+    def test_secret_that_breaks(self, server: Server, site: Site, path: str) -> None:
+        """A stranger learns nothing of what was raised, and nothing is written; the log has it."""
+        before = server.log.count("Traceback")
+
+        answer = server.send(path, BODY, signed() | {"Content-Type": "text/plain"})
+
+        assert answer.outcome == FAILED
+        assert answer.json().keys() == {"status", "reason", "message"}
+        assert SECRET.encode() not in answer.body
+        assert site.sql("select * from noted") == []
+        assert site.sql("select * from `tabError Log` where error like '%ValidationError%'") == []
+        assert server.has_logged("Traceback", before + 1)
+
+    def test_arguments(self, server: Server) -> None:
+        """Nobody can fill in a parameter, signed or not."""
+        path = "/arguments?args=1&self=2&a=3"
+        typed = {"Content-Type": "application/json"}
+
+        answer = server.send(path, BODY, signed() | typed)
+
+        assert answer.json() == {"args": [], "kwargs": {}}
+
+    def test_decorator_between(self, server: Server, valkey_url: str) -> None:
+        """What counts requests stands above, and counts those that are refused too."""
+        connection = redis.Redis.from_url(valkey_url)
+        before = int(connection.get("calls") or 0)
+
+        assert server.send("/counted", BODY, signed()).status == 200
+        assert server.send("/counted", BODY).status == 401
+        assert int(connection.get("calls") or 0) == before + 2
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes down what it is sent, and answers with the next of its statuses."""
+
+    statuses: ClassVar[list[int]]
+    received: ClassVar[list[tuple[dict[str, str], bytes]]]
+    done: ClassVar[Event]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.received.append(({name.lower(): text for name, text in self.headers.items()}, body))
+        self.send_response(self.statuses[0])
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+        if len(self.statuses) > 1:
+            del self.statuses[0]
+        else:
+            self.done.set()
+
+    do_GET = do_POST  # noqa: N815
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def receiver(*statuses: int, port: int = 0) -> Iterator[tuple[str, type[Receiver]]]:
+    """Run a receiver until the block ends; return its URL."""
+    kind = type("_", (Receiver,), {"statuses": [*statuses], "received": [], "done": Event()})
+    with ThreadingHTTPServer(("127.0.0.1", port), kind) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}/hook?token=of-the-url", kind
+        running.shutdown()
+
+
+def queue(server: Server, url: str, scheme: str = "frappe", *, fails: bool = False) -> int:
+    """Have the site queue a webhook."""
+    payload = {"name": "SO-00001", "customer": "Ünï"}
+    order = json.dumps({"url": url, "scheme": scheme, "payload": payload, "fails": fails}).encode()
+    return server.send("/send", order, signed(order)).status
+
+
+class TestSending:
+    """`enqueue_webhook()`, with a worker."""
+
+    EXPECTED = b'{"name": "SO-00001", "customer": "\\u00dcn\\u00ef"}'
+
+    @pytest.mark.parametrize("name", providers.names())
+    def test_received(self, bench: Bench, server: Server, name: str) -> None:
+        """What is sent verifies, by any scheme; after the transaction, not from one that fails."""
+        with receiver(200) as (url, received), bench.work():
+            assert queue(server, url, name, fails=True) == 500
+            assert queue(server, url, name) == 200
+            assert received.done.wait(10)
+
+        ((headers, body),) = received.received
+        assert body == self.EXPECTED
+        assert headers["content-type"] == "application/json"
+        assert Verifier(WHSEC, scheme=providers.get(name)).verify(body, headers)
+
+    def test_job_holds_no_secret(self, server: Server, valkey_url: str) -> None:
+        """What lies in Redis says where the secret is."""
+        connection = redis.Redis.from_url(valkey_url)
+        assert queue(server, "http://127.0.0.1:9/") == 200
+
+        job = connection.lpop("rq:queue:short")
+
+        assert isinstance(job, bytes)
+        assert b"sending" in job
+        assert WHSEC.encode() not in job
+
+    def test_tried_again(self, bench: Bench, server: Server) -> None:
+        """The second attempt has the body and the id of the first."""
+        with receiver(503, 200) as (url, received), bench.work():
+            assert queue(server, url, "standard-webhooks") == 200
+            assert received.done.wait(10)
+
+        (first, body), (second, same) = received.received
+        assert body == same == self.EXPECTED
+        assert first["webhook-id"] == second["webhook-id"]
+        assert first["webhook-timestamp"] < second["webhook-timestamp"]
+
+    @pytest.mark.parametrize("status", [302, 400, 401])
+    def test_refused(self, bench: Bench, server: Server, site: Site, status: int) -> None:
+        """It is not tried again, nor sent elsewhere; the log has the host, and not the URL."""
+        with receiver(status) as (url, received), bench.work() as worker:
+            assert queue(server, url) == 200
+            assert worker.has_logged(f"RuntimeError: webhook to 127.0.0.1: HTTP {status}", 1)
+
+        assert len(received.received) == 1
+        (logged,) = site.sql("select error from `tabError Log` order by rowid desc limit 1")
+        assert f"HTTP {status}" in logged[0]
+        assert "of-the-url" not in logged[0]
+
+    def test_nobody_there(self, bench: Bench, server: Server) -> None:
+        """A connection that fails is tried again."""
+        with receiver(200) as (url, gone):
+            pass
+        with bench.work():
+            assert queue(server, url) == 200
+            gone.done.wait(0.5)  # the first attempt is made while nobody listens
+            with receiver(200, port=urlsplit(url).port or 0) as (_, received):
+                assert received.done.wait(10)
+
+        assert not gone.received
+        assert len(received.received) == 1
+
+
+def test_rotation_while_sending(bench: Bench, server: Server, site: Site) -> None:
+    """A job that waits signs with the secret that is there when it runs."""
+    config = bench.folder / site.name / "site_config.json"
+    kept = config.read_text("utf-8")
+    with receiver(200) as (url, received):
+        assert queue(server, url) == 200
+        try:
+            config.write_text(json.dumps({**json.loads(kept), "sending": OLD}), "utf-8")
+            with bench.work():
+                assert received.done.wait(10)
+        finally:
+            config.write_text(kept, "utf-8")
+
+    ((headers, body),) = received.received
+    assert Verifier(OLD).verify(body, headers)
+
+
+# Without a server, from here on.
+
+
+def handler() -> str:
+    """Stand for a whitelisted method."""
+    return "handled"
+
+
+def decorated_by_another(function: Callable[[], str]) -> Callable[[], str]:
+    """Do as decorators do."""
+
+    @wraps(function)
+    def inner() -> str:
+        return function()
+
+    return inner
+
+
+async def waits() -> None:
+    """Stand for a method that Frappe would not wait for."""
+
+
+async def secret_later(_request: object) -> str:
+    """Stand for a secret that Frappe would not wait for."""
+    return SECRET
+
+
+def takes(order: str, *_args: str, limit: int = 5, **_kwargs: str) -> str:
+    """Stand for a method that would be called with what a stranger sends."""
+    return order * limit
+
+
+class TestSetUp:
+    """Mistakes in an app, found when it is imported."""
+
+    def test_whitelisted_before(self) -> None:
+        """Our decorator above Frappe's would not be called."""
+        whitelisted = frappe.whitelist(allow_guest=True)(handler)
+
+        with pytest.raises(ConfigurationError, match=r"handler: put @frappe\.whitelist.* above"):
+            verify_frappe_webhook(whitelisted)
+        with pytest.raises(ConfigurationError, match=r"handler: put @frappe\.whitelist.* above"):
+            verify_frappe_webhook(decorated_by_another(whitelisted))
+
+    def test_parameters(self) -> None:
+        """A method that takes arguments would get what nobody has verified."""
+        view: Any = takes
+
+        with pytest.raises(ConfigurationError, match="would fill order, limit with what nobody"):
+            verify_frappe_webhook(view)
+
+    @pytest.mark.parametrize(
+        "view", [waits, Receiver, partial(handler)], ids=["async", "class", "partial"]
+    )
+    def test_what_is_no_method(self, view: Any) -> None:
+        """Neither async functions nor classes are."""
+        with pytest.raises(ConfigurationError, match="only a plain function"):
+            verify_frappe_webhook(view)
+
+    def test_async_secret(self) -> None:
+        """Nobody would wait for it."""
+        with pytest.raises(ConfigurationError, match="Frappe's request cannot wait"):
+            verify_frappe_webhook(secret=secret_later)
+
+    def test_secret_of_another_scheme(self) -> None:
+        """Frappe's secret is not GitHub's: that one has to be named."""
+        with pytest.raises(ConfigurationError, match="'github' needs secret="):
+            verify_webhook(providers.GITHUB)
+
+    def test_unknown_option(self) -> None:
+        """A misspelt option is no option."""
+        with pytest.raises(TypeError, match="secrets"):
+            verify_frappe_webhook(secrets=SECRET)  # type: ignore[call-overload]
+
+    def test_what_frappe_sees(self) -> None:
+        """A name, no parameters to fill, no types to convert them to."""
+        view = verify_frappe_webhook(handler)
+
+        assert view.__name__ == "handler"
+        assert not signature(view).parameters
+        assert view.__annotations__ == {}
+        assert handler.__annotations__ == {"return": "str"}
+
+    def test_delivery_of_no_request(self) -> None:
+        """A background job has none."""
+        with pytest.raises(ConfigurationError, match="this request was not verified"):
+            get_delivery()
+
+    @pytest.mark.parametrize("secret", [SECRET, [SECRET], lambda _request: SECRET])
+    def test_secret_in_a_job(self, secret: Any) -> None:
+        """A job takes a reference only."""
+        with pytest.raises(ConfigurationError, match="a job must not hold a secret"):
+            enqueue_webhook("http://127.0.0.1:9/", {}, secret)
