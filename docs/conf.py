@@ -10,6 +10,7 @@ copyright = "2026, the frappe_hooksig maintainers"  # noqa: A001
 release = metadata.version("frappe-hooksig")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+autodoc_mock_imports = ["frappe"]  # not to be had from PyPI
 html_theme = "furo"
 html_title = f"frappe_hooksig {release}"
 exclude_patterns = ["_build"]
