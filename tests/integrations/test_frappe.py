@@ -477,6 +477,11 @@ class TestSetUp:
         with pytest.raises(ConfigurationError, match="this request was not verified"):
             get_delivery()
 
+    def test_call_of_no_request(self) -> None:
+        """Nor can a method that verifies be called by one."""
+        with pytest.raises(ConfigurationError, match="there is no request to verify"):
+            verify_frappe_webhook(handler)()
+
     @pytest.mark.parametrize("secret", [SECRET, [SECRET], lambda _request: SECRET])
     def test_secret_in_a_job(self, secret: Any) -> None:
         """A job takes a reference only."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
+import sys
 import traceback
 from typing import Any
 
@@ -15,6 +17,7 @@ from frappe.utils.background_jobs import QUEUES, execute_job
 
 def work() -> None:
     """Take job after job, until the process is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     url = frappe.get_site_config(os.environ.get("SITES_PATH", ".")).redis_queue
     connection: Any = redis.Redis.from_url(url)
     print(f"waits for jobs at {url}", flush=True)  # noqa: T201
