@@ -147,6 +147,13 @@ def serve_arguments(*args: Any, **kwargs: Any) -> Response:
     return answer({"args": args, "kwargs": kwargs})
 
 
+@to_guests
+def serve_either() -> Any:
+    """Try one after the other, which cannot be done."""
+    first = serve_bare()
+    return first if first.status_code == 200 else serve_frappe()
+
+
 def counting_calls(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate as `frappe.rate_limiter.rate_limit` does."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import pickle
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial, wraps
@@ -12,6 +14,7 @@ from importlib.metadata import version
 from inspect import signature
 from threading import Event, Thread
 from typing import Any, ClassVar
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import frappe
@@ -22,6 +25,9 @@ from frappe_hooksig import ConfigurationError, Verifier, providers, sign_payload
 from frappe_hooksig.integrations.frappe import (
     enqueue_webhook,
     get_delivery,
+    password,
+    send_webhook,
+    site_config,
     verify_frappe_webhook,
     verify_webhook,
 )
@@ -246,6 +252,14 @@ class TestRefusal:
         assert site.sql("select * from `tabError Log` where error like '%ValidationError%'") == []
         assert server.has_logged("Traceback", before + 1)
 
+    def test_two_methods(self, server: Server) -> None:
+        """One request is verified once: what the second method would do is not done."""
+        before = server.log.count("one decorated method can verify a request")
+
+        assert server.send("/either", BODY, signed()).status == 200
+        assert server.send("/either", BODY, signed(secret=WHSEC)).outcome == FAILED
+        assert server.has_logged("one decorated method can verify a request", before + 1)
+
     def test_arguments(self, server: Server) -> None:
         """Nobody can fill in a parameter, signed or not."""
         path = "/arguments?args=1&self=2&a=3"
@@ -329,11 +343,15 @@ class TestSending:
         connection = redis.Redis.from_url(valkey_url)
         assert queue(server, "http://127.0.0.1:9/") == 200
 
-        job = connection.lpop("rq:queue:short")
+        job: Any = connection.lpop("rq:queue:short")
 
-        assert isinstance(job, bytes)
         assert b"sending" in job
         assert WHSEC.encode() not in job
+        # As Frappe shows it to administrators.
+        shown = json.loads(json.dumps(pickle.loads(job)["kwargs"], default=repr))
+        assert shown["scheme"]["name"] == "frappe"
+        assert shown["body"].encode() == self.EXPECTED
+        assert shown["secret"] == "InSiteConfig(path='sending')"
 
     def test_tried_again(self, bench: Bench, server: Server) -> None:
         """The second attempt has the body and the id of the first."""
@@ -348,7 +366,7 @@ class TestSending:
 
     @pytest.mark.parametrize("status", [302, 400, 401])
     def test_refused(self, bench: Bench, server: Server, site: Site, status: int) -> None:
-        """It is not tried again, nor sent elsewhere; the log has the host, and not the URL."""
+        """It is not tried again, nor sent elsewhere; what is raised has the host, not the URL."""
         with receiver(status) as (url, received), bench.work() as worker:
             assert queue(server, url) == 200
             assert worker.has_logged(f"RuntimeError: webhook to 127.0.0.1: HTTP {status}", 1)
@@ -411,6 +429,11 @@ async def waits() -> None:
     """Stand for a method that Frappe would not wait for."""
 
 
+async def yields() -> AsyncIterator[int]:
+    """Stand for one that would never end."""
+    yield 1
+
+
 async def secret_later(_request: object) -> str:
     """Stand for a secret that Frappe would not wait for."""
     return SECRET
@@ -419,6 +442,60 @@ async def secret_later(_request: object) -> str:
 def takes(order: str, *_args: str, limit: int = 5, **_kwargs: str) -> str:
     """Stand for a method that would be called with what a stranger sends."""
     return order * limit
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was slept between attempts, and that nothing was."""
+    taken: list[float] = []
+    monkeypatch.setattr(time, "sleep", taken.append)
+    monkeypatch.setattr(frappe.local, "db", Mock(), raising=False)
+    return taken
+
+
+def send(url: str, body: str | bytes = "{}") -> None:
+    """Do what the job does."""
+    scheme = {"name": "mine", "signature_header": "X-Mine", "encoding": "hex"}
+    secret: Any = lambda: SECRET  # noqa: E731
+    send_webhook(url=url, body=body, headers={}, secret=secret, scheme=scheme, delivery_id=None)
+
+
+class TestJob:
+    """`send_webhook()`, without Frappe around it."""
+
+    @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
+    def test_given_up(self, pauses: list[float], status: int) -> None:
+        """What may pass is tried six times; the last failure is the job's."""
+        with (
+            receiver(status) as (url, received),
+            pytest.raises(RuntimeError, match=rf"webhook to 127\.0\.0\.1: HTTP {status}$"),
+        ):
+            send(url)
+
+        assert pauses == [1, 2, 3, 4, 5]
+        assert len(received.received) == 6
+
+    def test_binary_body(self, pauses: list[float]) -> None:
+        """A body that is no text goes as it is."""
+        with receiver(200) as (url, received):
+            send(url, b"\xff\x00")
+
+        assert received.received[0][1] == b"\xff\x00"
+        assert not pauses
+
+    @pytest.mark.parametrize(
+        ("url", "error", "attempts"),
+        [
+            ("http://127.0.0.1:9/", "ConnectionError", 6),
+            ("https://127.0.0.1:{port}/", "SSLError", 1),
+        ],
+    )
+    def test_unreachable(self, pauses: list[float], url: str, error: str, attempts: int) -> None:
+        """What cannot pass is not tried again."""
+        with receiver(200) as (own, _), pytest.raises(RuntimeError, match=error):
+            send(url.replace("{port}", str(urlsplit(own).port)))
+
+        assert len(pauses) == attempts - 1
 
 
 class TestSetUp:
@@ -441,7 +518,9 @@ class TestSetUp:
             verify_frappe_webhook(view)
 
     @pytest.mark.parametrize(
-        "view", [waits, Receiver, partial(handler)], ids=["async", "class", "partial"]
+        "view",
+        [waits, wraps(waits)(lambda: waits()), yields, Receiver, partial(handler)],  # noqa: PLW0108
+        ids=["async", "decorated", "generator", "class", "partial"],
     )
     def test_what_is_no_method(self, view: Any) -> None:
         """Neither async functions nor classes are."""
@@ -482,7 +561,43 @@ class TestSetUp:
         with pytest.raises(ConfigurationError, match="there is no request to verify"):
             verify_frappe_webhook(handler)()
 
-    @pytest.mark.parametrize("secret", [SECRET, [SECRET], lambda _request: SECRET])
+    @pytest.mark.parametrize("url", ["", "example.com", "ftp://a/b", "http://", "http://[::1"])
+    def test_no_url(self, url: str) -> None:
+        """What cannot be sent to is refused before anything is committed."""
+        with pytest.raises(ConfigurationError, match="url= has to begin with http"):
+            enqueue_webhook(url, {}, site_config("sending"))
+
+    @pytest.mark.parametrize(
+        ("config", "found"),
+        [
+            ({"a.b": "dotted", "a": {"b": "deep"}}, "dotted"),
+            ({"a": {"b": ["new", "old"]}}, ["new", "old"]),
+        ],
+    )
+    def test_path(self, monkeypatch: pytest.MonkeyPatch, config: Any, found: Any) -> None:
+        """A key may have dots in it, as `bench set-config` makes it."""
+        monkeypatch.setattr(frappe.local, "conf", config, raising=False)
+
+        assert site_config("a.b")() == found
+
+    @pytest.mark.parametrize("config", [{}, {"a": "x"}, {"a": {"b": ""}}, {"a": ["b"]}])
+    def test_nothing_at_a_path(self, monkeypatch: pytest.MonkeyPatch, config: Any) -> None:
+        """What is not there is named."""
+        monkeypatch.setattr(frappe.local, "conf", config, raising=False)
+        monkeypatch.setattr(frappe.local, "site", "one.localhost", raising=False)
+
+        with pytest.raises(ConfigurationError, match=r"set a\.b in the site_config\.json of one\."):
+            site_config("a.b")()
+
+    @pytest.mark.parametrize("fieldname", ["", [], ["a", ""]])
+    def test_no_field(self, fieldname: Any) -> None:
+        """A reference names a place."""
+        with pytest.raises(ConfigurationError, match="needs the name of a field"):
+            password("Settings", fieldname)
+
+    @pytest.mark.parametrize(
+        "secret", [SECRET, [SECRET], lambda _request: SECRET, partial(str, SECRET)]
+    )
     def test_secret_in_a_job(self, secret: Any) -> None:
         """A job takes a reference only."""
         with pytest.raises(ConfigurationError, match="a job must not hold a secret"):

@@ -62,7 +62,7 @@ bare_is: Callable[[], dict[str, str]] = bare
 called_is: Callable[..., str] = called
 verifier_is: Callable[[], int] = of_verifier
 
-assert_type(password("Settings", ["new", "old"], name="x"), SecretReference)
+reference: SecretReference = password("Settings", ["new", "old"], name="x")
 enqueue_webhook("https://example.com", {"a": 1}, site_config("x"), scheme=providers.SLACK)
 enqueue_webhook("https://example.com", {}, "plain")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

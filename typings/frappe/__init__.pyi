@@ -15,6 +15,8 @@ class _dict(dict[str, Any]):  # noqa: N801  # Frappe's own name
 class _Local:
     request: Request
     response: _dict
+    error_log: list[str]
+    debug_log: list[str]
     site: str
 
 class _Database:
@@ -30,8 +32,6 @@ conf: _dict
 form_dict: _dict
 db: _Database
 whitelisted: set[Callable[..., Any]]
-
-class RetryBackgroundJobError(Exception): ...
 
 def init(site: str, sites_path: str = ...) -> None: ...
 def connect() -> None: ...

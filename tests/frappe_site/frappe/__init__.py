@@ -234,7 +234,7 @@ def get_traceback() -> str:
 
 
 def log_error(title: str | None = None, message: str | None = None) -> None:
-    """Write into the Error Log, a table: a rollback takes it away again."""
+    """Write into the Error Log; in MariaDB, unlike here, no rollback takes that away."""
     row = (title or "Error", message or get_traceback())
     db.sql("insert into `tabError Log` (method, error) values (%s, %s)", row)
 

@@ -43,6 +43,7 @@ _View = TypeVar("_View", bound=Callable[[], Any])
 
 # No header can end up under this name: WSGI puts those under HTTP_.
 _DELIVERY = "frappe_hooksig.delivery"
+_ENTERED = "frappe_hooksig.entered"
 
 
 def verify_webhook(
@@ -143,7 +144,9 @@ def get_delivery() -> Delivery:
 def _require_method(view: Callable[..., Any]) -> None:
     """Refuse at import what Frappe would not call as it is meant."""
     name = getattr(view, "__qualname__", repr(view))
-    if not inspect.isroutine(view) or inspect.iscoroutinefunction(view):
+    function = inspect.unwrap(view)
+    is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    if not inspect.isroutine(view) or is_async:
         msg = f"{name}: only a plain function can be a whitelisted method that verifies"
         raise ConfigurationError(msg)
     if inspect.unwrap(view, stop=frappe.whitelisted.__contains__) in frappe.whitelisted:
@@ -168,6 +171,13 @@ def _admit(receiver: Receiver) -> Response | None:
     if request is None:
         msg = "there is no request to verify: a method that receives webhooks is called by HTTP"
         raise ConfigurationError(msg)
+    if _ENTERED in request.environ:
+        msg = (
+            "one decorated method can verify a request, and another one was called before: give "
+            "each its own URL, or choose with frappe_hooksig.Verifier"
+        )
+        return _respond(failure(ConfigurationError(msg)))
+    request.environ[_ENTERED] = True
     try:
         delivery = receiver.receive(
             request, request.headers, request.method, partial(_raw_body, request)
@@ -184,7 +194,10 @@ def _respond(answer: Answer) -> Response:
     # An answer commits, where an exception would be answered with a traceback, and by Frappe 14
     # even with HTTP 200 if the sender accepts HTML.
     frappe.db.rollback()
-    frappe.clear_messages()  # of what a function for the secret has thrown
+    # What a function for the secret has thrown or printed is for no stranger.
+    frappe.clear_messages()
+    frappe.local.error_log = []
+    frappe.local.debug_log = []
     # To a request that names the method in `cmd`, Frappe answers with this and not with what the
     # method returns.
     frappe.local.response.update(answer.content, http_status_code=answer.status)

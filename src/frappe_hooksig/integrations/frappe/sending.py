@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from functools import partial
+import time
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
 from urllib.parse import urlsplit
 
 import frappe
 import requests
 
 from frappe_hooksig.exceptions import ConfigurationError
-from frappe_hooksig.integrations.frappe.site_secrets import SecretReference
+from frappe_hooksig.integrations.frappe.site_secrets import (
+    InPasswordFields,
+    InSiteConfig,
+    SecretReference,
+)
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.sign import Payload, Signer, new_id, serialised
 
-# Frappe's own sender waits 5 s. Each of six attempts may take that to connect and that to answer,
-# and Frappe sleeps 15 s between them.
+# Frappe's own sender waits 5 s. Each of six attempts may take that to connect and that to answer.
 _TIMEOUT = 5
+_DELAYS = (1, 2, 3, 4, 5)
 _JOB_TIMEOUT = 120
 
-# What may go well another time; Frappe tries a job again for that.
-_TRY_AGAIN = {408, 425, 429}
+# What may go well another time.
+_TRY_AGAIN = {408, 425, 429, *range(500, 600)}
 
 
 def enqueue_webhook(
@@ -35,7 +42,7 @@ def enqueue_webhook(
 
     For `doc_events` in hooks.py. The payload is serialised now; the secret is looked up, and a
     time signed, when the job runs. If the receiver cannot be reached, or answers with a status
-    that may pass, Frappe runs the job up to five times more, with the same body and id.
+    that may pass, the job tries up to five times more, with the same body and id.
 
     Args:
         url: Where to.
@@ -46,22 +53,24 @@ def enqueue_webhook(
 
     Raises:
         PayloadError: The payload cannot be turned into bytes.
-        ConfigurationError: The secret is not a reference.
+        ConfigurationError: The secret is not a reference, or the URL is none of HTTP.
     """
-    if not isinstance(secret, partial):
+    if not isinstance(secret, InSiteConfig | InPasswordFields):
         msg = "secret= has to be site_config(...) or password(...): a job must not hold a secret"
         raise ConfigurationError(msg)
+    _require_http(url)
     body, headers = serialised(payload)
+    # Frappe shows a job's arguments to administrators, as JSON.
     frappe.enqueue(
         send_webhook,
         queue=queue,
         timeout=_JOB_TIMEOUT,
         enqueue_after_commit=True,
         url=url,
-        body=body,
+        body=_readable(body),
         headers=headers,
         secret=secret,
-        scheme=scheme,
+        scheme={each.name: getattr(scheme, each.name) for each in fields(scheme) if each.init},
         delivery_id=None if scheme.id_header is None else new_id(),
     )
 
@@ -69,46 +78,80 @@ def enqueue_webhook(
 def send_webhook(
     *,
     url: str,
-    body: bytes,
+    body: str | bytes,
     headers: dict[str, str],
     secret: SecretReference,
-    scheme: Scheme,
+    scheme: Mapping[str, Any],
     delivery_id: str | None,
 ) -> None:
     """Sign and send one webhook: the job that `enqueue_webhook()` makes.
 
+    It tries again by itself: a job that Frappe starts anew for `RetryBackgroundJobError` counts as
+    failed even if it goes well then.
+
     Args:
         url: Where to.
-        body: The bytes to sign and send.
+        body: What to sign and send.
         headers: Those that are sent beside the signature's.
         secret: A reference to the secret.
-        scheme: How the receiver expects the signature.
+        scheme: The fields of the scheme by which the receiver expects the signature.
         delivery_id: The delivery's id, if the scheme signs one.
 
     Raises:
-        frappe.RetryBackgroundJobError: It may go well another time; Frappe waits and tries again.
-        RuntimeError: The receiver refused it.
+        RuntimeError: The receiver refused it, or was not there at any attempt.
         ConfigurationError: There is no usable secret.
     """
-    signed = Signer(secret(None), scheme=scheme).sign(body, id=delivery_id, method="POST", url=url)
-    # A URL may hold a token, and Frappe logs what is raised here.
-    target = f"webhook to {urlsplit(url).hostname}"
+    for delay in (*_DELAYS, None):
+        signer = Signer(secret(), scheme=Scheme(**scheme))
+        signed = signer.sign(body, id=delivery_id, method="POST", url=url)
+        problem, may_pass = _post(url, signed.body, headers | signed.headers)
+        if not problem:
+            return
+        if delay is None or not may_pass:
+            # A URL may hold a token: the host will do.
+            msg = f"webhook to {urlsplit(url).hostname}: {problem}"
+            raise RuntimeError(msg)
+        frappe.db.rollback()  # so that a secret that was changed meanwhile is seen
+        time.sleep(delay)
+
+
+def _post(url: str, body: bytes, headers: dict[str, str]) -> tuple[str, bool]:
+    """Return what went wrong, if anything did, and whether it may go well another time."""
     try:
         with requests.post(
             url,
-            data=signed.body,
-            headers=headers | signed.headers,
+            data=body,
+            headers=headers,
             timeout=_TIMEOUT,
             allow_redirects=False,  # the body would be lost on the way
+            auth=lambda request: (
+                request
+            ),  # none from ~/.netrc: Frappe refuses what it does not know
             stream=True,  # what is answered is not read
         ) as answer:
             status = answer.status_code
     except requests.RequestException as error:
-        msg = f"{target}: {type(error).__name__}"
-        raise frappe.RetryBackgroundJobError(msg) from None
-    if status in range(200, 300):
-        return
-    msg = f"{target}: HTTP {status}"
-    if status >= 500 or status in _TRY_AGAIN:  # noqa: PLR2004
-        raise frappe.RetryBackgroundJobError(msg)
-    raise RuntimeError(msg)
+        passing = (requests.ConnectionError, requests.Timeout)
+        may_pass = isinstance(error, passing) and not isinstance(
+            error, requests.exceptions.SSLError
+        )
+        return type(error).__name__, may_pass
+    return "" if status in range(200, 300) else f"HTTP {status}", status in _TRY_AGAIN
+
+
+def _readable(body: bytes) -> str | bytes:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body
+
+
+def _require_http(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_http = parts.scheme in {"http", "https"} and parts.hostname
+    except ValueError:
+        is_http = None
+    if not is_http:
+        msg = "url= has to begin with http:// or https:// and a host"
+        raise ConfigurationError(msg)
