@@ -21,7 +21,8 @@ from frappe_hooksig import (
     providers,
     sign_payload,
 )
-from frappe_hooksig.receiver import Receiver, refusal
+from frappe_hooksig.answers import refusal
+from frappe_hooksig.receiver import Receiver
 from frappe_hooksig.secret import make_keys
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"

@@ -26,7 +26,8 @@ from frappe_hooksig import (
     sign_payload,
     verify_payload,
 )
-from frappe_hooksig.receiver import Receiver, refusal
+from frappe_hooksig.answers import refusal
+from frappe_hooksig.receiver import Receiver
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 WHSEC = "whsec_" + base64.b64encode(SECRET.encode()).decode()

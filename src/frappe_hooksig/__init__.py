@@ -12,6 +12,7 @@ from frappe_hooksig.exceptions import (
     PayloadError,
     RawBodyUnavailable,
     Reason,
+    StoreError,
     TimestampOutOfTolerance,
     VerificationError,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "SecretWarning",
     "SignedPayload",
     "Signer",
+    "StoreError",
     "TimestampOutOfTolerance",
     "Verification",
     "VerificationError",

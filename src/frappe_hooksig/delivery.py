@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from frappe_hooksig.exceptions import MalformedPayload
 
@@ -78,20 +78,30 @@ class Delivery(VerifiedRequest):
     def key(self) -> str:
         """What a repeat of this delivery is recognised by: 64 hex digits.
 
-        Made from the signed id, else from all that was signed; never from the signature, which
-        differs between secrets, nor from a header that is not signed. It does not tell endpoints
-        or senders apart: where they share a table, make them part of its key.
+        Made from the signed id, else from the id in the body (`Scheme.body_id`), else from all that
+        was signed; never from the signature, which differs between secrets, nor from a header that
+        is not signed. It does not tell endpoints or senders apart: where they share a table, make
+        them part of its key.
         """
-        _, _, _, delivery_id, before, after = self._presented
-        if delivery_id is None:
-            parts = [b"content", before, sha256(self._body).digest(), after]
-        else:
-            parts = [b"id", delivery_id.encode()]
-        digest = sha256()
-        for part in parts:
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
-        return digest.hexdigest()
+        scheme, _, _, delivery_id, before, after = self._presented
+        if delivery_id is not None:
+            return digest_of(b"id", delivery_id.encode())
+        body_id = None if scheme.body_id is None else self._body_id(scheme.body_id)
+        if body_id is not None:
+            return digest_of(b"body-id", body_id.encode())
+        return digest_of(b"content", before, sha256(self._body).digest(), after)
+
+    def _body_id(self, pointer: str) -> str | None:
+        """Return the text or number that a JSON Pointer leads to, if it does."""
+        try:
+            found = json.loads(self._body)
+        except (ValueError, RecursionError):
+            return None
+        for key in pointer.split("/")[1:]:
+            name = key.replace("~1", "/").replace("~0", "~")
+            found = cast("dict[str, Any]", found).get(name) if isinstance(found, dict) else None
+        # In JSON, so that 1 and "1" are two ids, and a lone surrogate can be encoded.
+        return json.dumps(found) if isinstance(found, str | int) else None
 
     def json(self) -> Any:
         """Parse the verified bytes as JSON, whatever the Content-Type (Frappe sends none).
@@ -110,3 +120,12 @@ class Delivery(VerifiedRequest):
 
     def _described(self) -> str:
         return f"{super()._described()}, {len(self._body)} bytes"
+
+
+def digest_of(*parts: bytes) -> str:
+    """Return 64 hex digits that tell sequences of parts apart, wherever one ends."""
+    digest = sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()

@@ -47,6 +47,10 @@ class MalformedPayload(PayloadError):
     """A verified body is not the JSON that the handler asked for: HTTP 400, the sender's fault."""
 
 
+class StoreError(HooksigError):
+    """A store of deliveries is full or cannot be reached: HTTP 503, and nothing is handled."""
+
+
 class RawBodyUnavailable(HooksigError, RuntimeError):
     """Something read the request body before it could be verified: HTTP 500, the app's fault."""
 

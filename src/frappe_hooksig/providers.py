@@ -16,6 +16,7 @@ FRAPPE: Final = Scheme(
     signature_header="X-Frappe-Webhook-Signature",
     encoding="base64",
     rewritten_characters="<>&",
+    retry_delays=(1, 4),
 )
 
 # What Frappe apps' own senders and receivers use: bare hex over the body. A convention without a
@@ -62,6 +63,8 @@ STRIPE: Final = Scheme(
     separator=",",
     timestamp_prefix="t=",
     encoding="hex",
+    body_id="/id",
+    retry_horizon=3 * 24 * 3600,  # https://docs.stripe.com/webhooks#automatic-retries
 )
 
 # https://docs.slack.dev/authentication/verifying-requests-from-slack/
@@ -72,6 +75,8 @@ SLACK: Final = Scheme(
     signed="v0:{timestamp}:{body}",
     prefix="v0=",
     encoding="hex",
+    body_id="/event_id",
+    retry_horizon=3600,  # https://docs.slack.dev/apis/events-api/#retries
 )
 
 # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
@@ -85,6 +90,7 @@ STANDARD_WEBHOOKS: Final = Scheme(
     separator=" ",
     encoding="base64",
     secret_format="whsec",
+    retry_horizon=4 * 24 * 3600,  # of the schedule that the specification recommends
 )
 
 _BY_NAME: Final = {

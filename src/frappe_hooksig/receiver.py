@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
-from frappe_hooksig.exceptions import (
-    ConfigurationError,
-    HooksigError,
-    MalformedPayload,
-    Reason,
-    VerificationError,
-)
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.once import Once
 from frappe_hooksig.providers import FRAPPE
+from frappe_hooksig.replay import AsyncStore, Store
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secret, Secrets, generate_secret, redacted
 from frappe_hooksig.verify import MAX_BODY, Verifier
@@ -25,8 +18,6 @@ from frappe_hooksig.verify import MAX_BODY, Verifier
 if TYPE_CHECKING:
     from frappe_hooksig.delivery import Delivery
     from frappe_hooksig.headers import Headers
-
-_log = logging.getLogger("frappe_hooksig")
 
 #: The framework setting, else environment variable, that holds the secret of Frappe's webhooks.
 SECRET_SETTING = "FRAPPE_WEBHOOK_SECRET"  # the name of one
@@ -39,18 +30,6 @@ SecretSource: TypeAlias = Secrets | Callable[[Any], Secrets | Awaitable[Secrets 
 # To hash so many bytes takes a millisecond, in which an event loop could do something else.
 _LARGE = 1_000_000
 
-_STATUS = {
-    Reason.MISSING_HEADER: 401,
-    Reason.WRONG_ENCODING: 401,
-    Reason.SIGNATURE_MISMATCH: 401,
-    Reason.TIMESTAMP_TOO_OLD: 401,
-    Reason.TIMESTAMP_IN_FUTURE: 401,
-    Reason.MALFORMED_HEADER: 400,
-    Reason.DUPLICATE_HEADER: 400,
-    Reason.MALFORMED_TIMESTAMP: 400,
-    Reason.BODY_TOO_LARGE: 413,
-}
-
 
 class Options(TypedDict, total=False):
     """What every adapter's decorators take.
@@ -61,31 +40,26 @@ class Options(TypedDict, total=False):
         tolerance: How far a signed timestamp may be from now, either way, in seconds. By default
             the scheme's own.
         max_body: The largest accepted body, in bytes. By default 25 MiB.
+        store: Where deliveries are remembered, so that each is handled once. By default nowhere:
+            a repeat is handled again.
+        lease: After how many seconds a delivery whose process has died may be handled by another.
+            By default 4 for Frappe, else 30.
+        keep: For how many seconds a delivery that was handled is remembered. By default for as long
+            as it can come again: the sender's retries, and twice the tolerance.
+        tenant: A function of the framework's request that tells those apart who share a route: two
+            of them never share a key. Needed if `secret` is a function.
+        on_store_error: "refuse" answers 503 if the store cannot tell whether it is a repeat, and
+            "accept" handles it.
     """
 
     secret: SecretSource
     tolerance: float | None
     max_body: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer, for the framework to give in its own way.
-
-    Attributes:
-        status: The HTTP status.
-        headers: The headers, Content-Type among them.
-        content: What it says.
-    """
-
-    status: int
-    headers: dict[str, str]
-    content: dict[str, str]
-
-    @property
-    def body(self) -> bytes:
-        """The content as JSON."""
-        return json.dumps(self.content).encode()
+    store: Store | AsyncStore
+    lease: float | None
+    keep: float | None
+    tenant: Callable[[Any], str]
+    on_store_error: Literal["refuse", "accept"]
 
 
 def hide_secret(options: Options) -> None:
@@ -114,17 +88,23 @@ class Receiver:
         secret: As in `Options`.
         tolerance: As in `Options`.
         max_body: As in `Options`.
+        store: As in `Options`.
+        lease: As in `Options`.
+        keep: As in `Options`.
+        tenant: As in `Options`.
+        on_store_error: As in `Options`.
 
     Attributes:
+        once: What lets each delivery be handled once, if there is a store.
         needs_to_wait: Whether `secret` is an async function, which `receive()` cannot call.
 
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
 
-    __slots__ = ("_scheme", "_secret_of", "_verifier_of", "needs_to_wait")
+    __slots__ = ("_scheme", "_secret_of", "_verifier_of", "needs_to_wait", "once")
 
-    def __init__(
+    def __init__(  # noqa: C901, PLR0912  # what contradicts what is in one place
         self,
         scheme_or_verifier: Scheme | Verifier,
         default_secret: Callable[[], Secrets | None] | None,
@@ -132,6 +112,11 @@ class Receiver:
         secret: SecretSource | None = None,
         tolerance: float | None = None,
         max_body: int | None = None,
+        store: Store | AsyncStore | None = None,
+        lease: float | None = None,
+        keep: float | None = None,
+        tenant: Callable[[Any], str] | None = None,
+        on_store_error: Literal["refuse", "accept"] | None = None,
     ) -> None:
         if not isinstance(scheme_or_verifier, Scheme | Verifier):
             given = type(scheme_or_verifier).__name__
@@ -168,6 +153,23 @@ class Receiver:
         if "{url}" in self._scheme.signed:
             msg = f"scheme {self._scheme.name!r} signs the URL: use Verifier.verify(..., url=)"
             raise ConfigurationError(msg)
+        self.once = None
+        if store is not None:
+            if self._secret_of is not None and tenant is None:
+                msg = "secret= is a function: of its senders, tenant= has to tell which one it is"
+                raise ConfigurationError(msg)
+            self.once = Once(
+                store,
+                self._scheme,
+                _tolerance_of(scheme_or_verifier, tolerance),
+                lease=lease,
+                keep=keep,
+                tenant=tenant,
+                on_store_error=on_store_error or "refuse",
+            )
+        elif (lease, keep, tenant, on_store_error) != (None, None, None, None):
+            msg = "lease, keep, tenant and on_store_error need store="
+            raise ConfigurationError(msg)
 
     def receive(
         self, request: object, headers: Headers, method: str, read_body: Callable[[int], bytes]
@@ -197,7 +199,7 @@ class Receiver:
         headers: Headers,
         method: str,
         read_body: Callable[[int], Awaitable[bytes]],
-        in_thread: Callable[[Callable[[Any], Any], Any], Awaitable[Any]],
+        in_thread: Callable[..., Awaitable[Any]],
     ) -> Delivery:
         """Do what `receive()` does, and wait for the secret and the body.
 
@@ -206,7 +208,7 @@ class Receiver:
             headers: Its headers.
             method: Its HTTP method.
             read_body: As for `receive()`.
-            in_thread: Calls a function with one argument where it may block: a `secret` that is
+            in_thread: Calls a function with its arguments where it may block: a `secret` that is
                 not async, and the verification of a large body.
 
         Raises:
@@ -231,40 +233,23 @@ class Receiver:
         return delivery
 
 
+def name_of(view: Callable[..., Any]) -> str:
+    """Return what tells a view from the others of an app, the same in each of its processes."""
+    return f"{view.__module__}.{getattr(view, '__qualname__', type(view).__qualname__)}"
+
+
 async def settled(waiting: Awaitable[Any]) -> Any:
     """Wait once more for what a function such as a lambda has got from an async one."""
     found = await waiting
     return await found if isawaitable(found) else found
 
 
-def refusal(error: VerificationError | MalformedPayload) -> Answer:
-    """Return the HTTP answer to a request that is refused, and log the reason, nothing else.
-
-    JSON, because Frappe 13 parses the answer, and with the reason, because Frappe keeps the answer
-    in its Webhook Request Log, where the sender's administrator looks.
-    """
-    if isinstance(error, VerificationError):
-        reason, status = error.reason.value, _STATUS[error.reason]
-    else:
-        reason, status = "malformed-payload", 400
-    _log.info("webhook refused: %s", reason)
-    content = {"status": "refused", "reason": reason, "message": str(error)}
-    headers = {"Content-Type": "application/json"}
-    if isinstance(error, VerificationError) and status == 401:  # noqa: PLR2004
-        headers["WWW-Authenticate"] = f'Webhook-Signature header="{error.header}"'
-    return Answer(status, headers, content)
-
-
-def failure(error: Exception) -> Answer:
-    """Return the HTTP answer if it is our side that cannot verify, and log why.
-
-    For frameworks that would show a stranger what was raised; others answer HTTP 500 by themselves.
-    """
-    is_explained = isinstance(error, HooksigError)
-    _log.error("webhook not verified: %s", error, exc_info=None if is_explained else error)
-    message = "The receiver cannot verify webhooks now; its log says why"
-    content = {"status": "failed", "reason": "receiver-failed", "message": message}
-    return Answer(500, {"Content-Type": "application/json"}, content)
+def _tolerance_of(scheme_or_verifier: Scheme | Verifier, given: float | None) -> float | None:
+    """Return how far from now a request may have been signed, if that is known."""
+    if isinstance(scheme_or_verifier, Verifier):
+        return scheme_or_verifier.tolerance
+    default = scheme_or_verifier.tolerance if scheme_or_verifier.signs_timestamp else None
+    return default if given is None else given
 
 
 # Takes what a function for a `secret` has returned, if there is one.

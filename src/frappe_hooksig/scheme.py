@@ -127,6 +127,11 @@ class Scheme:
         secret_format: How the sender writes its secrets.
         rewritten_characters: Characters in a secret that the sender may store in another spelling.
         max_signatures: The most signatures in one request; one with more is malformed.
+        body_id: Where in a JSON body an id stands that all attempts of one delivery share, if the
+            scheme signs each attempt anew and no id: a JSON Pointer (RFC 6901) through objects.
+        retry_delays: How long the sender waits between its attempts, in seconds, if that is a
+            matter of seconds; the first of them.
+        retry_horizon: For how long after the first attempt another may come, in seconds.
         signature_headers: `signature_header` as a tuple. Not an argument.
 
     Raises:
@@ -148,6 +153,9 @@ class Scheme:
     secret_format: SecretFormat = "text"
     rewritten_characters: str = ""
     max_signatures: int = 16
+    body_id: str | None = None
+    retry_delays: tuple[float, ...] = ()
+    retry_horizon: float = 60
 
     signature_headers: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _layout: _Layout = field(init=False, repr=False, compare=False)
@@ -432,6 +440,7 @@ def _around_id(signed: str) -> str:
 def _contradictions(scheme: Scheme) -> Iterator[str]:
     """Yield what is wrong with a scheme, naming the fields."""
     yield from _wrong_values(scheme)
+    yield from _wrong_retries(scheme)
     yield from _wrong_template(scheme.signed, scheme.timestamp_format)
     if ("{timestamp}" in scheme.signed) != (scheme.timestamp_place is not None):
         yield "{timestamp} in signed needs timestamp_header or timestamp_prefix, and they need it"
@@ -469,6 +478,17 @@ def _wrong_types(scheme: Scheme) -> Iterator[str]:
         yield "tolerance must be a positive number of seconds"
     if type(scheme.max_signatures) is not int:
         yield "max_signatures must be an int"
+
+
+def _wrong_retries(scheme: Scheme) -> Iterator[str]:
+    if not is_tolerance(scheme.retry_horizon):
+        yield "retry_horizon must be a positive number of seconds"
+    delays = scheme.retry_delays
+    if not isinstance(delays, tuple) or not all(map(is_tolerance, delays)):
+        yield "retry_delays must be a tuple of positive numbers of seconds"
+    pointer = scheme.body_id
+    if pointer is not None and not (isinstance(pointer, str) and pointer.startswith("/")):
+        yield "body_id must be a JSON Pointer, such as /id"
 
 
 def _wrong_values(scheme: Scheme) -> Iterator[str]:

@@ -8,6 +8,7 @@
 # object have to be more than their text.
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Literal, TypeVar, overload
 
 from fastapi import Depends, HTTPException, Request, Response, WebSocketException
@@ -19,11 +20,18 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.status import WS_1008_POLICY_VIOLATION
 
+from frappe_hooksig.answers import refusal
 from frappe_hooksig.delivery import Delivery
-from frappe_hooksig.exceptions import MalformedPayload, RawBodyUnavailable, VerificationError
-from frappe_hooksig.integrations.starlette import receive, response_to, setting
+from frappe_hooksig.exceptions import (
+    ConfigurationError,
+    MalformedPayload,
+    RawBodyUnavailable,
+    VerificationError,
+)
+from frappe_hooksig.integrations.starlette import claim, receive, response_to, setting
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import Options, Receiver, hide_secret, refusal
+from frappe_hooksig.receiver import Options, Receiver, hide_secret, name_of
+from frappe_hooksig.replay.keeper import AsyncHeld
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.verify import Verifier
 
@@ -37,6 +45,7 @@ __all__ = ["FrappeWebhook", "Refusal", "Refused", "Webhook", "WebhookRoute"]
 _Model = TypeVar("_Model")
 
 _DELIVERIES = "frappe_hooksig.deliveries"
+_ROUTE = "frappe_hooksig.route"
 
 # How many of a model's complaints a sender is told, and how much of a place: it may be a key that
 # the sender made up.
@@ -132,6 +141,9 @@ class Webhook(SecurityBase):
         """
         if not isinstance(request, Request):
             raise WebSocketException(WS_1008_POLICY_VIOLATION)
+        if self._receiver.once is not None and _ROUTE not in request.scope:
+            msg = "store= needs APIRouter(route_class=WebhookRoute), which sees the answer"
+            raise ConfigurationError(msg)
         verified: dict[Webhook, Delivery] = request.scope.setdefault(_DELIVERIES, {})
         if self not in verified:
             _let_app_answer(request)
@@ -145,6 +157,11 @@ class Webhook(SecurityBase):
             except ClientDisconnect as error:
                 raise HTTPException(400) from error  # to nobody
         return verified[self]
+
+    async def claim(self, request: Request, endpoint: str) -> AsyncHeld | Response | None:
+        """Claim the verified delivery, for `WebhookRoute`; see `integrations.starlette.claim()`."""
+        delivery = request.scope[_DELIVERIES][self]
+        return await claim(self._receiver, request, endpoint, delivery)
 
     @overload
     def payload(self, model: type[_Model]) -> Callable[[Delivery], Awaitable[_Model]]: ...
@@ -202,15 +219,30 @@ class WebhookRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler that verifies and then does what FastAPI does."""
         handle = super().get_route_handler()
+        endpoint = name_of(self.endpoint)
         webhooks = list(_webhooks_of(self.dependant, {}))
 
         async def verify_first(request: Request) -> Response:
             # What tests put in the place of a dependency, and so of those that it has.
             overridden: dict[Any, Any] = getattr(request.app, "dependency_overrides", {})
-            left = _webhooks_of(self.dependant, overridden) if overridden else webhooks
+            left = list(_webhooks_of(self.dependant, overridden)) if overridden else webhooks
+            request.scope[_ROUTE] = True
             for webhook in left:
                 await webhook(request)
-            return await handle(request)
+            async with AsyncExitStack() as stack:
+                claims: list[AsyncHeld] = []
+                for webhook in left:
+                    held = await webhook.claim(request, endpoint)
+                    if isinstance(held, Response):
+                        for other in claims:
+                            await other.release()
+                        return held
+                    if held is not None:
+                        claims.append(await stack.enter_async_context(held))
+                response = await handle(request)
+                for held in claims:
+                    await held.settle(response.status_code)
+                return response
 
         return verify_first
 

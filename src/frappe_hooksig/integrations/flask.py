@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial, wraps
 from inspect import isclass, iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
@@ -17,6 +18,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 from werkzeug.local import LocalProxy
 from werkzeug.wsgi import LimitedStream, get_content_length
 
+from frappe_hooksig.answers import Answer, refusal
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
@@ -26,7 +28,8 @@ from frappe_hooksig.exceptions import (
     VerificationError,
 )
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, refusal
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, name_of
+from frappe_hooksig.replay.keeper import Held
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 from frappe_hooksig.verify import Verifier
@@ -66,9 +69,19 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     if receiver.needs_to_wait:
         msg = "secret= is an async function, and Flask's request cannot wait for one"
         raise ConfigurationError(msg)
+    if receiver.once is not None and receiver.once.is_async:
+        msg = "store= is one for asyncio, and Flask's request cannot wait for it"
+        raise ConfigurationError(msg)
 
-    def admit() -> Response | None:
-        """Keep the delivery for the view, or return the refusal."""
+    def admit(endpoint: str) -> Held | Response | None:
+        """Keep the delivery for the view, and claim it if it is to be handled once.
+
+        Args:
+            endpoint: Tells views apart.
+
+        Returns:
+            The claim, if there is one; or the answer to a request that the view does not get.
+        """
         # Itself, not the proxy for it: each look through a proxy takes longer than a hash.
         current: Request = _PROXY._get_current_object()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         try:
@@ -78,35 +91,44 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
         except VerificationError as error:
             return _refused(error)
         current.environ[_DELIVERY] = delivery
-        return None
+        if receiver.once is None:
+            return None
+        held = receiver.once.claim(current, endpoint, delivery)
+        return _answered(held) if isinstance(held, Answer) else held
 
     def decorator(view: _View) -> _View:
         if isclass(view):
             msg = f"{view.__name__} is a class: put the decorator into its `decorators = [...]`"
             raise ConfigurationError(msg)
+        endpoint = name_of(view)
+
         if iscoroutinefunction(view):
 
             @wraps(view)
             async def async_inner(*args: Any, **kwargs: Any) -> Any:
-                refused = admit()
-                if refused is not None:
-                    return refused
-                try:
-                    return await view(*args, **kwargs)
-                except MalformedPayload as error:
-                    return _refused(error)
+                held = admit(endpoint)
+                if isinstance(held, Response):
+                    return held
+                with held or nullcontext():
+                    try:
+                        result = await view(*args, **kwargs)
+                    except MalformedPayload as error:
+                        result = _refused(error)
+                    return result if held is None else _settled(held, result)
 
             return cast("_View", async_inner)
 
         @wraps(view)
         def inner(*args: Any, **kwargs: Any) -> Any:
-            refused = admit()
-            if refused is not None:
-                return refused
-            try:
-                return view(*args, **kwargs)
-            except MalformedPayload as error:
-                return _refused(error)
+            held = admit(endpoint)
+            if isinstance(held, Response):
+                return held
+            with held or nullcontext():
+                try:
+                    result = view(*args, **kwargs)
+                except MalformedPayload as error:
+                    result = _refused(error)
+                return result if held is None else _settled(held, result)
 
         return cast("_View", inner)
 
@@ -228,6 +250,16 @@ def _least(limit: int, other: int | None) -> int:
     return limit if other is None else min(limit, other)
 
 
+def _settled(held: Held, result: Any) -> Response:
+    """Return a view's answer, which says whether it was handled."""
+    response = current_app.make_response(result)
+    held.settle(response.status_code)
+    return response
+
+
 def _refused(error: VerificationError | MalformedPayload) -> Response:
-    answer = refusal(error)
+    return _answered(refusal(error))
+
+
+def _answered(answer: Answer) -> Response:
     return Response(answer.body, answer.status, answer.headers)

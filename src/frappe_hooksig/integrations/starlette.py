@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial, wraps
 from inspect import isclass, iscoroutinefunction
 from io import BytesIO
@@ -17,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
+from frappe_hooksig.answers import Answer, refusal
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
@@ -26,7 +28,8 @@ from frappe_hooksig.exceptions import (
     VerificationError,
 )
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, refusal, settled
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, name_of, settled
+from frappe_hooksig.replay.keeper import AsyncHeld
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 from frappe_hooksig.verify import Verifier
@@ -71,19 +74,28 @@ def verify_webhook(
             msg = f"decorate the methods of {view.__name__}, such as post(), not the class"
             raise ConfigurationError(msg)
         run = view if iscoroutinefunction(view) else partial(_in_thread, view)
+        endpoint = name_of(view)
 
         @wraps(view)
         async def inner(*args: Any, **kwargs: Any) -> Any:
+            request = _request_of(view, args)
             try:
-                await receive(receiver, _request_of(view, args))
+                delivery = await receive(receiver, request)
             except VerificationError as error:
                 return response_to(error)
             except ClientDisconnect:
                 return Response(status_code=400)  # to nobody
-            try:
-                return await run(*args, **kwargs)
-            except MalformedPayload as error:
-                return response_to(error)
+            held = await claim(receiver, request, endpoint, delivery)
+            if isinstance(held, Response):
+                return held
+            async with held or nullcontext():
+                try:
+                    response = await run(*args, **kwargs)
+                except MalformedPayload as error:
+                    response = response_to(error)
+                if held is not None:
+                    await held.settle(response.status_code)
+                return response
 
         return cast("_View", inner)
 
@@ -159,9 +171,32 @@ async def receive(receiver: Receiver, request: Request) -> Delivery:
     return delivery
 
 
+async def claim(
+    receiver: Receiver, request: Request, endpoint: str, delivery: Delivery
+) -> AsyncHeld | Response | None:
+    """Claim a verified delivery, if it is to be handled once.
+
+    Args:
+        receiver: Has verified it.
+        request: The request.
+        endpoint: Tells endpoints apart.
+        delivery: What was verified.
+
+    Returns:
+        The claim, if there is one; or the answer to a request that the endpoint does not get.
+    """
+    if receiver.once is None:
+        return None
+    held = await receiver.once.claim_async(request, endpoint, delivery, _in_thread)
+    return _answered(held) if isinstance(held, Answer) else held
+
+
 def response_to(error: VerificationError | MalformedPayload) -> Response:
     """Return the answer to a request that is refused."""
-    answer = refusal(error)
+    return _answered(refusal(error))
+
+
+def _answered(answer: Answer) -> Response:
     return Response(answer.body, answer.status, answer.headers)
 
 

@@ -21,6 +21,7 @@ from django.http import (
     UnreadablePostError,
 )
 
+from frappe_hooksig.answers import refusal
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
@@ -31,7 +32,7 @@ from frappe_hooksig.exceptions import (
 )
 from frappe_hooksig.integrations.django.setting import setting
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, refusal
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 from frappe_hooksig.verify import Verifier
@@ -227,8 +228,8 @@ class _Headers:
         return self.environ.get(f"HTTP_{name.upper().replace('-', '_')}")
 
 
-async def _in_thread(function: Callable[[Any], Any], argument: Any) -> Any:
-    return await sync_to_async(function)(argument)
+async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    return await sync_to_async(function)(*args)
 
 
 def _is_async(view: Any) -> bool:

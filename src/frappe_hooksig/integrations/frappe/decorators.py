@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast, overload
 import frappe
 from werkzeug.wrappers import Request, Response
 
+from frappe_hooksig.answers import Answer, failure, refusal
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
@@ -30,7 +31,7 @@ from frappe_hooksig.exceptions import (
 )
 from frappe_hooksig.integrations.frappe.site_secrets import site_config
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import Answer, Options, Receiver, failure, hide_secret, refusal
+from frappe_hooksig.receiver import Options, Receiver, hide_secret
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.verify import Verifier
 

@@ -1,0 +1,160 @@
+"""A store in a SQLite file: for all processes of one host."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from frappe_hooksig.exceptions import StoreError
+from frappe_hooksig.replay import State
+
+# With each so many claims, so many expired ones are forgotten: more of these, so that none are
+# left over.
+_EVERY = 16
+_AT_ONCE = 64
+
+_CREATE = """\
+CREATE TABLE IF NOT EXISTS deliveries (
+    key TEXT PRIMARY KEY, token TEXT, ends REAL NOT NULL
+) WITHOUT ROWID"""
+_INDEX = "CREATE INDEX IF NOT EXISTS deliveries_ends ON deliveries (ends)"
+# Without a token it was handled.
+_CLAIM = """\
+INSERT INTO deliveries (key, token, ends) VALUES (:key, :token, :end)
+ON CONFLICT (key) DO UPDATE SET token = excluded.token, ends = excluded.ends WHERE ends <= :now"""
+_LOOK = "SELECT token FROM deliveries WHERE key = :key AND ends > :now"
+_CHANGE = """\
+UPDATE deliveries SET token = :to, ends = :end
+WHERE key = :key AND token = :token AND ends > :now"""
+_RELEASE = "DELETE FROM deliveries WHERE key = :key AND token = :token AND ends > :now"
+_FORGET = """\
+DELETE FROM deliveries WHERE key IN (
+    SELECT key FROM deliveries WHERE ends <= :now ORDER BY ends LIMIT :limit
+)"""
+
+
+class _Connection(sqlite3.Connection):
+    """One that is closed when its thread has ended, by whichever thread collects it."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # one that could not be opened
+            self.close()
+
+
+class SQLiteStore:
+    """Remembers deliveries in a file, for all threads and processes that use it.
+
+    The file is made if it is not there, with two more beside it (`-wal`, `-shm`), so the folder has
+    to be writable, and on a disk of this host: SQLite's locks do not work on network drives. What
+    was written is there after a crash, of the machine too.
+
+    Args:
+        path: The file.
+        timeout: How many seconds to wait for another process that is writing.
+        max_bytes: How large the file may become. One that is full refuses new deliveries, and
+            forgets none before its time. By default as large as the disk.
+        clock: Returns now, in Unix seconds: a restart of the machine has to leave it what it was.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float = 1,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = Path(path)
+        self._timeout = timeout
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._claims = count(1)
+        self._local = threading.local()
+
+    def claim(self, key: str, token: str, lease: float) -> State:
+        """Do what `Store.claim()` does.
+
+        Raises:
+            StoreError: The file is locked, full, or cannot be written.
+        """
+        with self._connected() as connection:
+            while True:
+                now = self._clock()
+                values = {"key": key, "token": token, "end": now + lease, "now": now}
+                if connection.execute(_CLAIM, values).rowcount:
+                    break
+                found = connection.execute(_LOOK, values).fetchone()
+                if found is not None:  # else it was released in the meantime
+                    return State.DONE if found[0] is None else State.IN_FLIGHT
+            if next(self._claims) % _EVERY == 0:
+                connection.execute(_FORGET, {"now": now, "limit": _AT_ONCE})
+            return State.NEW
+
+    def renew(self, key: str, token: str, lease: float) -> bool:
+        """Do what `Store.renew()` does.
+
+        Raises:
+            StoreError: As for `claim()`.
+        """
+        return self._change(_CHANGE, key, token, token, lease)
+
+    def complete(self, key: str, token: str, keep: float) -> bool:
+        """Do what `Store.complete()` does.
+
+        Raises:
+            StoreError: As for `claim()`.
+        """
+        return self._change(_CHANGE, key, token, None, keep)
+
+    def release(self, key: str, token: str) -> bool:
+        """Do what `Store.release()` does.
+
+        Raises:
+            StoreError: As for `claim()`.
+        """
+        return self._change(_RELEASE, key, token, None, 0)
+
+    def _change(self, statement: str, key: str, token: str, to: str | None, seconds: float) -> bool:
+        now = self._clock()
+        values = {"key": key, "token": token, "to": to, "end": now + seconds, "now": now}
+        with self._connected() as connection:
+            return bool(connection.execute(statement, values).rowcount)
+
+    @contextmanager
+    def _connected(self) -> Generator[sqlite3.Connection]:
+        try:
+            yield self._connection()
+        except sqlite3.Error as error:
+            msg = f"the store {self._path}: {error}"
+            raise StoreError(msg) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return this thread's connection: one cannot be taken along into a forked process."""
+        held: tuple[int, sqlite3.Connection] | None = getattr(self._local, "held", None)
+        if held is not None and held[0] == os.getpid():
+            return held[1]
+        connection = sqlite3.connect(
+            self._path,
+            self._timeout,
+            isolation_level=None,
+            check_same_thread=False,  # closing is done by any
+            factory=_Connection,
+        )
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(_CREATE)
+            connection.execute(_INDEX)
+            if self._max_bytes is not None:
+                (size,) = connection.execute("PRAGMA page_size").fetchone()
+                connection.execute(f"PRAGMA max_page_count = {self._max_bytes // size}")
+        except BaseException:
+            connection.close()
+            raise
+        self._local.held = (os.getpid(), connection)
+        return connection
