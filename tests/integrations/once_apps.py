@@ -1,0 +1,161 @@
+"""Apps in which each delivery is to be handled once, and a handler that does as it is told.
+
+A delivery is `{"n": ..., "statuses": [...], "takes": ...}`: what each attempt is answered with, 0
+for an exception, and how many seconds that takes. What is handled is noted in the file NOTES.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from flask import Flask, Response
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response as StarletteResponse
+from starlette.routing import Route
+
+from frappe_hooksig import Delivery, StoreError
+from frappe_hooksig.integrations import fastapi, flask, starlette
+from frappe_hooksig.replay import State, Store
+from frappe_hooksig.replay.memory import MemoryStore
+from frappe_hooksig.replay.sqlite import SQLiteStore
+from tests.integrations.conformance import SECRET
+
+
+class Broken:
+    """A store that cannot be reached."""
+
+    def claim(self, key: str, token: str, lease: float) -> State:
+        msg = f"the store of {len(key)}, {len(token)}, {lease} is away"
+        raise StoreError(msg)
+
+    renew = complete = release = claim
+
+
+class GetThenSet(MemoryStore):
+    """What people write: one look, and then one change."""
+
+    def claim(self, key: str, token: str, lease: float) -> State:
+        path = Path(os.environ["NOTES"]).with_name(key)
+        if path.exists():
+            return State.DONE
+        time.sleep(0.001)  # a round trip
+        path.write_text(token)
+        return super().claim(key, token, lease)
+
+
+def store_of(name: str) -> Any:
+    """Return the store that a test has chosen."""
+    kind, _, where = name.partition(":")
+    if kind == "sqlite":
+        return SQLiteStore(where, timeout=20)
+    return {"memory": MemoryStore, "broken": Broken, "get-then-set": GetThenSet}[kind]()
+
+
+STORE: Store = store_of(os.environ.get("STORE", "memory"))
+OPTIONS: Any = {"secret": SECRET, "store": STORE}
+if "ON_STORE_ERROR" in os.environ:
+    OPTIONS["on_store_error"] = os.environ["ON_STORE_ERROR"]
+
+
+def note(what: str) -> None:
+    """Write a line, which no other process writes into."""
+    with Path(os.environ["NOTES"]).open("a") as notes:
+        notes.write(f"{what}\n")
+
+
+def begin(delivery: Delivery) -> tuple[float, int]:
+    """Return how long to take, and what to answer then."""
+    order = delivery.json()
+    begun = f"begin {order['n']}"
+    attempt = Path(os.environ["NOTES"]).read_text().splitlines().count(begun)
+    note(begun)
+    statuses = order.get("statuses", [200])
+    return order.get("takes", 0), statuses[min(attempt, len(statuses) - 1)]
+
+
+def end(delivery: Delivery, status: int) -> int:
+    """Note that it was handled."""
+    if not status:
+        msg = "told to fail"
+        raise ValueError(msg)
+    note(f"end {delivery.json()['n']}")
+    return status
+
+
+flask_app = Flask(__name__)
+
+
+@flask_app.post("/")
+@flask.verify_frappe_webhook(**OPTIONS)
+def of_flask() -> Any:
+    takes, status = begin(flask.get_delivery())
+    time.sleep(takes)
+    return {"handled": True}, end(flask.get_delivery(), status)
+
+
+@flask_app.post("/other")
+@flask.verify_frappe_webhook(**OPTIONS)
+def other_of_flask() -> Response:
+    return Response(status=end(flask.get_delivery(), begin(flask.get_delivery())[1]))
+
+
+@flask_app.post("/async")
+@flask.verify_frappe_webhook(**OPTIONS)
+async def async_of_flask() -> Any:
+    takes, status = begin(flask.get_delivery())
+    await asyncio.sleep(takes)
+    return {"handled": True}, end(flask.get_delivery(), status)
+
+
+@starlette.verify_frappe_webhook(**OPTIONS)
+async def of_starlette(request: Request) -> StarletteResponse:
+    takes, status = begin(starlette.get_delivery(request))
+    await asyncio.sleep(takes)
+    return StarletteResponse(status_code=end(starlette.get_delivery(request), status))
+
+
+@starlette.verify_frappe_webhook(**OPTIONS)
+def other_of_starlette(request: Request) -> StarletteResponse:
+    takes, status = begin(starlette.get_delivery(request))
+    time.sleep(takes)
+    return StarletteResponse(status_code=end(starlette.get_delivery(request), status))
+
+
+starlette_app = Starlette(
+    routes=[
+        Route("/", of_starlette, methods=["POST"]),
+        Route("/other", other_of_starlette, methods=["POST"]),
+    ]
+)
+
+fastapi_app = FastAPI()
+router = APIRouter(route_class=fastapi.WebhookRoute)
+webhook = fastapi.FrappeWebhook(**OPTIONS)
+
+
+@router.post("/")
+async def of_fastapi(response: StarletteResponse, delivery: Delivery = Depends(webhook)) -> None:
+    takes, status = begin(delivery)
+    await asyncio.sleep(takes)
+    response.status_code = end(delivery, status)
+
+
+@router.post("/other")
+def other_of_fastapi(response: StarletteResponse, delivery: Delivery = Depends(webhook)) -> None:
+    takes, status = begin(delivery)
+    time.sleep(takes)
+    response.status_code = end(delivery, status)
+
+
+fastapi_app.include_router(router)
+
+
+@fastapi_app.post("/plain")
+async def plain(_delivery: Delivery = Depends(webhook)) -> None:
+    """Stand on a route that does not see its answer."""

@@ -1,0 +1,63 @@
+"""Each delivery handled once: Flask, Starlette and FastAPI with a store."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from fastapi.testclient import TestClient
+
+from frappe_hooksig import ConfigurationError
+from frappe_hooksig.integrations import flask
+from tests.integrations.conformance import SECRET, signed
+from tests.integrations.once import OnceCases, notes, server
+from tests.loopback import gunicorn, uvicorn
+
+__all__ = ["notes", "server"]  # fixtures
+
+APPS = "tests.integrations.once_apps"
+
+
+class TestFlask(OnceCases):
+    """Under gunicorn."""
+
+    serve = partial(gunicorn, f"{APPS}:flask_app", "--threads=8")
+    PATHS = ("/", "/other", "/async")
+
+
+class TestStarlette(OnceCases):
+    """Under uvicorn."""
+
+    serve = partial(uvicorn, f"{APPS}:starlette_app")
+
+
+class TestFastAPI(OnceCases):
+    """Under uvicorn."""
+
+    serve = partial(uvicorn, f"{APPS}:fastapi_app")
+
+
+class AsyncStore:
+    """A store that has to be awaited."""
+
+    async def claim(self, *_args: object) -> None:
+        """Never called."""
+
+    renew = complete = release = claim
+
+
+def test_async_store_in_flask() -> None:
+    """Flask could not wait for it."""
+    store: object = AsyncStore()
+
+    with pytest.raises(ConfigurationError, match="store= is one for asyncio"):
+        flask.verify_frappe_webhook(secret=SECRET, store=store)  # type: ignore[call-overload]
+
+
+def test_fastapi_without_the_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dependency alone does not see the answer, and says so."""
+    monkeypatch.setenv("NOTES", "nowhere")
+    from tests.integrations.once_apps import fastapi_app
+
+    with pytest.raises(ConfigurationError, match="store= needs APIRouter"):
+        TestClient(fastapi_app).post("/plain", content=b"{}", headers=signed(b"{}"))
