@@ -26,6 +26,9 @@ _log = logging.getLogger("frappe_hooksig")
 # A lease is renewed when a third of it is over: two attempts may fail before it ends.
 _SHARE = 3
 
+# For so long a thread without work waits for some before it ends.
+_IDLE = 60  # seconds
+
 
 class _Claim(Generic[_AnyStore]):
     """A claim on a delivery, to be renewed from time to time.
@@ -147,7 +150,7 @@ class Keeper:
         while True:
             with self._changed:
                 while not self._held:
-                    if not self._changed.wait(60):
+                    if not self._changed.wait(_IDLE):
                         self._thread = None
                         return
                 now = time.monotonic()
