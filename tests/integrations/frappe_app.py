@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
@@ -23,6 +25,7 @@ from frappe_hooksig.integrations.frappe import (
     verify_frappe_webhook,
     verify_webhook,
 )
+from frappe_hooksig.replay.memory import MemoryStore
 from tests.integrations import conformance
 from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons, own_secret
 
@@ -195,6 +198,39 @@ def secret_that_breaks(_request: Request) -> Any:
 
 
 serve_broken = to_guests(verify_frappe_webhook(secret=secret_that_breaks)(seen))
+
+
+STORE = MemoryStore()
+ATTEMPTS = Counter[str]()
+
+
+def fail() -> Any:
+    msg = "told to fail"
+    raise ValueError(msg)
+
+
+@to_guests
+@verify_frappe_webhook(store=STORE, lease=1)
+def serve_once() -> Any:
+    """Note what came, and end as it says: in some way at the first attempt, well at the next."""
+    order = get_delivery().json()
+    note(order["n"])
+    time.sleep(order["takes"])
+    ATTEMPTS[order["n"]] += 1
+    if ATTEMPTS[order["n"]] == 1:
+        if order["first"] == "raises":
+            fail()
+        if order["first"] == "commit fails":
+            frappe.db.commit = fail  # type: ignore[method-assign]
+        if order["first"] == "response":
+            return Response(status=500)
+        frappe.local.response["http_status_code"] = order["first"]
+    return {"status": "handled"}
+
+
+serve_once_too = to_guests(
+    verify_frappe_webhook(store=STORE, tenant=lambda request: request.args["tenant"])(seen)
+)
 
 
 @to_guests

@@ -31,6 +31,7 @@ from frappe_hooksig.integrations.frappe import (
     verify_frappe_webhook,
     verify_webhook,
 )
+from frappe_hooksig.replay.memory import MemoryStore
 from tests.frappe_bench import VERSIONS, Bench, Site, valkey
 from tests.integrations.conformance import (
     BODY,
@@ -277,6 +278,59 @@ class TestRefusal:
         assert server.send("/counted", BODY, signed()).status == 200
         assert server.send("/counted", BODY).status == 401
         assert int(connection.get("calls") or 0) == before + 2
+
+
+class TestOnce:
+    """Each delivery handled once, inside of a site."""
+
+    def send(self, server: Server, site: Site, number: str, first: Any, takes: float = 0) -> int:
+        """Have something done, and return with which status it ended."""
+        body = json.dumps({"n": f"{number} {site.name}", "first": first, "takes": takes}).encode()
+        return server.send("/once", body, signed(body)).status
+
+    def noted(self, site: Site, number: str) -> int:
+        """Return how often it was done, and committed."""
+        return len(site.sql("select * from noted where what like ?", f"{number} %"))
+
+    def test_repeat(self, server: Server, site: Site) -> None:
+        """What was done is not done again."""
+        statuses = [self.send(server, site, "repeat", 201) for _ in range(3)]
+
+        assert statuses == [201, 200, 200]
+        assert self.noted(site, "repeat") == 1
+
+    @pytest.mark.parametrize(
+        ("first", "status"),
+        [("raises", 500), ("commit fails", 500), ("response", 500), (404, 404), (302, 302)],
+    )
+    def test_failure(self, server: Server, site: Site, first: Any, status: int) -> None:
+        """What was not done, or not committed, is done at the next attempt, and then no more."""
+        site.sql("delete from noted")
+        number = f"after {first}"
+
+        statuses = [self.send(server, site, number, first) for _ in range(3)]
+
+        assert statuses == [status, 200, 200]
+        # Frappe commits what is returned, whatever it says.
+        assert self.noted(site, number) == (1 if first in {"raises", "commit fails"} else 2)
+
+    def test_in_flight(self, server: Server, site: Site) -> None:
+        """A repeat waits, for longer than a lease, and is none the worse for it."""
+        with ThreadPoolExecutor(4) as pool:
+            statuses = list(pool.map(lambda _: self.send(server, site, "slow", 200, 2), range(4)))
+
+        assert statuses == [200] * 4
+        assert self.noted(site, "slow") == 1
+
+    def test_tenants(self, server: Server) -> None:
+        """Two of them never share a delivery, nor do two sites."""
+        answers = [
+            server.send(f"/once-too?tenant={tenant}", BODY, signed()).json()
+            for tenant in ("a", "b", "a")
+        ]
+
+        assert ["sha256" in answer for answer in answers] == [True, True, False]
+        assert answers[2]["status"] == "duplicate"
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -531,6 +585,21 @@ class TestSetUp:
         """Nobody would wait for it."""
         with pytest.raises(ConfigurationError, match="Frappe's request cannot wait"):
             verify_frappe_webhook(secret=secret_later)
+
+    def test_async_store(self) -> None:
+        """Nobody would wait for that either."""
+
+        class Later:
+            async def claim(self) -> None: ...
+
+        store: Any = Later()
+        with pytest.raises(ConfigurationError, match="store= is one for asyncio"):
+            verify_frappe_webhook(store=store)
+
+    def test_senders_without_tenants(self) -> None:
+        """A function for the secret may know many senders, which have to be told apart."""
+        with pytest.raises(ConfigurationError, match="tenant= has to tell"):
+            verify_frappe_webhook(secret=lambda _request: SECRET, store=MemoryStore())
 
     def test_secret_of_another_scheme(self) -> None:
         """Frappe's secret is not GitHub's: that one has to be named."""

@@ -10,12 +10,32 @@ from typing import Any
 import frappe
 
 
+class Callbacks:
+    """What is put off until a transaction ends."""
+
+    def __init__(self) -> None:
+        self._functions: list[Callable[[], object]] = []
+
+    def add(self, func: Callable[[], object]) -> None:
+        self._functions.append(func)
+
+    def reset(self) -> None:
+        self._functions = []
+
+    def run(self) -> None:
+        while self._functions:
+            self._functions.pop(0)()
+
+
 class Database:
-    """A connection, and what is put off until its transaction is committed."""
+    """A connection, and what is put off until its transaction ends."""
 
     def __init__(self, path: str) -> None:
         self._connection = sqlite3.connect(path, timeout=30)
-        self._after_commit: list[Callable[[], object]] = []
+        self._jobs = Callbacks()
+        if frappe.VERSION != "14":  # which has such for jobs only
+            self.after_commit = self._jobs
+            self.after_rollback = Callbacks()
 
     def sql(self, query: str, values: Any = (), *, as_dict: bool = False) -> Any:
         """Return the rows: tuples, or dicts that are read like objects."""
@@ -43,17 +63,19 @@ class Database:
         self.sql(f"{query} where doctype = %s and name = %s", (f"$.{field}", val, dt, dn))
 
     def call_after_commit(self, function: Callable[[], object]) -> None:
-        self._after_commit.append(function)
+        self._jobs.add(function)
 
     def commit(self) -> None:
         self._connection.commit()
-        functions, self._after_commit = self._after_commit, []
-        for function in functions:
-            function()
+        if frappe.VERSION != "14":
+            self.after_rollback.reset()
+        self._jobs.run()
 
     def rollback(self) -> None:
-        self._after_commit = []
+        self._jobs.reset()
         self._connection.rollback()
+        if frappe.VERSION != "14":
+            self.after_rollback.run()
 
     def close(self) -> None:
         self._connection.close()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial, wraps
 from typing import Any, TypeVar, cast, overload
 
@@ -29,9 +30,10 @@ from frappe_hooksig.exceptions import (
     MalformedPayload,
     VerificationError,
 )
-from frappe_hooksig.integrations.frappe.site_secrets import site_config
+from frappe_hooksig.integrations.frappe.site_secrets import SecretReference, site_config
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import Options, Receiver, hide_secret
+from frappe_hooksig.receiver import Options, Receiver, hide_secret, name_of
+from frappe_hooksig.replay.keeper import Held
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.verify import Verifier
 
@@ -71,23 +73,33 @@ def verify_webhook(
         # A function, called for each request, and no setting, which is kept: of one site's secret
         # nothing may be left when the next site's request comes, in the same process.
         options["secret"] = site_config("webhook_secret")
+    if "store" in options:
+        _tell_sites_apart(options)
     receiver = Receiver(scheme_or_verifier, None, **options)
     if receiver.needs_to_wait:
         msg = "secret= is an async function, and Frappe's request cannot wait for one"
         raise ConfigurationError(msg)
+    if receiver.once is not None and receiver.once.is_async:
+        msg = "store= is one for asyncio, and Frappe's request cannot wait for it"
+        raise ConfigurationError(msg)
 
     def decorator(view: _View) -> _View:
         _require_method(view)
+        endpoint = name_of(view)
 
         @wraps(view)
         def inner(*_args: Any, **_kwargs: Any) -> Any:
-            refused = _admit(receiver)
-            if refused is not None:
-                return refused
-            try:
-                return view()
-            except MalformedPayload as error:
-                return _respond(refusal(error))
+            held = _admit(receiver, endpoint)
+            if isinstance(held, Response):
+                return held
+            with held or nullcontext():
+                try:
+                    result = view()
+                except MalformedPayload as error:
+                    result = _respond(refusal(error))
+                if held is not None:
+                    _settle(held, result)
+                return result
 
         # What Frappe fills in and converts arguments by: nothing here is to be filled in.
         vars(inner)["__signature__"] = inspect.Signature()
@@ -166,8 +178,21 @@ def _require_method(view: Callable[..., Any]) -> None:
         raise ConfigurationError(msg)
 
 
-def _admit(receiver: Receiver) -> Response | None:
-    """Keep the delivery for the method, or return the answer to what was not verified."""
+def _tell_sites_apart(options: Options) -> None:
+    """Make the site a part of what tells deliveries apart."""
+    tenant = options.get("tenant")
+    if tenant is not None:
+        options["tenant"] = lambda request: f"{frappe.local.site}\n{tenant(request)}"
+    elif isinstance(options.get("secret"), SecretReference) or not callable(options.get("secret")):
+        options["tenant"] = lambda _request: frappe.local.site
+
+
+def _admit(receiver: Receiver, endpoint: str) -> Held | Response | None:
+    """Keep the delivery for the method, and claim it if it is to be handled once.
+
+    Returns:
+        The claim, if there is one; or the answer to a request that the method does not get.
+    """
     request: Request | None = getattr(frappe.local, "request", None)
     if request is None:
         msg = "there is no request to verify: a method that receives webhooks is called by HTTP"
@@ -188,7 +213,29 @@ def _admit(receiver: Receiver) -> Response | None:
     except Exception as error:  # noqa: BLE001  # Frappe shows strangers the traceback of any
         return _respond(failure(error))
     request.environ[_DELIVERY] = delivery
-    return None
+    if receiver.once is None:
+        return None
+    held = receiver.once.claim(request, endpoint, delivery)
+    return _respond(held) if isinstance(held, Answer) else held
+
+
+def _settle(held: Held, result: object) -> None:
+    """Complete a claim when what was done is committed; release it if it is not."""
+    if isinstance(result, Response):
+        status = result.status_code
+    else:
+        status = frappe.local.response.get("http_status_code") or 200
+    if status not in range(200, 300):
+        held.release()
+        return
+    after_commit = getattr(frappe.db, "after_commit", None)
+    if after_commit is None:  # Frappe 14
+        frappe.db.commit()
+        held.complete()
+        return
+    held.rest()  # whatever becomes of the request now, it does not take long
+    after_commit.add(held.complete)
+    frappe.db.after_rollback.add(held.release)
 
 
 def _respond(answer: Answer) -> Response:
