@@ -81,6 +81,14 @@ def test_one_to_catch(error: HooksigError) -> None:
             "the timestamp in X-A is 3600 s ahead of this clock, tolerance 0.5 s",
         ),
         (
+            VerificationError(Reason.MALFORMED_TIMESTAMP, detail="there"),
+            "the timestamp in the body is not there",
+        ),
+        (
+            TimestampOutOfTolerance(90_000, 86_400),
+            "the timestamp in the body is 90000 s ago, tolerance 86400 s",
+        ),
+        (
             BodyTooLarge(1024),
             "the body is larger than 1024 bytes (max_body, or the app's own limit)",
         ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from functools import partial
+from time import time
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from frappe_hooksig import (
 )
 from frappe_hooksig.answers import refusal
 from frappe_hooksig.receiver import Receiver
+from frappe_hooksig.replay.memory import MemoryStore
 from frappe_hooksig.secret import make_keys
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
@@ -98,11 +101,15 @@ def test_ready_verifier() -> None:
         (Verifier(SECRET), {"secret": SECRET}, "are the Verifier's"),
         (Verifier(SECRET), {"max_body": 1}, "are the Verifier's"),
         (Verifier(SECRET), {"tolerance": 1}, "are the Verifier's"),
+        (Verifier(SECRET), {"signed_at": no_default}, "are the Verifier's"),
         ("github", {"secret": SECRET}, "not a str: such as providers.GITHUB"),
         (no_default, {}, "not a function"),
         (providers.GITHUB, {}, "'github' needs secret="),
         (providers.GITHUB, {"secret": ""}, "empty"),
         (providers.FRAPPE, {"tolerance": 1}, "signs no timestamp"),
+        (providers.STRIPE, {"secret": SECRET, "signed_at": no_default}, "signs a timestamp"),
+        (providers.FRAPPE, {"signed_at": "modified"}, "is a function"),
+        (providers.FRAPPE, {"secret": no_default, "signed_at": "modified"}, "is a function"),
         (providers.FRAPPE, {"max_body": -1}, "max_body"),
         (providers.FRAPPE, {"secret": no_default, "max_body": -1}, "max_body"),
         (
@@ -116,6 +123,43 @@ def test_wrong_set_up(scheme_or_verifier: Any, options: dict[str, Any], message:
     """A mistake in the set-up is found when the program starts."""
     with pytest.raises(ConfigurationError, match=message):
         Receiver(scheme_or_verifier, no_default, **options)
+
+
+@pytest.mark.parametrize("secret", [None, SECRET, lambda _request: SECRET], ids=type)
+def test_time_in_the_body(secret: Any) -> None:
+    """Wherever the secret comes from, an old body is refused, and one without a time."""
+    options = {} if secret is None else {"secret": secret}
+    receiver = Receiver(
+        providers.FRAPPE,
+        lambda: SECRET,
+        signed_at=lambda delivery: delivery.json()["modified"],
+        tolerance=60,
+        **options,
+    )
+    now = time()
+
+    assert receive(receiver, sign_payload({"modified": now}, SECRET)).timestamp == now
+    for payload, status in (({"modified": now - 70}, 401), ({}, 400)):
+        with pytest.raises(VerificationError) as caught:
+            receive(receiver, sign_payload(payload, SECRET))
+        assert refusal(caught.value).status == status
+
+
+@pytest.mark.parametrize(("tolerance", "least"), [(None, 183_600), (300, 11_400)])
+def test_how_long_a_delivery_with_a_time_is_kept(tolerance: float | None, least: int) -> None:
+    """For twice the tolerance, and for as long as clocks can be put back: it may be fresh twice."""
+
+    def signed_at(_delivery: object) -> float:
+        return 0
+
+    options: dict[str, Any] = {"signed_at": signed_at, "tolerance": tolerance}
+    for receiver in (
+        partial(Receiver, providers.FRAPPE, no_default, secret=SECRET, **options),
+        partial(Receiver, Verifier(SECRET, **options), no_default),
+    ):
+        assert receiver(store=MemoryStore(), keep=least).once
+        with pytest.raises(ConfigurationError, match=f"can come again for {least} seconds"):
+            receiver(store=MemoryStore(), keep=least - 1)
 
 
 def test_default_secret_is_read_when_a_request_comes() -> None:
@@ -232,6 +276,14 @@ def test_refusal(error: VerificationError, status: int, caplog: pytest.LogCaptur
     challenge = answer.headers.get("WWW-Authenticate")
     assert challenge == ('Webhook-Signature header="X-A"' if status == 401 else None)
     assert caplog.messages == [f"webhook refused: {error.reason.value}"]
+
+
+def test_refusal_for_a_time_in_the_body() -> None:
+    """The challenge names no header where none is to blame."""
+    answer = refusal(TimestampOutOfTolerance(90_000, 86_400))
+
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"] == "Webhook-Signature"
 
 
 def test_refusal_of_a_body_that_is_no_json() -> None:

@@ -7,14 +7,18 @@ import hmac
 import logging
 import math
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from frappe_hooksig import (
     BodyTooLarge,
     ConfigurationError,
+    Delivery,
+    MalformedPayload,
     Reason,
     Secret,
     Signer,
@@ -388,6 +392,167 @@ def test_options_that_make_no_sense(name: str, options: dict[str, Any], message:
     """A limit that would protect nothing is refused, not ignored."""
     with pytest.raises(ConfigurationError, match=message):
         Verifier(SECRET, scheme=providers.get(name), **options)
+
+
+class TestTimeInTheBody:
+    """Where the scheme signs no time, and a function finds one in the body."""
+
+    @staticmethod
+    def verify(found: Any, now: float = NOW, **options: Any) -> Delivery:
+        """Verify a body whose time is what is given, as the function finds it."""
+
+        def signed_at(_delivery: Delivery) -> Any:
+            if isinstance(found, BaseException):
+                raise found
+            return found
+
+        signed = sign_payload(BODY, SECRET)
+        verifier = Verifier(SECRET, signed_at=signed_at, clock=lambda: now, **options)
+        return verifier.verify(BODY, signed.headers)
+
+    @pytest.mark.parametrize(
+        "found",
+        [
+            NOW,
+            float(NOW),
+            datetime.fromtimestamp(NOW, timezone.utc),
+            datetime.fromtimestamp(NOW, timezone(timedelta(hours=5, minutes=30))),
+            datetime.fromtimestamp(NOW, ZoneInfo("America/New_York")),
+        ],
+        ids=str,
+    )
+    def test_becomes_the_deliverys(self, found: Any) -> None:
+        """Unix seconds or an aware datetime; all else of the delivery is as without."""
+        delivery = self.verify(found)
+        signed = sign_payload(BODY, SECRET)
+        without = verify_payload(BODY, signed.headers, SECRET)
+
+        assert delivery.timestamp == NOW
+        assert type(delivery.timestamp) is float
+        assert without.timestamp is None
+        for field in ("body", "scheme", "key_id", "id", "key"):
+            assert getattr(delivery, field) == getattr(without, field)
+
+    def test_function_gets_the_verified_delivery(self) -> None:
+        """It sees what a handler sees, and never a forgery."""
+        seen: list[Delivery] = []
+
+        def signed_at(delivery: Delivery) -> float:
+            seen.append(delivery)
+            return time.time()
+
+        verifier = Verifier([SECRET, OLD], signed_at=signed_at)
+        forged = sign_payload(BODY, "Zx9Cv8Bn7Ml6Kj5Hg4Fd3Sa2")
+        assert reason_of(verifier, forged.headers) is Reason.SIGNATURE_MISMATCH
+        assert seen == []
+        verifier.verify(BODY, sign_payload(BODY, OLD).headers)
+
+        assert [(each.json(), each.key_id) for each in seen] == [({"order": "SO-00001"}, 1)]
+
+    @pytest.mark.parametrize(
+        ("options", "tolerance"), [({}, 86_400), ({"tolerance": 300}, 300)], ids=["24-h", "own"]
+    )
+    def test_tolerance(self, options: dict[str, Any], tolerance: int) -> None:
+        """24 hours on either side, or one's own, and not a moment more."""
+        for age in (-tolerance, 0, tolerance):
+            assert self.verify(NOW, NOW + age, **options).timestamp == NOW
+        for away, reason in (
+            (tolerance + 0.1, Reason.TIMESTAMP_TOO_OLD),
+            (-tolerance - 0.1, Reason.TIMESTAMP_IN_FUTURE),
+            (math.nan, Reason.TIMESTAMP_IN_FUTURE),
+        ):
+            with pytest.raises(
+                TimestampOutOfTolerance, match="the timestamp in the body"
+            ) as caught:
+                self.verify(NOW, NOW + away, **options)
+            assert (caught.value.reason, caught.value.header) == (reason, None)
+
+    @pytest.mark.parametrize(
+        "found",
+        [
+            *(None, True, False, math.nan, math.inf, -math.inf, 10**400, str(NOW), b"", [], (NOW,)),
+            *(Decimal(NOW), timedelta(0), object()),
+            datetime.fromtimestamp(NOW),  # noqa: DTZ006  # naive is the point
+            *(LookupError("x"), KeyError("modified"), IndexError(), TypeError(), ValueError("x")),
+            *(OverflowError(), MalformedPayload("no JSON"), UnicodeDecodeError("x", b"", 0, 0, "")),
+        ],
+        ids=lambda found: ascii(found)[:30],
+    )
+    def test_no_time(self, found: Any) -> None:
+        """What is no time, and what a body without it raises, is the sender's mistake."""
+        with pytest.raises(VerificationError) as caught:
+            self.verify(found)
+
+        error = caught.value
+        assert (error.reason, error.header) == (Reason.MALFORMED_TIMESTAMP, None)
+        assert str(error) == (
+            "the timestamp in the body is not there, or is not one that signed_at= can read"
+        )
+        assert error.__context__ is None  # which might hold what the body says
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            *(AttributeError("x"), RuntimeError("x"), ConfigurationError("x"), KeyboardInterrupt()),
+            VerificationError(Reason.MALFORMED_TIMESTAMP, detail="written so"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_other_errors_are_the_functions(self, error: BaseException) -> None:
+        """What does not come from a body is raised as it is."""
+        with pytest.raises(type(error)) as caught:
+            self.verify(error)
+
+        assert caught.value is error
+
+    def test_clocks_that_were_put_back(self) -> None:
+        """Of the two moments that such a datetime can be, the nearer one counts."""
+        first = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+        for found in (first, first.replace(fold=1)):
+            for now in (1_792_888_200, 1_792_888_200 + 3600):
+                assert self.verify(found, now + 1, tolerance=5).timestamp == now
+
+    def test_one_off(self) -> None:
+        """verify_payload() takes it too."""
+        signed = sign_payload({"modified": 1}, SECRET)
+
+        with pytest.raises(TimestampOutOfTolerance):
+            verify_payload(
+                *(signed.body, signed.headers, SECRET),
+                signed_at=lambda delivery: delivery.json()["modified"],
+            )
+
+    def test_needs_the_whole_body(self) -> None:
+        """Headers first and then the whole body is fine; of chunks nothing is kept to look at."""
+        headers = sign_payload(BODY, SECRET).headers
+        verifier = Verifier(SECRET, signed_at=lambda _delivery: NOW, clock=lambda: NOW)
+
+        assert verifier.begin(headers).verify(BODY).timestamp == NOW
+        with pytest.raises(ConfigurationError, match="hand it whole to verify"):
+            verifier.begin(headers).update(BODY)
+        verification = verifier.begin(headers)
+        with pytest.raises(ConfigurationError, match="hand it whole to verify"):
+            verification.finish()
+        with pytest.raises(RuntimeError, match="is over"):
+            verification.verify(BODY)
+
+    def test_wrong_set_up(self) -> None:
+        """What would protect nothing is found when the program starts."""
+
+        async def waits(_delivery: Delivery) -> float:
+            return 0
+
+        cases: list[tuple[str, Any, Any, str]] = [
+            ("stripe", lambda _delivery: NOW, None, "'stripe' signs a timestamp"),
+            ("frappe", "modified", None, "a function of the delivery"),
+            ("frappe", waits, None, "and not async"),
+            ("frappe", lambda _delivery: NOW, 0, "positive number of seconds"),
+        ]
+        for name, signed_at, tolerance, message in cases:
+            with pytest.raises(ConfigurationError, match=message):
+                Verifier(
+                    SECRET, scheme=providers.get(name), signed_at=signed_at, tolerance=tolerance
+                )
 
 
 def test_max_body() -> None:

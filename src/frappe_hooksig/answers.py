@@ -66,7 +66,9 @@ def refusal(error: VerificationError | MalformedPayload) -> Answer:
     content = {"status": "refused", "reason": reason, "message": str(error)}
     headers = {"Content-Type": "application/json"}
     if isinstance(error, VerificationError) and status == 401:  # noqa: PLR2004
-        headers["WWW-Authenticate"] = f'Webhook-Signature header="{error.header}"'
+        # Without a header, it is about a time in the body.
+        place = f' header="{error.header}"' * (error.header is not None)
+        headers["WWW-Authenticate"] = f"Webhook-Signature{place}"
     return Answer(status, headers, content)
 
 

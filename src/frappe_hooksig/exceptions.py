@@ -73,7 +73,8 @@ class VerificationError(HooksigError):
 
     Attributes:
         reason: The stable code.
-        header: Name of the header to look at, or None where it is not about a header.
+        header: Name of the header to look at, or None where it is not about a header, but about
+            the body.
         detail: What is wrong with it. Holds nothing that the sender or the secret decides.
     """
 
@@ -85,11 +86,13 @@ class VerificationError(HooksigError):
 
     def __str__(self) -> str:
         sentence = _SENTENCES.get(self.reason, self.reason.value)
-        return sentence.format(header=self.header, detail=self.detail)
+        return sentence.format(header=self.header or "the body", detail=self.detail)
 
 
 class TimestampOutOfTolerance(VerificationError):
     """The signature is right, but was made too long ago or in the future.
+
+    So says a header, or the body (`signed_at=`), and then `header` is None.
 
     Attributes:
         age: Seconds since signing; negative if the sender's clock is ahead.
@@ -106,7 +109,7 @@ class TimestampOutOfTolerance(VerificationError):
     def __str__(self) -> str:
         side = "ago" if self.age > 0 else "ahead of this clock"
         return (
-            f"the timestamp in {self.header} is {abs(self.age):.0f} s {side}, "
+            f"the timestamp in {self.header or 'the body'} is {abs(self.age):.0f} s {side}, "
             f"tolerance {self.tolerance:g} s"
         )
 

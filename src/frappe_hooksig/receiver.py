@@ -13,7 +13,7 @@ from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.replay import AsyncStore, Store
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secret, Secrets, generate_secret, redacted
-from frappe_hooksig.verify import MAX_BODY, Verifier
+from frappe_hooksig.verify import MAX_BODY, SignedAt, Verifier, checked_tolerance
 
 if TYPE_CHECKING:
     from frappe_hooksig.delivery import Delivery
@@ -27,6 +27,10 @@ SECRET_SETTING = "FRAPPE_WEBHOOK_SECRET"  # the name of one
 #: framework can wait.
 SecretSource: TypeAlias = Secrets | Callable[[Any], Secrets | Awaitable[Secrets | None] | None]
 
+# By how much clocks are put back at most, in seconds: by an hour nearly everywhere, by two in
+# Antarctica/Troll, by three in Antarctica/Casey.
+_PUT_BACK = 3 * 60 * 60
+
 # To hash so many bytes takes a millisecond, in which an event loop could do something else.
 _LARGE = 1_000_000
 
@@ -38,7 +42,9 @@ class Options(TypedDict, total=False):
         secret: Where the secret comes from. By default, for Frappe's scheme alone, the framework's
             setting `FRAPPE_WEBHOOK_SECRET`, else the environment variable of that name.
         tolerance: How far a signed timestamp may be from now, either way, in seconds. By default
-            the scheme's own.
+            the scheme's own; with `signed_at`, 24 hours.
+        signed_at: A function of the verified delivery that finds in its body when it was made, for
+            schemes that sign no time; as for `Verifier`.
         max_body: The largest accepted body, in bytes. By default 25 MiB.
         store: Where deliveries are remembered, so that each is handled once. By default nowhere:
             a repeat is handled again.
@@ -54,6 +60,7 @@ class Options(TypedDict, total=False):
 
     secret: SecretSource
     tolerance: float | None
+    signed_at: SignedAt | None
     max_body: int | None
     store: Store | AsyncStore
     lease: float | None
@@ -87,6 +94,7 @@ class Receiver:
             it is kept until it changes.
         secret: As in `Options`.
         tolerance: As in `Options`.
+        signed_at: As in `Options`.
         max_body: As in `Options`.
         store: As in `Options`.
         lease: As in `Options`.
@@ -111,6 +119,7 @@ class Receiver:
         *,
         secret: SecretSource | None = None,
         tolerance: float | None = None,
+        signed_at: SignedAt | None = None,
         max_body: int | None = None,
         store: Store | AsyncStore | None = None,
         lease: float | None = None,
@@ -127,8 +136,8 @@ class Receiver:
         self.needs_to_wait = iscoroutinefunction(secret)
         self._secret_of: Callable[[Any], Any] | None = None
         if isinstance(scheme_or_verifier, Verifier):
-            if (secret, tolerance, max_body) != (None, None, None):
-                msg = "secret, tolerance and max_body are the Verifier's: set them there"
+            if (secret, tolerance, signed_at, max_body) != (None, None, None, None):
+                msg = "secret, tolerance, signed_at and max_body are the Verifier's: set them there"
                 raise ConfigurationError(msg)
             self._scheme = scheme_or_verifier.scheme
             self._verifier_of = _always(scheme_or_verifier)
@@ -138,6 +147,7 @@ class Receiver:
                 Verifier,
                 scheme=scheme_or_verifier,
                 tolerance=tolerance,
+                signed_at=signed_at,
                 max_body=MAX_BODY if max_body is None else max_body,
             )
             if callable(secret):
@@ -161,7 +171,7 @@ class Receiver:
             self.once = Once(
                 store,
                 self._scheme,
-                _tolerance_of(scheme_or_verifier, tolerance),
+                _tolerance_of(scheme_or_verifier, tolerance, signed_at),
                 lease=lease,
                 keep=keep,
                 tenant=tenant,
@@ -244,12 +254,18 @@ async def settled(waiting: Awaitable[Any]) -> Any:
     return await found if isawaitable(found) else found
 
 
-def _tolerance_of(scheme_or_verifier: Scheme | Verifier, given: float | None) -> float | None:
+def _tolerance_of(
+    scheme_or_verifier: Scheme | Verifier, given: float | None, signed_at: SignedAt | None
+) -> float | None:
     """Return how far from now a request may have been signed, if that is known."""
     if isinstance(scheme_or_verifier, Verifier):
-        return scheme_or_verifier.tolerance
-    default = scheme_or_verifier.tolerance if scheme_or_verifier.signs_timestamp else None
-    return default if given is None else given
+        tolerance, signed_at = scheme_or_verifier.tolerance, scheme_or_verifier.signed_at
+    else:
+        tolerance = checked_tolerance(scheme_or_verifier, given, signed_at)
+    if tolerance is None or signed_at is None:
+        return tolerance
+    # Between two readings of one time: with a small tolerance, it is fresh, then old, then fresh.
+    return tolerance + _PUT_BACK / 2
 
 
 # Takes what a function for a `secret` has returned, if there is one.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from hmac import compare_digest
-from math import nan
+from inspect import iscoroutinefunction
+from math import isfinite, nan
+from typing import TypeAlias
 
 from frappe_hooksig.delivery import Delivery, VerifiedRequest
 from frappe_hooksig.exceptions import (
@@ -24,6 +27,12 @@ from frappe_hooksig.timestamp import is_tolerance
 #: The largest accepted body, in bytes: what Frappe itself takes.
 MAX_BODY = 25 * 1024 * 1024
 
+#: Finds in a verified delivery when it was made: Unix seconds or an aware datetime.
+SignedAt: TypeAlias = Callable[[Delivery], float | datetime | None]
+
+# How far a time out of the body may be from now, in seconds: it is made before queues, not after.
+_BODY_TOLERANCE = 24 * 60 * 60
+
 
 class Verifier:
     """Checks that requests come from who knows the secret. Made once, used for every request.
@@ -34,15 +43,20 @@ class Verifier:
         secret: The shared secret; a list during a rotation, the newest first.
         scheme: How the sender lays out its signature.
         tolerance: How far a signed timestamp may be from now, either way, in seconds. By default
-            the scheme's own (`Scheme.tolerance`).
+            the scheme's own (`Scheme.tolerance`); with `signed_at`, 24 hours, because queues lag.
+        signed_at: Finds in the body when a delivery was made, for schemes that sign no time: a
+            function of the verified `Delivery` that returns Unix seconds or an aware datetime, such
+            as `frappe_hooksig.freshness.body_time()` makes. Where clocks were put back over a
+            datetime, the reading that is nearer to now counts. If it raises a `LookupError`, a
+            `TypeError` or a `ValueError`, or returns anything else, the request is refused.
         max_body: The largest accepted body, in bytes.
         clock: Returns now, in Unix seconds.
 
     Raises:
-        ConfigurationError: The secret cannot be used, or a limit makes no sense.
+        ConfigurationError: The secret cannot be used, or an option makes no sense.
     """
 
-    __slots__ = ("_clock", "_encode", "_keys", "_max_body", "_scheme", "_tolerance")
+    __slots__ = ("_clock", "_encode", "_keys", "_max_body", "_scheme", "_signed_at", "_tolerance")
 
     def __init__(
         self,
@@ -50,6 +64,7 @@ class Verifier:
         *,
         scheme: Scheme = FRAPPE,
         tolerance: float | None = None,
+        signed_at: SignedAt | None = None,
         max_body: int = MAX_BODY,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -61,7 +76,8 @@ class Verifier:
             raise ConfigurationError(msg)
         self._scheme = scheme
         self._encode = scheme.encode
-        self._tolerance = _tolerance(scheme, tolerance)
+        self._tolerance = checked_tolerance(scheme, tolerance, signed_at)
+        self._signed_at = signed_at
         self._max_body = max_body
         self._clock = clock
         self._keys = scheme.keys(several)
@@ -73,8 +89,13 @@ class Verifier:
 
     @property
     def tolerance(self) -> float | None:
-        """How far a signed timestamp may be from now, in seconds; None if none is signed."""
+        """How far the time of a delivery may be from now, in seconds; None if none is known."""
         return self._tolerance
+
+    @property
+    def signed_at(self) -> SignedAt | None:
+        """What finds the time of a delivery in its body."""
+        return self._signed_at
 
     @property
     def max_body(self) -> int:
@@ -105,7 +126,7 @@ class Verifier:
         presented = self._scheme.parse(headers, method, url)
         if len(body) > self._max_body:
             raise BodyTooLarge(self._max_body)
-        return Delivery(body, self._accept(self._keys, body, presented), presented)
+        return self._accept(self._keys, body, presented)
 
     def begin(
         self, headers: Headers, *, method: str | None = None, url: str | None = None
@@ -135,21 +156,27 @@ class Verifier:
         if presented[0] is not self._scheme:
             msg = f"the headers were not read as {self._scheme.name!r}, which this verifier is for"
             raise ConfigurationError(msg)
-        return Verification(presented, self._keys, self._max_body, self._accept)
+        is_whole = self._signed_at is not None
+        return Verification(presented, self._keys, self._max_body, self._accept, is_whole)
 
-    def _accept(self, keys: Sequence[Key], body: bytes, presented: Presented) -> str | int:
-        """Return the id of the key that signed, if one did and did so in time."""
+    def _accept(self, keys: Sequence[Key], body: bytes, presented: Presented) -> Delivery:
+        """Return what one of the keys signed, if it was in time."""
         key_id, mistake = self._judge(keys, body, presented)
         if key_id is None:
             reason = Reason.WRONG_ENCODING if mistake else Reason.SIGNATURE_MISMATCH
             raise VerificationError(reason, self._scheme.signature_headers[0], mistake)
+        delivery = Delivery(body, key_id, presented)
         if self._tolerance is not None:
+            now = self._clock()
+            if self._signed_at is not None:
+                presented = _timed(presented, _found_time(self._signed_at, delivery, now))
+                delivery = Delivery(body, key_id, presented)
             _, _, timestamp, _, _, _ = presented
-            age = self._clock() - (nan if timestamp is None else timestamp)
+            age = now - (nan if timestamp is None else timestamp)
             # Written so that NaN, from the clock or for a time that is not there, is refused.
             if not -self._tolerance <= age <= self._tolerance:
                 raise TimestampOutOfTolerance(age, self._tolerance, self._scheme.timestamp_place)
-        return key_id
+        return delivery
 
     def _judge(  # noqa: C901  # one function, as the expected MACs must not leave it
         self, keys: Sequence[Key], body: bytes, presented: Presented
@@ -204,19 +231,30 @@ class Verification:
     request can be trusted, what was fed included. Not for several threads at once.
     """
 
-    __slots__ = ("_accept", "_hashes", "_is_over", "_keys", "_max_body", "_presented", "_size")
+    __slots__ = (
+        "_accept",
+        "_hashes",
+        "_is_over",
+        "_is_whole",
+        "_keys",
+        "_max_body",
+        "_presented",
+        "_size",
+    )
 
     def __init__(
         self,
         presented: Presented,
         keys: Sequence[Key],
         max_body: int,
-        accept: Callable[[Sequence[Key], bytes, Presented], str | int],
+        accept: Callable[[Sequence[Key], bytes, Presented], Delivery],
+        is_whole: bool,  # noqa: FBT001  # by position, as it is made for every request
     ) -> None:
         self._presented = presented
         self._keys = keys
         self._max_body = max_body
         self._accept = accept
+        self._is_whole = is_whole  # the body must come so
         self._hashes: list[Hash] = []  # of the chunks, one for each key
         self._size = 0
         self._is_over = False
@@ -240,7 +278,7 @@ class Verification:
             raise RuntimeError(msg)
         if len(body) > self._max_body:
             raise BodyTooLarge(self._max_body)
-        return Delivery(body, self._accept(self._keys, body, self._presented), self._presented)
+        return self._accept(self._keys, body, self._presented)
 
     def update(self, chunk: bytes | bytearray | memoryview) -> None:
         """Feed the next chunk of the body. It is hashed, not kept.
@@ -252,6 +290,7 @@ class Verification:
             BodyTooLarge: It came to more than `max_body` by now.
             TypeError: The chunk is not bytes.
             BufferError: It is a memoryview with gaps.
+            ConfigurationError: The verifier has a `signed_at`, which needs the whole body.
             RuntimeError: It is used up.
         """
         if not isinstance(chunk, bytes | bytearray | memoryview):
@@ -268,6 +307,7 @@ class Verification:
 
         Raises:
             VerificationError: The request must not be trusted, nor what was fed; `reason` says why.
+            ConfigurationError: The verifier has a `signed_at`, which needs the whole body.
             RuntimeError: It is used up.
         """
         self._use_up()
@@ -275,8 +315,8 @@ class Verification:
         pairs = zip(self._keys, self._hashes, strict=True)
         fed = [Key(key.id, each.copy, key.end) for key, each in pairs]
         scheme, signatures, timestamp, delivery_id, _, after = self._presented
-        key_id = self._accept(fed, b"", (scheme, signatures, timestamp, delivery_id, b"", after))
-        return VerifiedRequest(key_id, self._presented)
+        rest = self._accept(fed, b"", (scheme, signatures, timestamp, delivery_id, b"", after))
+        return VerifiedRequest(rest.key_id, self._presented)
 
     def _use_up(self) -> None:
         if self._is_over:
@@ -286,6 +326,9 @@ class Verification:
 
     def _feed(self, chunk: bytes | bytearray | memoryview) -> None:
         if not self._hashes:
+            if self._is_whole:
+                msg = "signed_at= looks into the body: hand it whole to verify(), not in chunks"
+                raise ConfigurationError(msg)
             _, _, _, _, before, _ = self._presented
             self._hashes = [key.start() for key in self._keys]
             for started in self._hashes:
@@ -305,6 +348,7 @@ def verify_payload(
     *,
     scheme: Scheme = FRAPPE,
     tolerance: float | None = None,
+    signed_at: SignedAt | None = None,
     max_body: int = MAX_BODY,
     clock: Callable[[], float] = time.time,
     method: str | None = None,
@@ -325,6 +369,7 @@ def verify_payload(
         secret: The shared secret; a list during a rotation, the newest first.
         scheme: How the sender lays out its signature.
         tolerance: How far a signed timestamp may be from now, either way, in seconds.
+        signed_at: Finds in the body when it was made, as for `Verifier`.
         max_body: The largest accepted body, in bytes.
         clock: Returns now, in Unix seconds.
         method: The HTTP method; looked at only if the scheme signs it.
@@ -335,7 +380,14 @@ def verify_payload(
         ConfigurationError: The secret cannot be used, or an option makes no sense.
         TypeError: The body is not bytes.
     """
-    verifier = Verifier(secret, scheme=scheme, tolerance=tolerance, max_body=max_body, clock=clock)
+    verifier = Verifier(
+        secret,
+        scheme=scheme,
+        tolerance=tolerance,
+        signed_at=signed_at,
+        max_body=max_body,
+        clock=clock,
+    )
     del secret  # as in Verifier.__init__
     return verifier.verify(body, headers, method=method, url=url)
 
@@ -349,15 +401,83 @@ def _not_bytes(body: object) -> TypeError:
     )
 
 
-def _tolerance(scheme: Scheme, given: float | None) -> float | None:
-    """Return the tolerance that holds, in seconds; None if there is no time to check."""
-    if not scheme.signs_timestamp:
-        if given is not None:
-            msg = f"tolerance has nothing to check: scheme {scheme.name!r} signs no timestamp"
+def checked_tolerance(
+    scheme: Scheme, given: float | None, signed_at: SignedAt | None
+) -> float | None:
+    """Return the tolerance that holds, in seconds; None if there is no time to check.
+
+    Args:
+        scheme: How the sender lays out its signature.
+        given: As for `Verifier`.
+        signed_at: As for `Verifier`.
+
+    Raises:
+        ConfigurationError: The options contradict each other or the scheme.
+    """
+    if signed_at is not None:
+        if scheme.signs_timestamp:
+            msg = f"signed_at= has no use: scheme {scheme.name!r} signs a timestamp"
             raise ConfigurationError(msg)
+        if not callable(signed_at) or iscoroutinefunction(signed_at):
+            msg = "signed_at= is a function of the delivery that returns its time, and not async"
+            raise ConfigurationError(msg)
+        default: float = _BODY_TOLERANCE
+    elif scheme.signs_timestamp:
+        default = scheme.tolerance
+    elif given is None:
         return None
-    tolerance = scheme.tolerance if given is None else given
+    else:
+        msg = (
+            f"tolerance has nothing to check: scheme {scheme.name!r} signs no timestamp, "
+            "and without signed_at= none is looked for in the body"
+        )
+        raise ConfigurationError(msg)
+    tolerance = default if given is None else given
     if not is_tolerance(tolerance):
         msg = "tolerance is a positive number of seconds: without it, old requests can be replayed"
         raise ConfigurationError(msg)
     return tolerance
+
+
+def _found_time(signed_at: SignedAt, delivery: Delivery, now: float) -> float:
+    """Return when a delivery was made, in Unix seconds, as its body says.
+
+    Raises:
+        VerificationError: It does not say so.
+    """
+    times: list[float] = []
+    try:
+        times = _readings(signed_at(delivery))
+    except ConfigurationError:  # a ValueError, but not the sender's fault
+        raise
+    except (LookupError, TypeError, ValueError, OverflowError):
+        pass  # what it says may be out of the body: nobody gets to see it as the cause of another
+    if not times:
+        detail = "there, or is not one that signed_at= can read"
+        raise VerificationError(Reason.MALFORMED_TIMESTAMP, detail=detail)
+    return min(times, key=lambda time: abs(now - time))
+
+
+def _readings(found: object) -> list[float]:
+    """Return what a time can mean, in Unix seconds: nothing, one moment, or either of two.
+
+    A datetime over which clocks were put back, as at the end of summer time, is two moments, and
+    nothing in what Frappe writes tells which was meant (PEP 495).
+
+    Raises:
+        OverflowError: It is an int that no float can hold.
+    """
+    if isinstance(found, datetime):
+        if found.utcoffset() is None:
+            return []
+        first, second = (found.replace(fold=fold).timestamp() for fold in (0, 1))
+        return [first, second] if second > first else [first]
+    if isinstance(found, int | float) and not isinstance(found, bool) and isfinite(found):
+        return [float(found)]
+    return []
+
+
+def _timed(presented: Presented, time: float) -> Presented:
+    """Return what a request claims, with the time that its body says."""
+    scheme, signatures, _, delivery_id, before, after = presented
+    return scheme, signatures, time, delivery_id, before, after
