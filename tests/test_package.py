@@ -22,7 +22,7 @@ LAYERS = [
     {"headers", "secret", "timestamp"},
     {"scheme"},
     {"providers", "delivery"},
-    {"sign", "verify"},
+    {"sign", "verify", "freshness"},
     {"replay", "answers"},
     {"replay.keeper", "replay.memory", "replay.sqlite"},
     {"once"},

@@ -25,12 +25,16 @@ from frappe_hooksig import (
     sign_payload,
     verify_payload,
 )
+from frappe_hooksig.freshness import body_time
 
 verifier = Verifier("secret")
 Verifier(b"secret")
 Verifier(Secret("secret"))
 Verifier(["new", Secret("old"), b"older"])
 Verifier(("new", "old"), scheme=providers.STRIPE, tolerance=60.0, max_body=10, clock=lambda: 0)
+Verifier("secret", signed_at=body_time(time_zone="Asia/Kolkata"))
+Verifier("secret", signed_at=lambda delivery: delivery.json().get("at"))
+Verifier("secret", signed_at=lambda delivery: delivery.id)  # type: ignore[arg-type,return-value]  # pyright: ignore[reportArgumentType]
 Verifier("secret", secret="twice")  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
 Verifier(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -1,0 +1,97 @@
+"""When a delivery was made, as a field of its signed body says: for `signed_at=`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from frappe_hooksig.delivery import Delivery
+from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
+from frappe_hooksig.timestamp import read_time
+
+# As Frappe writes it: str() of a naive datetime, which leaves out a fraction that is 0.
+_LOCAL = re.compile(r"(?a)(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
+
+
+def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery], float | datetime]:
+    """Return a function for `signed_at=` that reads a field of a JSON body.
+
+    The field is a date and time as Frappe writes it, `2026-11-22 09:35:43.019032`, in the time zone
+    of its site; or the same with an offset; or a number, which is Unix seconds. Nothing else.
+
+    >>> from frappe_hooksig import sign_payload, verify_payload
+    >>> secret = "S6D3Kvx1yMJ8Hv5Gm2QzTn4wRb7LpXce"
+    >>> signed = sign_payload({"modified": "2020-02-02 09:35:43"}, secret)
+    >>> verify_payload(
+    ...     signed.body, signed.headers, secret, signed_at=body_time(time_zone="Asia/Kolkata")
+    ... )
+    Traceback (most recent call last):
+        ...
+    frappe_hooksig.exceptions.TimestampOutOfTolerance: the timestamp in the body is ... s ago, ...
+
+    Args:
+        field: Name of the field; of one inside of others, their names with dots between:
+            `data.modified`.
+        time_zone: The site's time zone, such as `Asia/Kolkata`: *System Settings* has it.
+
+    Returns:
+        A function that returns when a delivery was made. It raises a `VerificationError` if the
+        body does not say so.
+
+    Raises:
+        ConfigurationError: There is no such time zone, or the field has no name.
+    """
+    if not (isinstance(field, str) and all(field.split("."))):
+        msg = f"field={field!r} is no name, nor names with dots between"
+        raise ConfigurationError(msg)
+    names = field.split(".")
+    zone = _zone(time_zone)
+
+    def signed_at(delivery: Delivery) -> float | datetime:
+        found = delivery.json()
+        for name in names:
+            if not (isinstance(found, dict) and name in found):
+                raise VerificationError(
+                    Reason.MALFORMED_TIMESTAMP, detail=f"there: it has no field {field!r}"
+                )
+            found = cast("dict[str, Any]", found)[name]
+        time = _read(found, zone)
+        if time is None:
+            detail = f"a date and time as Frappe writes it, in the field {field!r}"
+            raise VerificationError(Reason.MALFORMED_TIMESTAMP, detail=detail)
+        return time
+
+    return signed_at
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    # Also for a name with a slash in front, and for one of a folder.
+    except (LookupError, OSError, TypeError, ValueError) as error:
+        msg = (
+            f"time_zone={name!r} is not known here: a name such as Asia/Kolkata is needed, and on "
+            "Windows and slim containers the package tzdata (pip install tzdata)"
+        )
+        raise ConfigurationError(msg) from error
+
+
+def _read(found: object, zone: ZoneInfo) -> float | datetime | None:
+    """Return the time that a value is, or None if it is not spelled exactly as it must be."""
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        return found
+    if not isinstance(found, str):
+        return None
+    match = _LOCAL.fullmatch(found)
+    if match is None:
+        return read_time(found.replace(" ", "T", 1), "rfc3339")
+    *date_and_time, fraction = match.groups("")
+    microseconds = int(fraction[:6].ljust(6, "0"))
+    try:
+        moment = datetime(*map(int, date_and_time), tzinfo=zone)  # type: ignore[arg-type,misc]
+    except ValueError:  # a thirteenth month
+        return None
+    return moment.replace(microsecond=microseconds)
