@@ -471,7 +471,7 @@ class TestTimeInTheBody:
         "found",
         [
             *(None, True, False, math.nan, math.inf, -math.inf, 10**400, str(NOW), b"", [], (NOW,)),
-            *(Decimal(NOW), timedelta(0), object()),
+            *(Decimal(NOW), timedelta(0), Ellipsis),
             datetime.fromtimestamp(NOW),  # noqa: DTZ006  # naive is the point
             *(LookupError("x"), KeyError("modified"), IndexError(), TypeError(), ValueError("x")),
             *(OverflowError(), MalformedPayload("no JSON"), UnicodeDecodeError("x", b"", 0, 0, "")),
