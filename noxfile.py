@@ -61,7 +61,7 @@ def bare(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """Test everything with all extras, as new as they come."""
     session.install("--upgrade", "pip")
-    session.install(".[django,fastapi,flask,starlette]", "--group", "test")
+    session.install(".[django,fastapi,flask,redis,starlette]", "--group", "test")
     session.run(*PYTEST, env=QUICK)
 
 

