@@ -24,13 +24,14 @@ LAYERS = [
     {"providers", "delivery"},
     {"sign", "verify", "freshness"},
     {"replay", "answers"},
-    {"replay.keeper", "replay.memory", "replay.sqlite"},
+    {"replay.keeper", "replay.lua", "replay.memory", "replay.sqlite"},
     {"once", "integrations.redis"},
     {"receiver"},
     {
         *("integrations.flask", "integrations.starlette", "integrations.django.setting"),
         *("integrations.django.transactions", "integrations.django.models"),
         *("integrations.django.migrations.0001_initial", "integrations.frappe.site_secrets", "cli"),
+        "integrations.frappe.cache_store",
     },
     {
         *("integrations.django.stores", "integrations.django.checks", "integrations.fastapi"),

@@ -12,6 +12,7 @@ from functools import partial, wraps
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from inspect import signature
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any, ClassVar
 from unittest.mock import Mock
@@ -280,47 +281,79 @@ class TestRefusal:
         assert int(connection.get("calls") or 0) == before + 2
 
 
+@pytest.mark.parametrize("path", ["/once", "/cached"])
 class TestOnce:
-    """Each delivery handled once, inside of a site."""
+    """Each delivery handled once, inside of a site, in memory and in the site's cache."""
 
-    def send(self, server: Server, site: Site, number: str, first: Any, takes: float = 0) -> int:
+    def send(self, server: Server, path: str, number: str, first: Any, takes: float = 0) -> int:
         """Have something done, and return with which status it ended."""
-        body = json.dumps({"n": f"{number} {site.name}", "first": first, "takes": takes}).encode()
-        return server.send("/once", body, signed(body)).status
+        body = json.dumps({"n": number, "first": first, "takes": takes}).encode()
+        return server.send(path, body, signed(body)).status
 
     def noted(self, site: Site, number: str) -> int:
         """Return how often it was done, and committed."""
-        return len(site.sql("select * from noted where what like ?", f"{number} %"))
+        return len(site.sql("select * from noted where what = ?", number))
 
-    def test_repeat(self, server: Server, site: Site) -> None:
+    def test_repeat(self, server: Server, bench: Bench, site: Site, path: str) -> None:
         """What was done is not done again."""
-        statuses = [self.send(server, site, "repeat", 201) for _ in range(3)]
+        number = f"repeat {bench.version} {path}"
+        statuses = [self.send(server, path, number, 201) for _ in range(3)]
 
         assert statuses == [201, 200, 200]
-        assert self.noted(site, "repeat") == 1
+        assert self.noted(site, number) == 1
 
     @pytest.mark.parametrize(
         ("first", "status"),
         [("raises", 500), ("commit fails", 500), ("response", 500), (404, 404), (302, 302)],
     )
-    def test_failure(self, server: Server, site: Site, first: Any, status: int) -> None:
+    def test_failure(
+        self, server: Server, bench: Bench, site: Site, path: str, first: Any, status: int
+    ) -> None:
         """What was not done, or not committed, is done at the next attempt, and then no more."""
-        site.sql("delete from noted")
-        number = f"after {first}"
+        number = f"{first} {bench.version} {path}"
 
-        statuses = [self.send(server, site, number, first) for _ in range(3)]
+        statuses = [self.send(server, path, number, first) for _ in range(3)]
 
         assert statuses == [status, 200, 200]
         # Frappe commits what is returned, whatever it says.
         assert self.noted(site, number) == (1 if first in {"raises", "commit fails"} else 2)
 
-    def test_in_flight(self, server: Server, site: Site) -> None:
+    def test_in_flight(self, server: Server, bench: Bench, site: Site, path: str) -> None:
         """A repeat waits, for longer than a lease, and is none the worse for it."""
+        number = f"slow {bench.version} {path}"
         with ThreadPoolExecutor(4) as pool:
-            statuses = list(pool.map(lambda _: self.send(server, site, "slow", 200, 2), range(4)))
+            statuses = list(pool.map(lambda _: self.send(server, path, number, 200, 2), range(4)))
 
         assert statuses == [200] * 4
-        assert self.noted(site, "slow") == 1
+        assert self.noted(site, number) == 1
+
+
+class TestStores:
+    """Whose deliveries are whose."""
+
+    def test_keys(self, server: Server, bench: Bench, valkey_url: str) -> None:
+        """In the cache, a site's keys begin as all of its keys do."""
+        connection: Any = redis.Redis.from_url(valkey_url)
+        body = b'{"n": "keys %s", "first": 200, "takes": 0}' % bench.version.encode()
+        before = set(connection.keys("*"))
+
+        assert server.send("/cached", body, signed(body)).status == 200
+        (key,) = set(connection.keys("*")) - before
+        assert key.startswith(b"127_0_0_1|hooksig:")
+        assert 50_000 < connection.pttl(key) <= 60_000
+
+    def test_no_cache(self, bench: Bench, tmp_path: Path) -> None:
+        """If the cache cannot be reached, nothing is done."""
+        body = b'{"n": "none", "first": 200, "takes": 0}'
+        lonely = Bench(tmp_path, bench.version, "redis://127.0.0.1:9")
+        site = lonely.new_site("127.0.0.1", webhook_secret=SECRET)
+        site.sql("create table noted (what)")
+        with lonely.serve(app=APP) as server:
+            answer = server.send("/cached", body, signed(body))
+            assert server.has_logged("the cache of 127.0.0.1: ConnectionError", 1)
+
+        assert answer.outcome == (503, "store-unavailable")
+        assert site.sql("select * from noted") == []
 
     def test_tenants(self, server: Server) -> None:
         """Two of them never share a delivery, nor do two sites."""

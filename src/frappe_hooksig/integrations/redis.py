@@ -11,31 +11,17 @@ from redis.exceptions import RedisClusterException
 
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
 from frappe_hooksig.replay import State
+from frappe_hooksig.replay.lua import (
+    CLAIM,
+    COMPLETE,
+    RELEASE,
+    RENEW,
+    STATES,
+    claimed,
+    milliseconds,
+)
 
 __all__ = ["AsyncRedisStore", "RedisStore"]
-
-# What a key holds: "done", or "claimed:" and the token. When that ends is the server's business.
-# Scripts, as SET takes NX and GET together from Redis 7 on only. Each has one key, which is what a
-# cluster asks for, and returns a number, which no client decodes.
-_STATES = (State.NEW, State.IN_FLIGHT, State.DONE)
-_CLAIM = """\
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
-if redis.call('GET', KEYS[1]) == 'done' then return 2 end
-return 1"""
-_IF_HELD = """\
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-"""
-_RENEW = _IF_HELD + "return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
-# DEL comes first for a server whose memory is full: it refuses SET, but not to a script that has
-# written before. What was handled has to be remembered then too.
-_COMPLETE = (
-    _IF_HELD
-    + """\
-redis.call('DEL', KEYS[1])
-redis.call('SET', KEYS[1], 'done', 'PX', ARGV[2])
-return 1"""
-)
-_RELEASE = _IF_HELD + "return redis.call('DEL', KEYS[1])"
 
 
 class RedisStore:
@@ -63,10 +49,10 @@ class RedisStore:
         if not isinstance(client, redis.Redis | redis.RedisCluster):
             raise ConfigurationError(_wrong(client, "redis.Redis"))
         self._prefix = prefix
-        self._claim = client.register_script(_CLAIM)
-        self._renew = client.register_script(_RENEW)
-        self._complete = client.register_script(_COMPLETE)
-        self._release = client.register_script(_RELEASE)
+        self._claim = client.register_script(CLAIM)
+        self._renew = client.register_script(RENEW)
+        self._complete = client.register_script(COMPLETE)
+        self._release = client.register_script(RELEASE)
 
     def claim(self, key: str, token: str, lease: float) -> State:
         """Do what `Store.claim()` does.
@@ -76,8 +62,8 @@ class RedisStore:
                 replica, it asks for a password.
         """
         with _explained():
-            state: int = self._claim([self._prefix + key], [_held(token), _ms(lease)])
-        return _STATES[state]
+            state: int = self._claim([self._prefix + key], [claimed(token), milliseconds(lease)])
+        return STATES[state]
 
     def renew(self, key: str, token: str, lease: float) -> bool:
         """Do what `Store.renew()` does.
@@ -86,7 +72,7 @@ class RedisStore:
             StoreError: As for `claim()`.
         """
         with _explained():
-            return bool(self._renew([self._prefix + key], [_held(token), _ms(lease)]))
+            return bool(self._renew([self._prefix + key], [claimed(token), milliseconds(lease)]))
 
     def complete(self, key: str, token: str, keep: float) -> bool:
         """Do what `Store.complete()` does.
@@ -95,7 +81,7 @@ class RedisStore:
             StoreError: As for `claim()`, but a full memory does not matter.
         """
         with _explained():
-            return bool(self._complete([self._prefix + key], [_held(token), _ms(keep)]))
+            return bool(self._complete([self._prefix + key], [claimed(token), milliseconds(keep)]))
 
     def release(self, key: str, token: str) -> bool:
         """Do what `Store.release()` does.
@@ -104,7 +90,7 @@ class RedisStore:
             StoreError: As for `complete()`.
         """
         with _explained():
-            return bool(self._release([self._prefix + key], [_held(token)]))
+            return bool(self._release([self._prefix + key], [claimed(token)]))
 
 
 class AsyncRedisStore:
@@ -128,10 +114,10 @@ class AsyncRedisStore:
         if not isinstance(client, redis.asyncio.Redis | redis.asyncio.RedisCluster):
             raise ConfigurationError(_wrong(client, "redis.asyncio.Redis"))
         self._prefix = prefix
-        self._claim = client.register_script(_CLAIM)
-        self._renew = client.register_script(_RENEW)
-        self._complete = client.register_script(_COMPLETE)
-        self._release = client.register_script(_RELEASE)
+        self._claim = client.register_script(CLAIM)
+        self._renew = client.register_script(RENEW)
+        self._complete = client.register_script(COMPLETE)
+        self._release = client.register_script(RELEASE)
 
     async def claim(self, key: str, token: str, lease: float) -> State:
         """Do what `Store.claim()` does.
@@ -140,8 +126,10 @@ class AsyncRedisStore:
             StoreError: As for `RedisStore.claim()`.
         """
         with _explained():
-            state: int = await self._claim([self._prefix + key], [_held(token), _ms(lease)])
-        return _STATES[state]
+            state: int = await self._claim(
+                [self._prefix + key], [claimed(token), milliseconds(lease)]
+            )
+        return STATES[state]
 
     async def renew(self, key: str, token: str, lease: float) -> bool:
         """Do what `Store.renew()` does.
@@ -150,7 +138,9 @@ class AsyncRedisStore:
             StoreError: As for `claim()`.
         """
         with _explained():
-            return bool(await self._renew([self._prefix + key], [_held(token), _ms(lease)]))
+            return bool(
+                await self._renew([self._prefix + key], [claimed(token), milliseconds(lease)])
+            )
 
     async def complete(self, key: str, token: str, keep: float) -> bool:
         """Do what `Store.complete()` does.
@@ -159,7 +149,9 @@ class AsyncRedisStore:
             StoreError: As for `RedisStore.complete()`.
         """
         with _explained():
-            return bool(await self._complete([self._prefix + key], [_held(token), _ms(keep)]))
+            return bool(
+                await self._complete([self._prefix + key], [claimed(token), milliseconds(keep)])
+            )
 
     async def release(self, key: str, token: str) -> bool:
         """Do what `Store.release()` does.
@@ -168,15 +160,7 @@ class AsyncRedisStore:
             StoreError: As for `complete()`.
         """
         with _explained():
-            return bool(await self._release([self._prefix + key], [_held(token)]))
-
-
-def _held(token: str) -> str:
-    return f"claimed:{token}"
-
-
-def _ms(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
+            return bool(await self._release([self._prefix + key], [claimed(token)]))
 
 
 def _wrong(client: object, needed: str) -> str:

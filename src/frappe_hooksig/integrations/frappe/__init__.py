@@ -1,5 +1,6 @@
 """Frappe: a decorator for whitelisted methods, the site's secrets, and a sender for hooks."""
 
+from frappe_hooksig.integrations.frappe.cache_store import CacheStore
 from frappe_hooksig.integrations.frappe.decorators import (
     get_delivery,
     verify_frappe_webhook,
@@ -9,6 +10,7 @@ from frappe_hooksig.integrations.frappe.sending import enqueue_webhook, send_web
 from frappe_hooksig.integrations.frappe.site_secrets import SecretReference, password, site_config
 
 __all__ = [
+    "CacheStore",
     "SecretReference",
     "enqueue_webhook",
     "get_delivery",
