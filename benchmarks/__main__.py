@@ -30,6 +30,7 @@ TABLES = (
     "peers",
     "incremental",
     "memory",
+    "stores",
     "servers",
     "import_time",
 )

@@ -155,6 +155,20 @@ class TestMemoryStore(StoreCases):
 
         assert len(store) < 100
 
+    def test_forgets_in_steps(self) -> None:
+        """However much has ended at once, no claim takes long."""
+        clock = Clock()
+        store = MemoryStore(clock=clock)
+        for number in range(200):
+            store.claim(str(number), "token", 4)
+        clock.now += 5
+
+        sizes: list[int] = []
+        for number in range(4):
+            store.claim(f"later {number}", "token", 4)
+            sizes.append(len(store))
+        assert sizes == [137, 74, 11, 4]
+
     def test_no_size(self) -> None:
         """A store has room for one at least."""
         with pytest.raises(ConfigurationError, match="from 1"):
