@@ -10,11 +10,13 @@ import asyncio
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import APIRouter, Depends, FastAPI
 from flask import Flask, Response
+from flask.views import MethodView
 from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
@@ -105,6 +107,19 @@ def other_of_flask() -> Response:
     return Response(status=end(flask.get_delivery(), begin(flask.get_delivery())[1]))
 
 
+class Hook(MethodView):
+    """A view by class, and one of many."""
+
+    decorators: ClassVar[list[Any]] = [flask.verify_frappe_webhook(**OPTIONS)]
+
+    def post(self) -> Response:
+        return Response(status=end(flask.get_delivery(), begin(flask.get_delivery())[1]))
+
+
+flask_app.add_url_rule("/class", view_func=Hook.as_view("hook"))
+flask_app.add_url_rule("/class-too", view_func=Hook.as_view("hook_too"))
+
+
 @flask_app.post("/async")
 @flask.verify_frappe_webhook(**OPTIONS)
 async def async_of_flask() -> Any:
@@ -127,8 +142,23 @@ def other_of_starlette(request: Request) -> StarletteResponse:
     return StarletteResponse(status_code=end(starlette.get_delivery(request), status))
 
 
+class Endpoint(HTTPEndpoint):
+    """An endpoint by class, which others inherit from."""
+
+    @starlette.verify_frappe_webhook(**OPTIONS)
+    async def post(self, request: Request) -> StarletteResponse:
+        delivery = starlette.get_delivery(request)
+        return StarletteResponse(status_code=end(delivery, begin(delivery)[1]))
+
+
+class Inherited(Endpoint):
+    """One of those."""
+
+
 starlette_app = Starlette(
     routes=[
+        Route("/class", Endpoint),
+        Route("/class-too", Inherited),
         Route("/", of_starlette, methods=["POST"]),
         Route("/other", other_of_starlette, methods=["POST"]),
     ]
@@ -153,6 +183,7 @@ def other_of_fastapi(response: StarletteResponse, delivery: Delivery = Depends(w
     response.status_code = end(delivery, status)
 
 
+router.post("/too")(other_of_fastapi)
 fastapi_app.include_router(router)
 
 

@@ -22,19 +22,21 @@ class TestFlask(OnceCases):
     """Under gunicorn."""
 
     serve = partial(gunicorn, f"{APPS}:flask_app", "--threads=8")
-    PATHS = ("/", "/other", "/async")
+    PATHS = ("/", "/other", "/async", "/class", "/class-too")
 
 
 class TestStarlette(OnceCases):
     """Under uvicorn."""
 
     serve = partial(uvicorn, f"{APPS}:starlette_app")
+    PATHS = ("/", "/other", "/class", "/class-too")
 
 
 class TestFastAPI(OnceCases):
     """Under uvicorn."""
 
     serve = partial(uvicorn, f"{APPS}:fastapi_app")
+    PATHS = ("/", "/other", "/too")
 
 
 class AsyncStore:

@@ -219,7 +219,7 @@ class WebhookRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler that verifies and then does what FastAPI does."""
         handle = super().get_route_handler()
-        endpoint = name_of(self.endpoint)
+        endpoint = f"{name_of(self.endpoint)} {self.path}"
         webhooks = list(_webhooks_of(self.dependant, {}))
 
         async def verify_first(request: Request) -> Response:

@@ -73,11 +73,8 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
         msg = "store= is one for asyncio, and Flask's request cannot wait for it"
         raise ConfigurationError(msg)
 
-    def admit(endpoint: str) -> Held | Response | None:
+    def admit(view: Callable[..., Any]) -> Held | Response | None:
         """Keep the delivery for the view, and claim it if it is to be handled once.
-
-        Args:
-            endpoint: Tells views apart.
 
         Returns:
             The claim, if there is one; or the answer to a request that the view does not get.
@@ -93,6 +90,8 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
         current.environ[_DELIVERY] = delivery
         if receiver.once is None:
             return None
+        # Flask's own name for the route: those of classes have the same function, as their view.
+        endpoint = current.endpoint or name_of(view)
         held = receiver.once.claim(current, endpoint, delivery)
         return _answered(held) if isinstance(held, Answer) else held
 
@@ -100,13 +99,11 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
         if isclass(view):
             msg = f"{view.__name__} is a class: put the decorator into its `decorators = [...]`"
             raise ConfigurationError(msg)
-        endpoint = name_of(view)
-
         if iscoroutinefunction(view):
 
             @wraps(view)
             async def async_inner(*args: Any, **kwargs: Any) -> Any:
-                held = admit(endpoint)
+                held = admit(view)
                 if isinstance(held, Response):
                     return held
                 with held or nullcontext():
@@ -120,7 +117,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
 
         @wraps(view)
         def inner(*args: Any, **kwargs: Any) -> Any:
-            held = admit(endpoint)
+            held = admit(view)
             if isinstance(held, Response):
                 return held
             with held or nullcontext():

@@ -74,7 +74,6 @@ def verify_webhook(
             msg = f"decorate the methods of {view.__name__}, such as post(), not the class"
             raise ConfigurationError(msg)
         run = view if iscoroutinefunction(view) else partial(_in_thread, view)
-        endpoint = name_of(view)
 
         @wraps(view)
         async def inner(*args: Any, **kwargs: Any) -> Any:
@@ -85,7 +84,9 @@ def verify_webhook(
                 return response_to(error)
             except ClientDisconnect:
                 return Response(status_code=400)  # to nobody
-            held = await claim(receiver, request, endpoint, delivery)
+            # A method may be inherited by several classes.
+            owner = "" if args[0] is request else name_of(cast("type", args[0].__class__))
+            held = await claim(receiver, request, f"{name_of(view)} {owner}", delivery)
             if isinstance(held, Response):
                 return held
             async with held or nullcontext():
