@@ -127,7 +127,7 @@ def in_sqlite() -> Generator[Pair]:
 @contextmanager
 def in_valkey() -> Generator[Pair]:
     """Compare with one command."""
-    with valkey() as url, closing(redis.Redis.from_url(url)) as client:
+    with valkey() as url, closing(redis.Redis(port=int(url.rpartition(":")[2]))) as client:
         milliseconds = round(LEASE * 1000)
 
         def put(key: str) -> None:

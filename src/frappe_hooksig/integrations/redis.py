@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from hashlib import sha1
 
 import redis
 import redis.asyncio
-from redis.exceptions import RedisClusterException
+from redis.exceptions import NoScriptError, RedisClusterException
 
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
 from frappe_hooksig.replay import State
@@ -23,13 +22,21 @@ from frappe_hooksig.replay.lua import (
 
 __all__ = ["AsyncRedisStore", "RedisStore"]
 
+# What the server calls a script once it knows it. redis-py does this too, in `register_script()`,
+# but adds a tenth to the time of a claim.
+_SHA = {
+    script: sha1(script.encode(), usedforsecurity=False).hexdigest()
+    for script in (CLAIM, RENEW, COMPLETE, RELEASE)
+}
+
 
 class RedisStore:
     """Remembers deliveries in Redis from 6.2 on, or in Valkey.
 
-    Have the client give up soon, as the sender waits: redis-py's own limits sum up to more than the
-    5 seconds after which Frappe comes again. Such as `redis.Redis(..., socket_timeout=1,
-    socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))`.
+    Have the client give up soon, and not try again by itself: `redis.Redis(..., socket_timeout=1,
+    socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))`. Left to itself, it may take longer than
+    the 5 seconds after which Frappe comes again, and a claim that it sends twice, since the answer
+    got lost, finds itself in flight.
 
     What the server forgets, such as by a restart without persistence, an eviction or a failover
     before a replica has got it, is handled again if it comes again. A server with a `maxmemory`
@@ -48,11 +55,8 @@ class RedisStore:
     ) -> None:
         if not isinstance(client, redis.Redis | redis.RedisCluster):
             raise ConfigurationError(_wrong(client, "redis.Redis"))
+        self._client = client
         self._prefix = prefix
-        self._claim = client.register_script(CLAIM)
-        self._renew = client.register_script(RENEW)
-        self._complete = client.register_script(COMPLETE)
-        self._release = client.register_script(RELEASE)
 
     def claim(self, key: str, token: str, lease: float) -> State:
         """Do what `Store.claim()` does.
@@ -61,9 +65,7 @@ class RedisStore:
             StoreError: The server cannot be reached, or refuses: its memory is full, it is a
                 replica, it asks for a password.
         """
-        with _explained():
-            state: int = self._claim([self._prefix + key], [claimed(token), milliseconds(lease)])
-        return STATES[state]
+        return STATES[self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
     def renew(self, key: str, token: str, lease: float) -> bool:
         """Do what `Store.renew()` does.
@@ -71,8 +73,7 @@ class RedisStore:
         Raises:
             StoreError: As for `claim()`.
         """
-        with _explained():
-            return bool(self._renew([self._prefix + key], [claimed(token), milliseconds(lease)]))
+        return bool(self._run(RENEW, key, claimed(token), milliseconds(lease)))
 
     def complete(self, key: str, token: str, keep: float) -> bool:
         """Do what `Store.complete()` does.
@@ -80,8 +81,7 @@ class RedisStore:
         Raises:
             StoreError: As for `claim()`, but a full memory does not matter.
         """
-        with _explained():
-            return bool(self._complete([self._prefix + key], [claimed(token), milliseconds(keep)]))
+        return bool(self._run(COMPLETE, key, claimed(token), milliseconds(keep)))
 
     def release(self, key: str, token: str) -> bool:
         """Do what `Store.release()` does.
@@ -89,8 +89,18 @@ class RedisStore:
         Raises:
             StoreError: As for `complete()`.
         """
-        with _explained():
-            return bool(self._release([self._prefix + key], [claimed(token)]))
+        return bool(self._run(RELEASE, key, claimed(token)))
+
+    def _run(self, script: str, key: str, *args: str | int) -> int:
+        key = self._prefix + key
+        try:
+            try:
+                result: int = self._client.evalsha(_SHA[script], 1, key, *args)
+            except NoScriptError:
+                result = self._client.eval(script, 1, key, *args)
+        except (redis.RedisError, RedisClusterException) as error:
+            raise _explained(error) from None  # it has the whole text
+        return result
 
 
 class AsyncRedisStore:
@@ -113,11 +123,8 @@ class AsyncRedisStore:
     ) -> None:
         if not isinstance(client, redis.asyncio.Redis | redis.asyncio.RedisCluster):
             raise ConfigurationError(_wrong(client, "redis.asyncio.Redis"))
+        self._client = client
         self._prefix = prefix
-        self._claim = client.register_script(CLAIM)
-        self._renew = client.register_script(RENEW)
-        self._complete = client.register_script(COMPLETE)
-        self._release = client.register_script(RELEASE)
 
     async def claim(self, key: str, token: str, lease: float) -> State:
         """Do what `Store.claim()` does.
@@ -125,11 +132,7 @@ class AsyncRedisStore:
         Raises:
             StoreError: As for `RedisStore.claim()`.
         """
-        with _explained():
-            state: int = await self._claim(
-                [self._prefix + key], [claimed(token), milliseconds(lease)]
-            )
-        return STATES[state]
+        return STATES[await self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
     async def renew(self, key: str, token: str, lease: float) -> bool:
         """Do what `Store.renew()` does.
@@ -137,10 +140,7 @@ class AsyncRedisStore:
         Raises:
             StoreError: As for `claim()`.
         """
-        with _explained():
-            return bool(
-                await self._renew([self._prefix + key], [claimed(token), milliseconds(lease)])
-            )
+        return bool(await self._run(RENEW, key, claimed(token), milliseconds(lease)))
 
     async def complete(self, key: str, token: str, keep: float) -> bool:
         """Do what `Store.complete()` does.
@@ -148,10 +148,7 @@ class AsyncRedisStore:
         Raises:
             StoreError: As for `RedisStore.complete()`.
         """
-        with _explained():
-            return bool(
-                await self._complete([self._prefix + key], [claimed(token), milliseconds(keep)])
-            )
+        return bool(await self._run(COMPLETE, key, claimed(token), milliseconds(keep)))
 
     async def release(self, key: str, token: str) -> bool:
         """Do what `Store.release()` does.
@@ -159,8 +156,18 @@ class AsyncRedisStore:
         Raises:
             StoreError: As for `complete()`.
         """
-        with _explained():
-            return bool(await self._release([self._prefix + key], [claimed(token)]))
+        return bool(await self._run(RELEASE, key, claimed(token)))
+
+    async def _run(self, script: str, key: str, *args: str | int) -> int:
+        key = self._prefix + key
+        try:
+            try:
+                result: int = await self._client.evalsha(_SHA[script], 1, key, *args)
+            except NoScriptError:
+                result = await self._client.eval(script, 1, key, *args)
+        except (redis.RedisError, RedisClusterException) as error:
+            raise _explained(error) from None  # it has the whole text
+        return result
 
 
 def _wrong(client: object, needed: str) -> str:
@@ -168,12 +175,7 @@ def _wrong(client: object, needed: str) -> str:
     return f"needs a client of redis-py such as {needed}, not a {given}"
 
 
-@contextmanager
-def _explained() -> Generator[None]:
-    try:
-        yield
-    except (redis.RedisError, RedisClusterException) as error:
-        # A server repeats the arguments of a command that it does not know; AUTH has a password.
-        text = str(error).partition(", with args beginning with")[0]
-        msg = f"the store in Redis: {type(error).__name__}: {text}"
-        raise StoreError(msg) from None  # the error has the whole text
+def _explained(error: Exception) -> StoreError:
+    # A server repeats the arguments of a command that it does not know; AUTH has a password.
+    text = str(error).partition(", with args beginning with")[0]
+    return StoreError(f"the store in Redis: {type(error).__name__}: {text}")
