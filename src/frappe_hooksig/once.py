@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from frappe_hooksig.answers import Answer, duplicate, in_flight, unavailable
@@ -166,7 +167,7 @@ def _checked_lease(scheme: Scheme, lease: float | None) -> float:
     if lease is None:
         # Four fifths of Frappe's 5 s.
         return min(0.8 * schedule, _LONGEST_LEASE) if schedule else _LONGEST_LEASE
-    if not 0 < lease < (schedule or float("inf")):
+    if not 0 < lease < (schedule or inf):
         limit = f" below {schedule:g}, in which the sender makes all of its attempts" * bool(
             schedule
         )
@@ -180,10 +181,10 @@ def _checked_keep(scheme: Scheme, tolerance: float | None, keep: float | None) -
     least = max(scheme.retry_horizon, 2 * (tolerance or 0))
     if keep is None:
         return least
-    if not keep > 0 or (tolerance is not None and keep < least):
+    if not 0 < keep < inf or (tolerance is not None and keep < least):
         msg = (
-            f"keep={keep:g} is too short: a request of scheme {scheme.name!r} can come again for "
-            f"{least:g} seconds"
+            f"keep={keep:g} is too short, or endless: a request of scheme {scheme.name!r} can come "
+            f"again for {least:g} seconds"
         )
         raise ConfigurationError(msg)
     return keep

@@ -96,5 +96,6 @@ class _Place:
                 self._cache.eval(script, 1, self._name, claimed(token), milliseconds(seconds))
             )
         except RedisError as error:
-            msg = f"the cache of {self._site}: {type(error).__name__}: {error}"
-            raise StoreError(msg) from error
+            # Not its text: a server may repeat the arguments of AUTH in it.
+            msg = f"the cache of {self._site}: {type(error).__name__}"
+            raise StoreError(msg) from None
