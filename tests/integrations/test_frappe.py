@@ -663,6 +663,17 @@ class TestSetUp:
         with pytest.raises(ConfigurationError, match="there is no request to verify"):
             verify_frappe_webhook(handler)()
 
+    @pytest.mark.parametrize("body", ['{"a": "Ü"}', b"\xff\x00"])
+    def test_arguments_of_a_job(self, monkeypatch: pytest.MonkeyPatch, body: Any) -> None:
+        """A body is text, for whoever looks at the job, unless it is none."""
+        queued: dict[str, Any] = {}
+        monkeypatch.setattr(frappe, "enqueue", lambda _job, **options: queued.update(options))
+
+        given = body.encode() if isinstance(body, str) else body
+        enqueue_webhook("https://example.com", given, site_config("sending"))
+
+        assert queued["body"] == body
+
     @pytest.mark.parametrize("url", ["", "example.com", "ftp://a/b", "http://", "http://[::1"])
     def test_no_url(self, url: str) -> None:
         """What cannot be sent to is refused before anything is committed."""

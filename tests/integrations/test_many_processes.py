@@ -40,7 +40,9 @@ def serve(notes: Path, store: str, workers: int) -> AbstractContextManager[Serve
     """Serve Flask's app in several processes."""
     app = "tests.integrations.once_apps:flask_app"
     options = (f"--workers={workers}", "--threads=8", "--log-level=info")
-    return gunicorn(app, *options, NOTES=str(notes), STORE=store)
+    # Who is killed cannot write down what it has covered.
+    environment = {"NOTES": str(notes), "STORE": store, "COVERAGE_PROCESS_CONFIG": ""}
+    return gunicorn(app, *options, **environment)
 
 
 def throw(server: Server, takes: float, copies: int = COPIES) -> list[Answer]:

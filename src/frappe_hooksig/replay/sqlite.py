@@ -84,14 +84,12 @@ class SQLiteStore:
             StoreError: The file is locked, full, or cannot be written.
         """
         with self._connected() as connection:
-            while True:
-                now = self._clock()
-                values = {"key": key, "token": token, "end": now + lease, "now": now}
-                if connection.execute(_CLAIM, values).rowcount:
-                    break
+            now = self._clock()
+            values = {"key": key, "token": token, "end": now + lease, "now": now}
+            if not connection.execute(_CLAIM, values).rowcount:
+                # None if it was released in the meantime, which the next look will find.
                 found = connection.execute(_LOOK, values).fetchone()
-                if found is not None:  # else it was released in the meantime
-                    return State.DONE if found[0] is None else State.IN_FLIGHT
+                return State.DONE if found == (None,) else State.IN_FLIGHT
             if next(self._claims) % _EVERY == 0:
                 connection.execute(_FORGET, {"now": now, "limit": _AT_ONCE})
             return State.NEW

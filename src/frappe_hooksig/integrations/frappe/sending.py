@@ -101,18 +101,19 @@ def send_webhook(
         RuntimeError: The receiver refused it, or was not there at any attempt.
         ConfigurationError: There is no usable secret.
     """
-    for delay in (*_DELAYS, None):
+    delays = list(_DELAYS)
+    while True:
         signer = Signer(secret(), scheme=Scheme(**scheme))
         signed = signer.sign(body, id=delivery_id, method="POST", url=url)
         problem, may_pass = _post(url, signed.body, headers | signed.headers)
         if not problem:
             return
-        if delay is None or not may_pass:
+        if not (may_pass and delays):
             # A URL may hold a token: the host will do.
             msg = f"webhook to {urlsplit(url).hostname}: {problem}"
             raise RuntimeError(msg)
         frappe.db.rollback()  # so that a secret that was changed meanwhile is seen
-        time.sleep(delay)
+        time.sleep(delays.pop(0))
 
 
 def _post(url: str, body: bytes, headers: dict[str, str]) -> tuple[str, bool]:
