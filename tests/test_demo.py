@@ -31,6 +31,8 @@ def test_demo() -> None:
     assert ran.returncode == 0, ran.stderr
     assert "12 of 12 answered rightly." in ran.stdout
     assert "expected" not in ran.stdout
+    assert "<-" not in ran.stdout
+    assert "3 orders, each handled to its end once." in ran.stdout
     for version in ("13.58.21", "14.81.1", "15.40.3", "16.0.0-dev"):
         assert f"genuine, Frappe {version}" in ran.stdout
 

@@ -16,7 +16,8 @@ from http.client import HTTPConnection
 from typing import Any
 
 from cases import Case, cases, secrets
-from receiver import create_app
+from receiver import create_app, handled
+from repeats import repeats
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from frappe_hooksig import SecretWarning
@@ -33,7 +34,7 @@ class QuietHandler(WSGIRequestHandler):
 def serving() -> Generator[int]:
     """Serve the app on a free loopback port; give the port."""
     app = create_app(*secrets())
-    server = make_server("127.0.0.1", 0, app, request_handler=QuietHandler)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -75,8 +76,23 @@ def main() -> int:
             wrong += not right
             verdict = "" if right else f"<- expected {case.status} {case.why}"
             print(row(case.title, len(case.body), status, why, duration, verdict))
-    print(f"\n{len(cases()) - wrong} of {len(cases())} answered rightly.")
+        print(f"\n{len(cases()) - wrong} of {len(cases())} answered rightly.\n")
+        wrong += show_repeats(port)
     return 1 if wrong else 0
+
+
+def show_repeats(port: int) -> int:
+    """Print what came of deliveries that came more than once; return how many went wrong."""
+    row = "{:32}  {:6}  {:22}  {}".format
+    print(row("what came in again", "answer", "", "handled so far"))
+    print(row("-" * 32, "-" * 6, "-" * 22, "-" * 14))
+    wrong = 0
+    for each in repeats(port, secrets()[0], handled):
+        wrong += not each.right
+        verdict = "" if each.right else "  <- wrong"
+        print(row(each.title, each.status, each.answer, f"{each.handled}{verdict}"))
+    print(f"\n{len(handled)} orders, {'each handled to its end once' if not wrong else 'wrongly'}.")
+    return wrong
 
 
 if __name__ == "__main__":

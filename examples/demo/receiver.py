@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
-from time import perf_counter
+from time import perf_counter, sleep
 
 from flask import Flask, Response, current_app, g, make_response
 
 from frappe_hooksig import Secret
 from frappe_hooksig.integrations.flask import get_delivery, verify_frappe_webhook
+from frappe_hooksig.replay.memory import MemoryStore
+
+# How often the handler of orders was called for each.
+handled = Counter[str]()
 
 
 def create_app(current: str, old: str) -> Flask:
@@ -23,7 +28,21 @@ def create_app(current: str, old: str) -> Flask:
     # Generate your own: python -c "import frappe_hooksig as h; print(h.generate_secret())"
     app.config["FRAPPE_WEBHOOK_SECRET"] = [Secret(current, id="current"), Secret(old, id="old")]
     app.add_url_rule("/webhook", view_func=timed(webhook), methods=["POST", "PUT", "DELETE"])
+    app.add_url_rule("/orders", view_func=orders, methods=["POST"])
+    app.register_error_handler(RuntimeError, lambda _error: ({"status": "failed"}, 500))
     return app
+
+
+@verify_frappe_webhook(store=MemoryStore())  # for one process; several need one that they share
+def orders() -> dict[str, str]:
+    """Handle one order, once."""
+    order = get_delivery().json()
+    handled[order["name"]] += 1
+    if order.get("crashes") and handled[order["name"]] == 1:
+        msg = "out of luck"
+        raise RuntimeError(msg)
+    sleep(order.get("takes", 0))
+    return {"status": "received"}
 
 
 @verify_frappe_webhook
