@@ -329,21 +329,21 @@ class TestKeeper:
 
     def test_renews(self) -> None:
         """A claim does not end while its handler runs, and does when nobody keeps it."""
-        asked = once(MemoryStore(), lease=0.3)
+        asked = once(MemoryStore(), lease=0.9)
         with held_by(asked.claim(None, "", delivery_of())) as held:
-            for _ in range(5):
+            for _ in range(15):
                 assert status_of(asked.claim(None, "", delivery_of())) == 409
             held.rest()
-            time.sleep(0.35)
+            time.sleep(1.05)
             assert held_by(asked.claim(None, "", delivery_of())).release()
 
     def test_shorter_one_comes(self) -> None:
         """Who waits for a long lease wakes up for a short one."""
         store = MemoryStore()
         long = held_by(once(store, providers.GITHUB, lease=60).claim(None, "long", delivery_of()))
-        asked = once(store, lease=0.3)
+        asked = once(store, lease=0.9)
         held = held_by(asked.claim(None, "", delivery_of()))
-        time.sleep(0.5)
+        time.sleep(1.5)
 
         assert held.complete()
         assert long.complete()
@@ -351,19 +351,19 @@ class TestKeeper:
     def test_store_that_goes_away(self, caplog: pytest.LogCaptureFixture) -> None:
         """It is tried again as long as the handler runs."""
         caplog.set_level(logging.WARNING)
-        held = held_by(once(Failing("renew"), lease=0.3).claim(None, "", delivery_of()))
-        time.sleep(0.4)
+        held = held_by(once(Failing("renew"), lease=0.9).claim(None, "", delivery_of()))
+        time.sleep(1.2)
         held.rest()
 
         assert caplog.text.count("a delivery was not renewed: the store is away") > 1
 
     def test_claim_that_is_lost(self, own_keeper: Any) -> None:
         """What is not held any more is not renewed."""
-        held = held_by(once(Recording(), lease=0.3).claim(None, "", delivery_of()))
+        held = held_by(once(Recording(), lease=0.9).claim(None, "", delivery_of()))
         own_keeper.remove(held)  # as if this process had slept
-        time.sleep(0.35)
+        time.sleep(1.05)
         own_keeper.add(held)
-        time.sleep(0.2)
+        time.sleep(0.6)
 
         assert not own_keeper._held  # noqa: SLF001
 
@@ -371,7 +371,7 @@ class TestKeeper:
         """Where nothing is to be kept, nobody stays for it; and then somebody comes again."""
         monkeypatch.setattr(keeper, "_IDLE", 0.01)
         for _ in range(2):
-            with held_by(once(MemoryStore(), lease=0.3).claim(None, "", delivery_of())) as held:
+            with held_by(once(MemoryStore(), lease=0.9).claim(None, "", delivery_of())) as held:
                 assert own_keeper._thread is not None  # noqa: SLF001
                 held.complete()
             deadline = time.monotonic() + 5
@@ -381,7 +381,7 @@ class TestKeeper:
 
     def test_forked_process(self) -> None:
         """A process that was forked while others kept claims keeps its own."""
-        held = held_by(once(MemoryStore(), lease=0.3).claim(None, "", delivery_of()))
+        held = held_by(once(MemoryStore(), lease=0.9).claim(None, "", delivery_of()))
         process = multiprocessing.get_context("fork").Process(target=renew_in_a_fork)
         process.start()
         process.join(10)
@@ -392,9 +392,9 @@ class TestKeeper:
 
 def renew_in_a_fork() -> None:
     """Hold a claim for longer than its lease."""
-    asked = once(MemoryStore(), lease=0.3)
+    asked = once(MemoryStore(), lease=0.9)
     held = held_by(asked.claim(None, "", delivery_of()))
-    time.sleep(0.6)
+    time.sleep(1.8)
     assert held.complete()
 
 
@@ -428,13 +428,13 @@ class TestAsync:
         """A claim does not end while its handler runs, and does when nobody keeps it."""
 
         async def run() -> None:
-            asked = once(make(), lease=0.3)
+            asked = once(make(), lease=0.9)
             long = await claim_async(once(make(), providers.GITHUB, lease=60))
             async with await claim_async(asked) as held:
-                for _ in range(5):
+                for _ in range(15):
                     assert status_of(await claim_async(asked)) == 409
                 held.rest()
-                await asyncio.sleep(0.35)
+                await asyncio.sleep(1.05)
                 assert not await held.complete()
                 assert await (await claim_async(asked)).release()
             assert await long.release()
@@ -491,8 +491,8 @@ def test_async_store_that_goes_away(caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, and tried again where that is of use."""
 
     async def run() -> int:
-        held = await claim_async(once(FailingLater("renew", "complete"), lease=0.3))
-        await asyncio.sleep(0.4)
+        held = await claim_async(once(FailingLater("renew", "complete"), lease=0.9))
+        await asyncio.sleep(1.2)
         assert not await held.complete()
         return status_of(await claim_async(once(FailingLater("claim"))))
 
@@ -505,9 +505,9 @@ def test_async_claim_that_is_lost() -> None:
     """What is not held any more is not renewed."""
 
     async def run() -> None:
-        held = await claim_async(once(Awaited(), lease=0.3))
-        time.sleep(0.35)  # noqa: ASYNC251  # as a handler does that blocks the event loop
-        await asyncio.sleep(0.2)
+        held = await claim_async(once(Awaited(), lease=0.9))
+        time.sleep(1.05)  # noqa: ASYNC251  # as a handler does that blocks the event loop
+        await asyncio.sleep(0.6)
         assert not keeper.AsyncKeeper.of_loop()._held  # noqa: SLF001
         assert not await held.release()
 
