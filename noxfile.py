@@ -45,6 +45,12 @@ def interpreters() -> list[str]:
     return found
 
 
+# The tests that need more than the core.
+OF_FRAMEWORKS = [
+    "tests/integrations",
+    *(f"tests/test_{name}.py" for name in ("demo", "docs", "examples")),
+    *(f"tests/test_example_{name}.py" for name in ("django", "frappe")),
+]
 PYTHONS = interpreters()
 OWN = "%d.%d" % sys.version_info[:2]  # noqa: UP031  # as starts() has it
 
@@ -54,18 +60,17 @@ def bare(session: nox.Session) -> None:
     """Test the core with nothing but its own dependency."""
     session.install("--upgrade", "pip")
     session.install(".", "--group", "core-test")
-    of_frameworks = ["integrations", "test_demo.py", "test_docs.py", "test_examples.py"]
-    of_frameworks += ["test_example_django.py", "test_example_frappe.py"]
-    session.run(*PYTEST, *(f"--ignore=tests/{path}" for path in of_frameworks), env=QUICK)
+    session.run(*PYTEST, *(f"--ignore={path}" for path in OF_FRAMEWORKS), env=QUICK)
 
 
 @nox.session(python=[each for each in PYTHONS if not starts(each, OWN)])
 def full(session: nox.Session) -> None:
-    """Test everything with all extras, as new as they come; `make test` does with its Python."""
+    """Test the rest with all extras, as new as they come; `make test` does with its Python."""
     session.install("--upgrade", "pip")
     session.install(".[django,fastapi,flask,redis,starlette]", "--group", "test")
     # What many processes do together is the same with each Python.
-    session.run(*PYTEST, "--ignore=tests/integrations/test_many_processes.py", env=QUICK)
+    left_out = "--ignore=tests/integrations/test_many_processes.py"
+    session.run(*PYTEST, left_out, *OF_FRAMEWORKS, env=QUICK)
 
 
 @nox.session(python=PYTHONS[:1])
