@@ -139,7 +139,7 @@ class SQLiteStore:
             return held[1]
         connection = sqlite3.connect(
             self._path,
-            self._timeout,
+            timeout=self._timeout,
             isolation_level=None,
             check_same_thread=False,  # closing is done by any
             factory=_Connection,
