@@ -163,15 +163,13 @@ class _InThread:
 
 def _checked_lease(scheme: Scheme, lease: float | None) -> float:
     """Return how long a claim lasts: the sender has to come again after its end."""
-    schedule = sum(scheme.retry_delays)
+    schedule = sum(scheme.retry_delays) or inf
     if lease is None:
-        # Four fifths of Frappe's 5 s.
-        return min(0.8 * schedule, _LONGEST_LEASE) if schedule else _LONGEST_LEASE
-    if not 0 < lease < (schedule or inf):
-        limit = f" below {schedule:g}, in which the sender makes all of its attempts" * bool(
-            schedule
-        )
-        msg = f"lease={lease:g} is no number of seconds{limit}"
+        return min(0.8 * schedule, _LONGEST_LEASE)  # four fifths of Frappe's 5 s
+    if not 0 < lease < schedule:
+        msg = f"lease={lease:g} is no number of seconds"
+        if schedule < inf:
+            msg += f" below {schedule:g}, in which the sender makes all of its attempts"
         raise ConfigurationError(msg)
     return lease
 

@@ -181,6 +181,23 @@ class Receiver:
             msg = "lease, keep, tenant and on_store_error need store="
             raise ConfigurationError(msg)
 
+    def refuse_to_wait(self, who: str, hint: str = "") -> None:
+        """Refuse a secret or a store that would have to be awaited.
+
+        Args:
+            who: What cannot wait.
+            hint: What to do, for the end of the sentence.
+
+        Raises:
+            ConfigurationError: There is one.
+        """
+        if self.needs_to_wait:
+            msg = f"secret= is an async function, and {who} cannot wait for one{hint}"
+            raise ConfigurationError(msg)
+        if self.once is not None and self.once.is_async:
+            msg = f"store= is one for asyncio, and {who} cannot wait for it{hint}"
+            raise ConfigurationError(msg)
+
     def receive(
         self, request: object, headers: Headers, method: str, read_body: Callable[[int], bytes]
     ) -> Delivery:

@@ -29,6 +29,7 @@ from frappe_hooksig.exceptions import (
     VerificationError,
 )
 from frappe_hooksig.integrations.starlette import claim, receive, response_to, setting
+from frappe_hooksig.once import Once
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.receiver import Options, Receiver, hide_secret, name_of
 from frappe_hooksig.replay.keeper import AsyncHeld
@@ -141,7 +142,7 @@ class Webhook(SecurityBase):
         """
         if not isinstance(request, Request):
             raise WebSocketException(WS_1008_POLICY_VIOLATION)
-        if self._receiver.once is not None and _ROUTE not in request.scope:
+        if self.once is not None and _ROUTE not in request.scope:
             msg = "store= needs APIRouter(route_class=WebhookRoute), which sees the answer"
             raise ConfigurationError(msg)
         verified: dict[Webhook, Delivery] = request.scope.setdefault(_DELIVERIES, {})
@@ -158,10 +159,10 @@ class Webhook(SecurityBase):
                 raise HTTPException(400) from error  # to nobody
         return verified[self]
 
-    async def claim(self, request: Request, endpoint: str) -> AsyncHeld | Response | None:
-        """Claim the verified delivery, for `WebhookRoute`; see `integrations.starlette.claim()`."""
-        delivery = request.scope[_DELIVERIES][self]
-        return await claim(self._receiver, request, endpoint, delivery)
+    @property
+    def once(self) -> Once | None:
+        """What lets each delivery be handled once, if there is a store. For `WebhookRoute`."""
+        return self._receiver.once
 
     @overload
     def payload(self, model: type[_Model]) -> Callable[[Delivery], Awaitable[_Model]]: ...
@@ -229,10 +230,14 @@ class WebhookRoute(APIRoute):
             request.scope[_ROUTE] = True
             for webhook in left:
                 await webhook(request)
+            stores = [(each, each.once) for each in left if each.once is not None]
+            if not stores:
+                return await handle(request)
             async with AsyncExitStack() as stack:
                 claims: list[AsyncHeld] = []
-                for webhook in left:
-                    held = await webhook.claim(request, endpoint)
+                for webhook, once in stores:
+                    delivery = request.scope[_DELIVERIES][webhook]
+                    held = await claim(once, request, endpoint, delivery)
                     if isinstance(held, Response):
                         for other in claims:
                             await other.release()

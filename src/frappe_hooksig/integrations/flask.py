@@ -66,12 +66,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     """
     hide_secret(options)
     receiver = Receiver(scheme_or_verifier, _setting, **options)
-    if receiver.needs_to_wait:
-        msg = "secret= is an async function, and Flask's request cannot wait for one"
-        raise ConfigurationError(msg)
-    if receiver.once is not None and receiver.once.is_async:
-        msg = "store= is one for asyncio, and Flask's request cannot wait for it"
-        raise ConfigurationError(msg)
+    receiver.refuse_to_wait("Flask's request")
 
     def admit(view: Callable[..., Any]) -> Held | Response | None:
         """Keep the delivery for the view, and claim it if it is to be handled once.

@@ -27,6 +27,7 @@ from frappe_hooksig.exceptions import (
     RawBodyUnavailable,
     VerificationError,
 )
+from frappe_hooksig.once import Once
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, name_of, settled
 from frappe_hooksig.replay.keeper import AsyncHeld
@@ -84,9 +85,12 @@ def verify_webhook(
                 return response_to(error)
             except ClientDisconnect:
                 return Response(status_code=400)  # to nobody
-            # A method may be inherited by several classes.
-            owner = "" if args[0] is request else name_of(cast("type", args[0].__class__))
-            held = await claim(receiver, request, f"{name_of(view)} {owner}", delivery)
+            held: AsyncHeld | Response | None = None
+            if receiver.once is not None:
+                # A method may be inherited by several classes.
+                owner = "" if args[0] is request else name_of(cast("type", args[0].__class__))
+                endpoint = f"{name_of(view)} {owner}"
+                held = await claim(receiver.once, request, endpoint, delivery)
             if isinstance(held, Response):
                 return held
             async with held or nullcontext():
@@ -173,12 +177,12 @@ async def receive(receiver: Receiver, request: Request) -> Delivery:
 
 
 async def claim(
-    receiver: Receiver, request: Request, endpoint: str, delivery: Delivery
+    once: Once, request: Request, endpoint: str, delivery: Delivery
 ) -> AsyncHeld | Response | None:
-    """Claim a verified delivery, if it is to be handled once.
+    """Claim a verified delivery, which is to be handled once.
 
     Args:
-        receiver: Has verified it.
+        once: Has the store.
         request: The request.
         endpoint: Tells endpoints apart.
         delivery: What was verified.
@@ -186,9 +190,7 @@ async def claim(
     Returns:
         The claim, if there is one; or the answer to a request that the endpoint does not get.
     """
-    if receiver.once is None:
-        return None
-    held = await receiver.once.claim_async(request, endpoint, delivery, _in_thread)
+    held = await once.claim_async(request, endpoint, delivery, _in_thread)
     return _answered(held) if isinstance(held, Answer) else held
 
 

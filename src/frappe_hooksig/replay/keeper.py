@@ -258,7 +258,10 @@ class AsyncKeeper:
     @staticmethod
     def of_loop() -> AsyncKeeper:
         """Return the one of the running event loop."""
-        return _keepers.setdefault(asyncio.get_running_loop(), AsyncKeeper())
+        loop = asyncio.get_running_loop()
+        if loop not in _keepers:
+            _keepers[loop] = AsyncKeeper()
+        return _keepers[loop]
 
     def add(self, held: AsyncHeld) -> None:
         """Renew a claim from now on."""

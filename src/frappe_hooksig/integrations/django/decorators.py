@@ -76,18 +76,19 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     hide_secret(options)
     receiver = Receiver(scheme_or_verifier, _secret, **options)
 
-    def decorator(view: _View) -> _View:
+    def decorator(view: _View) -> _View:  # noqa: C901  # one decision, told for each kind of view
         is_async = _is_async(view)
-        _refuse_to_wait(receiver, is_async=is_async)
+        if not is_async:
+            hint = "; decorate an async class itself, not with method_decorator"
+            receiver.refuse_to_wait("a sync view", hint)
         if isinstance(view, type):
             _guard_dispatch(view, decorator)
             return cast("_View", view)
-        endpoint = _endpoint(view)
         if is_async:
 
             @wraps(view)
             async def async_inner(request: Any, *args: Any, **kwargs: Any) -> Any:
-                held = await _admit_async(receiver, _of_django(request), endpoint)
+                held = await _admit_async(receiver, _of_django(request), view)
                 if isinstance(held, HttpResponse):
                     return held
                 async with held or nullcontext():
@@ -103,7 +104,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
 
         @wraps(view)
         def inner(request: Any, *args: Any, **kwargs: Any) -> Any:
-            held = _admit(receiver, _of_django(request), endpoint)
+            held = _admit(receiver, _of_django(request), view)
             if isinstance(held, HttpResponse):
                 return held
             with held or nullcontext():
@@ -196,13 +197,15 @@ class _Headers:
         return self.environ.get(f"HTTP_{name.upper().replace('-', '_')}")
 
 
-def _admit(receiver: Receiver, request: HttpRequest, endpoint: str) -> Held | HttpResponse | None:
+def _admit(
+    receiver: Receiver, request: HttpRequest, view: Callable[..., Any]
+) -> Held | HttpResponse | None:
     """Keep the delivery for the view, and claim it if it is to be handled once.
 
     Args:
         receiver: Verifies it.
         request: The request.
-        endpoint: Tells views apart.
+        view: What it is for.
 
     Returns:
         The claim, if there is one; or the answer to a request that the view does not get.
@@ -221,12 +224,12 @@ def _admit(receiver: Receiver, request: HttpRequest, endpoint: str) -> Held | Ht
     _keep(request, delivery)
     if receiver.once is None:
         return None
-    held = receiver.once.claim(request, endpoint, delivery)
+    held = receiver.once.claim(request, _endpoint(view), delivery)
     return _answered(held) if isinstance(held, Answer) else held
 
 
 async def _admit_async(
-    receiver: Receiver, request: HttpRequest, endpoint: str
+    receiver: Receiver, request: HttpRequest, view: Callable[..., Any]
 ) -> AsyncHeld | HttpResponse | None:
     """Do the same, and wait for the secret and the store."""
 
@@ -248,21 +251,8 @@ async def _admit_async(
     _keep(request, delivery)
     if receiver.once is None:
         return None
-    held = await receiver.once.claim_async(request, endpoint, delivery, _in_any_thread)
+    held = await receiver.once.claim_async(request, _endpoint(view), delivery, _in_any_thread)
     return _answered(held) if isinstance(held, Answer) else held
-
-
-def _refuse_to_wait(receiver: Receiver, *, is_async: bool) -> None:
-    """Refuse what a sync view cannot wait for."""
-    if receiver.needs_to_wait and not is_async:
-        msg = (
-            "secret= is an async function, and a sync view cannot wait for one; decorate an "
-            "async class itself, not with method_decorator"
-        )
-        raise ConfigurationError(msg)
-    if receiver.once is not None and receiver.once.is_async and not is_async:
-        msg = "store= is one for asyncio, and a sync view cannot wait for it"
-        raise ConfigurationError(msg)
 
 
 async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:

@@ -76,12 +76,7 @@ def verify_webhook(
     if "store" in options:
         _tell_sites_apart(options)
     receiver = Receiver(scheme_or_verifier, None, **options)
-    if receiver.needs_to_wait:
-        msg = "secret= is an async function, and Frappe's request cannot wait for one"
-        raise ConfigurationError(msg)
-    if receiver.once is not None and receiver.once.is_async:
-        msg = "store= is one for asyncio, and Frappe's request cannot wait for it"
-        raise ConfigurationError(msg)
+    receiver.refuse_to_wait("Frappe's request")
 
     def decorator(view: _View) -> _View:
         _require_method(view)
