@@ -247,6 +247,9 @@ class TestTimes:
         with pytest.raises(ConfigurationError, match=r"lease=.* below 5, in which the sender"):
             once(MemoryStore(), lease=lease)
         assert once(MemoryStore(), providers.GITHUB, lease=60)
+        if not lease > 0 or lease == float("inf"):
+            with pytest.raises(ConfigurationError, match=r"lease=\S+ is no number of seconds$"):
+                once(MemoryStore(), providers.GITHUB, lease=lease)
 
     @pytest.mark.parametrize("keep", [0, -5, float("nan"), float("inf")])
     def test_wrong_keep(self, keep: float) -> None:

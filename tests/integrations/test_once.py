@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.testclient import TestClient
 
-from frappe_hooksig import ConfigurationError, providers, sign_payload
+from frappe_hooksig import ConfigurationError, StoreError, providers, sign_payload
 from frappe_hooksig.integrations import flask
 from frappe_hooksig.integrations.fastapi import FrappeWebhook, Webhook, WebhookRoute
+from frappe_hooksig.replay import State
 from frappe_hooksig.replay.memory import MemoryStore
 from tests.integrations.conformance import SECRET, signed
 from tests.integrations.once import DUPLICATE, OnceCases, notes, server
@@ -42,18 +44,19 @@ class TestFastAPI(OnceCases):
     PATHS = ("/", "/other", "/too")
 
 
-class AsyncStore:
-    """A store that has to be awaited."""
+class AwayAsync:
+    """A store that has to be awaited, and cannot be reached."""
 
-    async def claim(self, *_args: object) -> None:
-        """Never called."""
+    async def claim(self, key: str, token: str, lease: float) -> State:
+        msg = f"the store of {len(key)}, {len(token)}, {lease} is away"
+        raise StoreError(msg)
 
     renew = complete = release = claim
 
 
 def test_async_store_in_flask() -> None:
     """Flask could not wait for it."""
-    store: object = AsyncStore()
+    store: object = AwayAsync()
 
     with pytest.raises(ConfigurationError, match="store= is one for asyncio"):
         flask.verify_frappe_webhook(secret=SECRET, store=store)  # type: ignore[call-overload]
@@ -68,13 +71,8 @@ def test_fastapi_without_the_route(monkeypatch: pytest.MonkeyPatch) -> None:
         TestClient(fastapi_app).post("/plain", content=b"{}", headers=signed(b"{}"))
 
 
-def test_two_stores_of_one_route() -> None:
-    """What one of them knows is not handled, and is not kept from others by the other one."""
-    known, unknown = MemoryStore(), MemoryStore()
-    senders = [
-        FrappeWebhook(secret=SECRET, store=unknown),
-        Webhook(providers.GITHUB, secret=SECRET, store=known),
-    ]
+def app_of(senders: list[Webhook]) -> FastAPI:
+    """Return an app with a route that all of them have to have signed for."""
     router = APIRouter(route_class=WebhookRoute)
 
     @router.post("/", dependencies=[Depends(sender) for sender in senders])
@@ -83,11 +81,36 @@ def test_two_stores_of_one_route() -> None:
 
     app = FastAPI()
     app.include_router(router)
+    return app
+
+
+def test_two_stores_of_one_route() -> None:
+    """What one of them knows is not handled, and is not kept from others by the other one."""
+    known, unknown = MemoryStore(), MemoryStore()
+    senders = [
+        FrappeWebhook(secret=SECRET, store=unknown),
+        Webhook(providers.GITHUB, secret=SECRET, store=known),
+    ]
     headers = signed(b"{}") | sign_payload(b"{}", SECRET, scheme=providers.GITHUB).headers
-    client = TestClient(app)
+    client = TestClient(app_of(senders))
 
     assert client.post("/", content=b"{}", headers=headers).json() is None
     unknown.__init__()  # type: ignore[misc]  # which forgets everything
     for _ in range(2):
         assert client.post("/", content=b"{}", headers=headers).json() == DUPLICATE
         assert not unknown._entries  # noqa: SLF001
+
+
+def test_one_store_of_two_is_away() -> None:
+    """A sender that was allowed to do without it does not undo what the other one remembers."""
+    away: Any = AwayAsync()
+    senders = [
+        FrappeWebhook(secret=SECRET, store=away, on_store_error="accept"),
+        Webhook(providers.GITHUB, secret=SECRET, store=MemoryStore()),
+    ]
+    client = TestClient(app_of(senders))
+    headers = signed(b"{}") | sign_payload(b"{}", SECRET, scheme=providers.GITHUB).headers
+
+    answers = [client.post("/", content=b"{}", headers=headers).json() for _ in range(2)]
+
+    assert answers == [None, DUPLICATE]
