@@ -229,9 +229,9 @@ def test_unknown_sender_costs_what_a_known_one_does(monkeypatch: pytest.MonkeyPa
     made: list[object] = []
     make = make_keys
 
-    def count(*args: Any) -> Any:
+    def count(*args: Any, **options: Any) -> Any:
         made.append(args[0])
-        return make(*args)
+        return make(*args, **options)
 
     receivers = [
         Receiver(providers.FRAPPE, no_default, secret=lambda _request, secret=secret: secret)

@@ -62,7 +62,7 @@ class Verification(Target):
         self.name = scheme.name
         self.scheme = scheme
         made_up = Dice(scheme.name)
-        keys = [hostile.word(made_up, 32, 32).encode() for _ in range(3)]
+        keys = [f"{hostile.word(made_up, 31, 31)}~".encode() for _ in range(3)]  # not base64
         large = 2**20
         self.receivers = [
             Receiver(scheme, {0: keys[0]}, large),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import re
 import sys
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: With status 2 for wrong arguments, with 0 after `--help` and `--version`.
     """
     status, output = USAGE, ""
+    # That an old secret was used is a part of the answer.
+    logging.getLogger(__package__).addHandler(logging.NullHandler())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SecretWarning)
         try:

@@ -49,13 +49,22 @@ class VerifiedRequest:
         _, _, timestamp, _, _, _ = self._presented
         return timestamp
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether a signature covers the body.
+
+        False where the sender sends the secret itself (GitLab): the request comes from somebody who
+        knows it, and nothing shows that the body is what was sent.
+        """
+        return self.scheme.signs_body
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._described()}>"
 
     def _described(self) -> str:
         return (
-            f"{self.scheme.name}, key_id={self.key_id!r}, id={self.id!r}, "
-            f"timestamp={self.timestamp!r}"
+            f"{self.scheme.name}, {'' if self.is_signed else 'body not signed, '}"
+            f"key_id={self.key_id!r}, id={self.id!r}, timestamp={self.timestamp!r}"
         )
 
 

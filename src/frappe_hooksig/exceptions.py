@@ -18,6 +18,8 @@ class Reason(str, Enum):
     WRONG_ENCODING = "wrong-encoding"
     #: No secret gives this signature for this body.
     SIGNATURE_MISMATCH = "signature-mismatch"
+    #: The request was sent to another URL than those that are registered with the sender.
+    UNKNOWN_URL = "unknown-url"
     #: The timestamp is not written as the scheme demands.
     MALFORMED_TIMESTAMP = "malformed-timestamp"
     #: Rightly signed, but longer ago than the tolerance.
@@ -64,6 +66,7 @@ _SENTENCES = {
         "{header} does not match the body: another secret was used, "
         "or the body was changed or serialised anew after signing"
     ),
+    Reason.UNKNOWN_URL: "the request's URL is none of those that are registered (url=)",
     Reason.MALFORMED_TIMESTAMP: "the timestamp in {header} is not {detail}",
 }
 
@@ -85,6 +88,8 @@ class VerificationError(HooksigError):
         self.detail = detail
 
     def __str__(self) -> str:
+        if self.reason is Reason.SIGNATURE_MISMATCH and self.detail:
+            return f"{self.header} {self.detail}"
         sentence = _SENTENCES.get(self.reason, self.reason.value)
         return sentence.format(header=self.header or "the body", detail=self.detail)
 

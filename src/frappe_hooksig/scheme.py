@@ -21,8 +21,8 @@ from frappe_hooksig.timestamp import (
     read_time,
 )
 
-#: How a MAC is written as text.
-Encoding: TypeAlias = Literal["hex", "base64"]
+#: How a MAC is written as text; or "plain", where there is none and the secret itself is sent.
+Encoding: TypeAlias = Literal["hex", "base64", "plain"]
 
 #: What stands between the entries of a header that holds several; nothing if it holds one.
 Separator: TypeAlias = Literal["", " ", ",", ";"]
@@ -36,6 +36,17 @@ _METHOD = re.compile(r"[A-Z]{1,20}")
 _USUAL = re.compile(r"([^{]*)(?:{id}([^{]*))?(?:{timestamp}([^{]*))?{body}")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
+_TEXTS = (
+    "name",
+    "signed",
+    "prefix",
+    "separator",
+    "timestamp_prefix",
+    "secret_prefix",
+    "rewritten_characters",
+    "title",
+    "definition",
+)
 _PARTS = {"body", "timestamp", "id", "method", "url"}
 _CHOICES = {
     "encoding": Encoding,
@@ -75,7 +86,7 @@ class _Layout:
         timestamp: The header with the time, if it has one of its own.
         id: The header with the id.
         commas: How many commas there are in a prefix.
-        is_plain: Whether nothing but the body is signed.
+        is_bare: Whether nothing is signed beside the body.
         seams: What stands before the id, between it and the time, and between that and the body,
             if nothing else is signed, and in this order: what nearly everybody does.
         not_in_ids: What an id cannot contain.
@@ -85,7 +96,7 @@ class _Layout:
         "commas",
         "has_many",
         "id",
-        "is_plain",
+        "is_bare",
         "not_in_ids",
         "seams",
         "signature",
@@ -98,8 +109,8 @@ class _Layout:
         self.timestamp = _header(scheme.timestamp_header)
         self.id = _header(scheme.id_header)
         self.commas = scheme.prefix.count(",")
-        self.is_plain = scheme.signed == "{body}"
-        usual = _USUAL.fullmatch(scheme.signed)
+        self.is_bare = scheme.signed in {"{body}", ""}
+        usual = _USUAL.fullmatch(scheme.signed or "{body}")
         self.seams = usual and usual.groups("")
         self.not_in_ids = tuple(set(" ," + _around_id(scheme.signed)))
 
@@ -113,8 +124,9 @@ class Scheme:
         signature_header: Header that carries the signature; several names if the sender has one
             header for each of its secrets.
         signed: What the MAC covers: `{body}` and any of `{timestamp}`, `{id}`, `{method}` and
-            `{url}`, each once, with fixed text between them.
-        encoding: How the MAC is written. The other alphabet does not verify.
+            `{url}`, each once, with fixed text between them; empty if `encoding` is "plain".
+        encoding: How the MAC is written. The other alphabet does not verify. "plain" is for senders
+            that sign nothing and send the secret itself: who has seen one request can make any.
         digest: The hash beneath the HMAC.
         prefix: What stands before a signature, such as `sha256=`.
         separator: What stands between the entries of a header that holds several. Entries that
@@ -125,6 +137,7 @@ class Scheme:
         tolerance: How far the time may be from now, either way, in seconds.
         id_header: Header that carries the delivery's id.
         secret_format: How the sender writes its secrets.
+        secret_prefix: What its secrets start with, if they all do; others are warned of.
         rewritten_characters: Characters in a secret that the sender may store in another spelling.
         max_signatures: The most signatures in one request; one with more is malformed.
         body_id: Where in a JSON body an id stands that all attempts of one delivery share, if the
@@ -132,6 +145,8 @@ class Scheme:
         retry_delays: How long the sender waits between its attempts, in seconds, if that is a
             matter of seconds; the first of them.
         retry_horizon: For how long after the first attempt another may come, in seconds.
+        title: The sender's name, as it writes it.
+        definition: URL of the page that says all this.
         signature_headers: `signature_header` as a tuple. Not an argument.
 
     Raises:
@@ -151,11 +166,14 @@ class Scheme:
     tolerance: float = 300
     id_header: str | None = None
     secret_format: SecretFormat = "text"
+    secret_prefix: str = ""
     rewritten_characters: str = ""
     max_signatures: int = 16
     body_id: str | None = None
     retry_delays: tuple[float, ...] = ()
     retry_horizon: float = 60
+    title: str = ""
+    definition: str = ""
 
     signature_headers: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _layout: _Layout = field(init=False, repr=False, compare=False)
@@ -182,6 +200,11 @@ class Scheme:
         return "{timestamp}" in self.signed
 
     @property
+    def signs_body(self) -> bool:
+        """Whether the body is signed. Else the header only shows that the sender has the secret."""
+        return self.encoding != "plain"
+
+    @property
     def capacity(self) -> int:
         """How many signatures one request can carry: more than one eases a rotation."""
         return self.max_signatures if self.separator else len(self.signature_headers)
@@ -203,7 +226,14 @@ class Scheme:
         Raises:
             ConfigurationError: There is no secret, or one of them cannot be used.
         """
-        return make_keys(several, self.secret_format, self.digest, self.rewritten_characters)
+        return make_keys(
+            several,
+            self.secret_format,
+            self.digest,
+            rewritten_characters=self.rewritten_characters,
+            prefix=self.secret_prefix,
+            is_sent=not self.signs_body,
+        )
 
     def parse(  # noqa: C901  # one pass; to cut it up takes a tenth more time
         self, headers: Headers, method: str | None = None, url: str | None = None
@@ -238,7 +268,7 @@ class Scheme:
                 signatures, timestamp = self._read_entries(header, text)
             else:
                 signatures = (self._read_signature(header, text),)
-        if layout.is_plain:
+        if layout.is_bare:
             return self, signatures, None, None, b"", b""
         if layout.timestamp is not None:
             timestamp = layout.timestamp.find(known)
@@ -441,13 +471,31 @@ def _contradictions(scheme: Scheme) -> Iterator[str]:
     """Yield what is wrong with a scheme, naming the fields."""
     yield from _wrong_values(scheme)
     yield from _wrong_retries(scheme)
-    yield from _wrong_template(scheme.signed, scheme.timestamp_format)
+    if scheme.signs_body:
+        yield from _wrong_template(scheme.signed, scheme.timestamp_format)
+    else:
+        yield from _wrong_without_signature(scheme)
+    yield from _wrong_places(scheme)
+    yield from _wrong_entries(scheme)
+
+
+def _wrong_without_signature(scheme: Scheme) -> Iterator[str]:
+    if scheme.signed or scheme.separator:
+        yield 'with encoding "plain" nothing is signed: signed and separator must be empty'
+    if scheme.secret_format != "text":
+        yield 'with encoding "plain" the secret is sent as it is: secret_format must be "text"'
+
+
+def _wrong_places(scheme: Scheme) -> Iterator[str]:
     if ("{timestamp}" in scheme.signed) != (scheme.timestamp_place is not None):
         yield "{timestamp} in signed needs timestamp_header or timestamp_prefix, and they need it"
     if scheme.timestamp_prefix and scheme.timestamp_header:
         yield "the time is either at timestamp_header or at timestamp_prefix"
     if ("{id}" in scheme.signed) != (scheme.id_header is not None):
         yield "{id} in signed needs id_header, and it needs {id}: an unsigned id proves nothing"
+
+
+def _wrong_entries(scheme: Scheme) -> Iterator[str]:
     if scheme.separator and not scheme.prefix:
         yield "separator needs a prefix, by which the signatures among the entries are known"
     if scheme.separator and isinstance(scheme.signature_header, tuple):
@@ -463,8 +511,7 @@ def _contradictions(scheme: Scheme) -> Iterator[str]:
 
 
 def _wrong_types(scheme: Scheme) -> Iterator[str]:
-    texts = ("name", "signed", "prefix", "separator", "timestamp_prefix", "rewritten_characters")
-    for name in texts:
+    for name in _TEXTS:
         if not isinstance(getattr(scheme, name), str):
             yield f"{name} must be a str"
     for name in ("timestamp_header", "id_header"):

@@ -11,6 +11,8 @@ import warnings
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from math import inf
 from typing import Literal, NoReturn, Protocol, TypeAlias
 
 from frappe_hooksig.exceptions import ConfigurationError
@@ -51,6 +53,8 @@ _PLACEHOLDER = (
     r"|password|example|dummy|placeholder|redacted|filtered"
     r"|((my|shared|frappe|webhook|super)[-_ ]?)*(secret|key))\W*"
 )
+# What random bytes nearly never look like: half of 16 are above ASCII.
+_ENCODED = r"(whsec_)?([0-9A-Fa-f]{32,}|[A-Za-z0-9+/]{22,}={0,2})"
 _LONGEST_PLACEHOLDER = 64  # characters; keeps the pattern's backtracking short
 _FEWEST = 4  # different bytes
 
@@ -71,18 +75,34 @@ class Secret:
     Args:
         value: The secret, as the sender shows it; a str stands for its UTF-8 bytes.
         id: What `Delivery.key_id` is if this secret matched; by default its position in the list.
+        not_before: From when on it is used, by the clock of whoever uses it: Unix seconds or an
+            aware datetime. By default always.
+        not_after: Until when, likewise.
 
     Raises:
-        ConfigurationError: It is missing, empty, masked, a public key, or not str or bytes.
+        ConfigurationError: It is missing, empty, masked, a public key, or not str or bytes; or it
+            is never used.
     """
 
-    __slots__ = ("_id", "_value")
+    __slots__ = ("_id", "_value", "_window")
 
-    def __init__(self, value: str | bytes, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        value: str | bytes,
+        *,
+        id: str | None = None,  # noqa: A002
+        not_before: float | datetime | None = None,
+        not_after: float | datetime | None = None,
+    ) -> None:
         self._id = id
+        self._window = (-inf, inf)
         self._value = _as_bytes(value)
         problem = _refusal(value, self._value)
         del value  # error reporters show the local variables of every frame
+        if not problem:
+            self._window = (_moment(not_before, -inf), _moment(not_after, inf))
+            if not self._window[0] < self._window[1]:
+                problem = "the secret is never valid: its not_before is not before its not_after"
         if problem:
             raise ConfigurationError(problem)
         for suspicion in _suspicions(self._value):
@@ -92,6 +112,11 @@ class Secret:
     def id(self) -> str | None:
         """What `Delivery.key_id` is if this secret matched."""
         return self._id
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """From when until when it is used, in Unix seconds; infinite where there is no end."""
+        return self._window
 
     def reveal(self) -> bytes:
         """Return the secret itself."""
@@ -110,10 +135,11 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return self.id == other.id and hmac.compare_digest(self._value, other._value)
+        is_same = hmac.compare_digest(self._value, other._value)
+        return is_same and (self.id, self.window) == (other.id, other.window)
 
     def __hash__(self) -> int:
-        return hash((self.id, self._value))
+        return hash((self.id, self.window, self._value))
 
     def __copy__(self) -> Secret:
         return self
@@ -147,22 +173,35 @@ class Key:
         id: The secret's own id, else its position among those configured.
         start: Returns a new inner hash, to be fed with the message.
         end: Returns a new outer hash, to be fed with the inner one's digest.
+        window: From when until when it is used, in Unix seconds.
+        token: The secret itself, if it is what is sent; else nothing.
     """
 
-    __slots__ = ("end", "id", "start")
+    __slots__ = ("end", "id", "start", "token", "window")
 
     def __init__(
         self,
         id: str | int,  # noqa: A002
         start: Callable[[], Hash],
         end: Callable[[], Hash],
+        window: tuple[float, float] = (-inf, inf),
+        token: bytes = b"",
     ) -> None:
         self.id = id
         self.start = start
         self.end = end
+        self.window = window
+        self.token = token
 
     @classmethod
-    def of(cls, key: bytes, digest: Digest, id: str | int) -> Key:  # noqa: A002
+    def of(
+        cls,
+        key: bytes,
+        digest: Digest,
+        id: str | int,  # noqa: A002
+        window: tuple[float, float] = (-inf, inf),
+        token: bytes = b"",
+    ) -> Key:
         """Return the key made of some bytes."""
         # RFC 2104 section 4: the two blocks that the key makes are hashed once and kept.
         inner, outer = hashlib.new(digest), hashlib.new(digest)
@@ -170,7 +209,11 @@ class Key:
         block = (hashlib.new(digest, key).digest() if len(key) > size else key).ljust(size, b"\0")
         inner.update(bytes(byte ^ 0x36 for byte in block))
         outer.update(bytes(byte ^ 0x5C for byte in block))
-        return cls(id, inner.copy, outer.copy)
+        return cls(id, inner.copy, outer.copy, window, token)
+
+    def fed(self, start: Callable[[], Hash]) -> Key:
+        """Return the same key, with an inner hash that was fed with a part of the message."""
+        return Key(self.id, start, self.end, self.window, self.token)
 
     def mac(self, before: bytes, body: bytes, after: bytes) -> Hash:
         """Return the HMAC over three parts in a row; not joined, so that no body is copied."""
@@ -193,6 +236,7 @@ class RefusedSecret(Secret):
 
     def __init__(self, error: ConfigurationError | SecretWarning) -> None:
         self._id = None
+        self._window = (-inf, inf)
         self._value = b""
         self.error = error
 
@@ -213,7 +257,10 @@ def make_keys(
     several: Sequence[Secret],
     secret_format: SecretFormat = "text",
     digest: Digest = "sha256",
+    *,
     rewritten_characters: str = "",
+    prefix: str = "",
+    is_sent: bool = False,
 ) -> list[Key]:
     """Return a key for each secret, in their order.
 
@@ -222,6 +269,8 @@ def make_keys(
         secret_format: How the sender writes them.
         digest: The hash beneath the HMAC.
         rewritten_characters: Those that the sender may have stored in another spelling.
+        prefix: What the sender's secrets start with.
+        is_sent: Whether the secret itself is what is sent, in a header.
 
     Raises:
         ConfigurationError: There is no secret, one cannot be used or is not written in
@@ -235,19 +284,22 @@ def make_keys(
         if isinstance(secret, RefusedSecret):
             raise secret.error
         key_id = position if secret.id is None else secret.id
-        strength = _strength(secret, secret_format)
-        if strength == 0:
+        if _strength(secret, secret_format) == 0:
             wanted = _FORMATS[secret_format]
             msg = f"secret {key_id} is not {wanted}: use generate_secret({secret_format!r})"
             raise ConfigurationError(msg)
-        if strength < _SHORTEST and secret_format != "text":
-            _warn(f"secret {key_id} stands for {strength} bytes only: use generate_secret()")
-        if set(rewritten_characters) & set(_text(secret.reveal())):
-            _warn(
-                f"secret {key_id} contains one of {rewritten_characters}, which the sender may "
-                "have stored in another spelling: use generate_secret()"
+        if is_sent and not _fits_header(secret.reveal()):
+            msg = (
+                f"secret {key_id} cannot stand in a header: it has to be printable ASCII without "
+                "a comma, and without spaces around it"
             )
-        keys.append(Key.of(_decoded(secret.reveal(), secret_format), digest, key_id))
+            raise ConfigurationError(msg)
+        for suspicion in _suspicions_in_use(secret, secret_format, rewritten_characters, prefix):
+            _warn(f"secret {key_id} {suspicion}")
+        key = _decoded(secret.reveal(), secret_format)
+        token = secret.reveal() if is_sent else b""
+        keys.append(Key.of(key, digest, key_id, secret.window, token))
+        del key, token  # error reporters show the local variables of every frame
     if len({key.id for key in keys}) < len(keys):
         msg = "two secrets have the same id"
         raise ConfigurationError(msg)
@@ -295,6 +347,23 @@ def _wrapped(value: str | bytes) -> Secret:
         return Secret(value)
     except (ConfigurationError, SecretWarning) as error:  # the latter under python -W error
         return RefusedSecret(error.with_traceback(None))
+
+
+def _moment(given: float | datetime | None, default: float) -> float:
+    """Return a moment in Unix seconds.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if given is None:
+        return default
+    if isinstance(given, datetime):
+        if given.utcoffset() is not None:
+            return given.timestamp()
+    elif isinstance(given, int | float) and not isinstance(given, bool) and abs(given) < inf:
+        return float(given)
+    msg = "not_before and not_after are Unix seconds or a datetime with its time zone"
+    raise ConfigurationError(msg)
 
 
 def _as_bytes(value: object) -> bytes:
@@ -362,8 +431,36 @@ def _suspicions(raw: bytes) -> Iterator[str]:
         yield "is in quotes, which are part of the key: remove them if the sender has none"
     if len(shown) <= _LONGEST_PLACEHOLDER and re.fullmatch(_PLACEHOLDER, shown):
         yield "looks like a placeholder: use generate_secret()"
-    if re.match(_API_KEY, shown):
+
+
+def _suspicions_in_use(
+    secret: Secret, secret_format: SecretFormat, rewritten_characters: str, prefix: str
+) -> Iterator[str]:
+    """Yield what looks wrong with a secret for a certain sender, without showing it."""
+    text = _text(secret.reveal())
+    shown = text.strip().strip("\"'`")
+    if prefix and not shown.startswith(prefix):
+        yield f"does not start with {prefix}, as this sender's do: was another one copied?"
+    elif not prefix and re.match(_API_KEY, shown):
         yield "looks like an API key: webhooks are signed with a secret of their own"
+    if set(rewritten_characters) & set(text):
+        yield (
+            f"contains one of {rewritten_characters}, which the sender may have stored in another "
+            "spelling: use generate_secret()"
+        )
+    if secret_format == "text":
+        return
+    strength = _strength(secret, secret_format)
+    if strength < _SHORTEST:
+        yield f"stands for {strength} bytes only: use generate_secret()"
+    elif re.fullmatch(_ENCODED, _text(_decoded(secret.reveal(), secret_format))):
+        yield "is encoded twice: what it stands for is hex or base64 again"
+
+
+def _fits_header(raw: bytes) -> bool:
+    """Whether a secret can be sent as it is, and cannot be taken for two headers."""
+    text = _text(raw)
+    return text.isascii() and text.isprintable() and text.strip() == text and "," not in text
 
 
 def _warn(message: str) -> None:

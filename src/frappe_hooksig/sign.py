@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Scheme, require_scheme
-from frappe_hooksig.secret import Secrets, redacted
+from frappe_hooksig.secret import Key, Secrets, redacted
 from frappe_hooksig.timestamp import spell_time
 
 #: What can be signed: bytes and str as they are, the rest as JSON.
@@ -59,8 +59,9 @@ class Signer:
     """Signs payloads. Made once, used for every request. Safe to share between threads.
 
     Args:
-        secret: The shared secret. Of several, the newest first, all sign if the scheme's header
-            can carry several signatures (`Scheme.capacity`), else the first.
+        secret: The shared secret. Of several, the newest first, all that are valid now sign if the
+            scheme's header can carry several signatures (`Scheme.capacity`), else the first of
+            those.
         scheme: How the receiver expects the signature.
         clock: Returns now, in Unix seconds.
 
@@ -86,7 +87,7 @@ class Signer:
             raise ConfigurationError(msg)
         self._scheme = scheme
         self._clock = clock
-        self._keys = keys[: scheme.capacity]
+        self._keys = keys
 
     @property
     def scheme(self) -> Scheme:
@@ -119,16 +120,28 @@ class Signer:
 
         Raises:
             PayloadError: The payload cannot be turned into bytes.
-            ConfigurationError: An argument does not fit the scheme.
+            ConfigurationError: An argument does not fit the scheme, or no secret is valid now.
         """
         scheme = self._scheme
         body, headers = serialised(payload)
         time_text = self._spelled_time(timestamp)
         delivery_id = self._checked_id(id)
         before, after = scheme.around(time_text, delivery_id, method, url)
-        signatures = [scheme.encode(key.mac(before, body, after)) for key in self._keys]
+        keys = self._valid_keys()
+        if scheme.signs_body:
+            signatures = [scheme.encode(key.mac(before, body, after)) for key in keys]
+        else:
+            signatures = [key.token for key in keys]
         headers |= scheme.format(signatures, timestamp=time_text, id=delivery_id)
         return SignedPayload(body, headers, signatures[0].decode())
+
+    def _valid_keys(self) -> list[Key]:
+        now = self._clock()
+        keys = [key for key in self._keys if key.window[0] <= now < key.window[1]]
+        if not keys:
+            msg = "no secret is valid now: see their not_before and not_after"
+            raise ConfigurationError(msg)
+        return keys[: self._scheme.capacity]
 
     def _spelled_time(self, timestamp: float | datetime | None) -> str | None:
         if not self._scheme.signs_timestamp:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from hmac import compare_digest
 from inspect import iscoroutinefunction
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from typing import TypeAlias
 
 from frappe_hooksig.delivery import Delivery, VerifiedRequest
@@ -30,6 +31,9 @@ MAX_BODY = 25 * 1024 * 1024
 #: Finds in a verified delivery when it was made: Unix seconds or an aware datetime.
 SignedAt: TypeAlias = Callable[[Delivery], float | datetime | None]
 
+_URL = re.compile(r"https?://[!-~]+")
+_ALWAYS = (-inf, inf)
+
 # How far a time out of the body may be from now, in seconds: it is made before queues, not after.
 _BODY_TOLERANCE = 24 * 60 * 60
 
@@ -49,6 +53,8 @@ class Verifier:
             as `frappe_hooksig.freshness.body_time()` makes. Where clocks were put back over a
             datetime, the reading that is nearer to now counts. If it raises a `LookupError`, a
             `TypeError` or a `ValueError`, or returns anything else, the request is refused.
+        url: The URL as it is registered with the sender, for schemes that sign it; or several of
+            them. Then a request's own has to be one of those.
         max_body: The largest accepted body, in bytes.
         clock: Returns now, in Unix seconds.
 
@@ -56,7 +62,17 @@ class Verifier:
         ConfigurationError: The secret cannot be used, or an option makes no sense.
     """
 
-    __slots__ = ("_clock", "_encode", "_keys", "_max_body", "_scheme", "_signed_at", "_tolerance")
+    __slots__ = (
+        "_clock",
+        "_has_windows",
+        "_judge",
+        "_keys",
+        "_max_body",
+        "_scheme",
+        "_signed_at",
+        "_tolerance",
+        "_urls",
+    )
 
     def __init__(
         self,
@@ -65,6 +81,7 @@ class Verifier:
         scheme: Scheme = FRAPPE,
         tolerance: float | None = None,
         signed_at: SignedAt | None = None,
+        url: str | Sequence[str] | None = None,
         max_body: int = MAX_BODY,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -75,12 +92,14 @@ class Verifier:
             msg = "max_body is a number of bytes, from 0"
             raise ConfigurationError(msg)
         self._scheme = scheme
-        self._encode = scheme.encode
+        self._judge = self._judge_macs if scheme.signs_body else self._judge_tokens
+        self._urls = registered(scheme, url)
         self._tolerance = checked_tolerance(scheme, tolerance, signed_at)
         self._signed_at = signed_at
         self._max_body = max_body
         self._clock = clock
         self._keys = scheme.keys(several)
+        self._has_windows = any(key.window != _ALWAYS for key in self._keys)
 
     @property
     def scheme(self) -> Scheme:
@@ -96,6 +115,11 @@ class Verifier:
     def signed_at(self) -> SignedAt | None:
         """What finds the time of a delivery in its body."""
         return self._signed_at
+
+    @property
+    def keys(self) -> Sequence[Key]:
+        """What the secrets were made into."""
+        return self._keys
 
     @property
     def max_body(self) -> int:
@@ -114,7 +138,8 @@ class Verifier:
                 were signed.
             headers: The request's headers: any framework's, a dict, or (name, value) pairs.
             method: The HTTP method; looked at only if the scheme signs it.
-            url: The URL as registered with the sender; looked at only if the scheme signs it.
+            url: The URL as registered with the sender; looked at only if the scheme signs it, and
+                not needed if the verifier was given the only one there is.
 
         Raises:
             VerificationError: The request must not be trusted; `reason` says why.
@@ -123,6 +148,8 @@ class Verifier:
         """
         if not isinstance(body, bytes):
             raise _not_bytes(body)
+        if self._urls:
+            url = self._registered(url)
         presented = self._scheme.parse(headers, method, url)
         if len(body) > self._max_body:
             raise BodyTooLarge(self._max_body)
@@ -138,13 +165,15 @@ class Verifier:
 
         Args:
             headers: The request's headers.
-            method: The HTTP method; looked at only if the scheme signs it.
-            url: The URL as registered with the sender; looked at only if the scheme signs it.
+            method: As for `verify()`.
+            url: As for `verify()`.
 
         Raises:
-            VerificationError: A header is missing, doubled or malformed.
+            VerificationError: A header is missing, doubled or malformed, or the URL is another.
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
+        if self._urls:
+            url = self._registered(url)
         return self.expect(self._scheme.parse(headers, method, url))
 
     def expect(self, presented: Presented) -> Verification:
@@ -161,10 +190,23 @@ class Verifier:
 
     def _accept(self, keys: Sequence[Key], body: bytes, presented: Presented) -> Delivery:
         """Return what one of the keys signed, if it was in time."""
+        all_keys = keys
+        if self._has_windows:
+            now = self._clock()
+            keys = [key for key in all_keys if key.window[0] <= now < key.window[1]]
         key_id, mistake = self._judge(keys, body, presented)
         if key_id is None:
-            reason = Reason.WRONG_ENCODING if mistake else Reason.SIGNATURE_MISMATCH
-            raise VerificationError(reason, self._scheme.signature_headers[0], mistake)
+            reason, detail = Reason.WRONG_ENCODING, mistake
+            if not mistake:
+                reason = Reason.SIGNATURE_MISMATCH
+                others = [key for key in all_keys if key not in keys]
+                if self._judge(others, body, presented)[0] is not None:
+                    detail = "is a secret's that is not valid now: not_before, not_after"
+                elif not self._scheme.signs_body:
+                    detail = "is another secret"
+            raise VerificationError(reason, self._scheme.signature_headers[0], detail)
+        if key_id is not keys[0].id:
+            _tell_of_old(self._scheme, key_id)
         delivery = Delivery(body, key_id, presented)
         if self._tolerance is not None:
             now = self._clock()
@@ -178,7 +220,35 @@ class Verifier:
                 raise TimestampOutOfTolerance(age, self._tolerance, self._scheme.timestamp_place)
         return delivery
 
-    def _judge(  # noqa: C901  # one function, as the expected MACs must not leave it
+    def _registered(self, url: str | None) -> str:
+        """Return the registered URL that a request was sent to.
+
+        Raises:
+            VerificationError: It was sent to none of them.
+            ConfigurationError: There are several, and nobody says which one it was sent to.
+        """
+        if url is None:
+            only, *others = self._urls
+            if others:
+                msg = "several URLs are registered: url= has to say which one a request was sent to"
+                raise ConfigurationError(msg)
+            return only
+        if url not in self._urls:
+            raise VerificationError(Reason.UNKNOWN_URL)
+        return url
+
+    def _judge_tokens(
+        self, keys: Sequence[Key], _body: bytes, presented: Presented
+    ) -> tuple[str | int | None, str]:
+        """Return the id of the key that was sent."""
+        _, (given,), _, _, _, _ = presented
+        matched: str | int | None = None
+        for key in keys:  # each of them, as below
+            if compare_digest(key.token, given) and matched is None:
+                matched = key.id
+        return matched, ""
+
+    def _judge_macs(  # noqa: C901  # one function, as the expected MACs must not leave it
         self, keys: Sequence[Key], body: bytes, presented: Presented
     ) -> tuple[str | int | None, str]:
         """Return the id of the key that signed, else how the signature was misspelt if it was.
@@ -186,7 +256,7 @@ class Verifier:
         The expected MACs stay in here: whoever raises shows its local variables to error reporters.
         """
         _, signatures, _, _, before, after = presented
-        encode = self._encode
+        encode = self._scheme.encode
         is_hex = self._scheme.encoding == "hex"
         macs: list[Hash] = []
         matched: str | int | None = None
@@ -313,7 +383,7 @@ class Verification:
         self._use_up()
         self._feed(b"")
         pairs = zip(self._keys, self._hashes, strict=True)
-        fed = [Key(key.id, each.copy, key.end) for key, each in pairs]
+        fed = [key.fed(each.copy) for key, each in pairs]
         scheme, signatures, timestamp, delivery_id, _, after = self._presented
         rest = self._accept(fed, b"", (scheme, signatures, timestamp, delivery_id, b"", after))
         return VerifiedRequest(rest.key_id, self._presented)
@@ -392,6 +462,36 @@ def verify_payload(
     return verifier.verify(body, headers, method=method, url=url)
 
 
+def registered(scheme: Scheme, url: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the URLs that are registered with the sender.
+
+    Args:
+        scheme: How the sender lays out its signature.
+        url: As for `Verifier`.
+
+    Raises:
+        ConfigurationError: One of them is no URL, or the scheme signs none.
+    """
+    if url is None:
+        return ()
+    urls = (url,) if isinstance(url, str) else tuple(url)
+    if "{url}" not in scheme.signed:
+        msg = f"url= has no use: scheme {scheme.name!r} does not sign the URL"
+        raise ConfigurationError(msg)
+    if not urls or not all(isinstance(each, str) and _URL.fullmatch(each) for each in urls):
+        msg = "url= is the whole URL, as it is registered with the sender: https://..."
+        raise ConfigurationError(msg)
+    return urls
+
+
+def _tell_of_old(scheme: Scheme, key_id: str | int) -> None:
+    """Log that a sender does not use the newest secret yet."""
+    import logging  # takes as long as all of this package, and is hardly needed
+
+    message = "a delivery of scheme %r was signed with secret %r only, which is not the newest"
+    logging.getLogger("frappe_hooksig").warning(message, scheme.name, key_id)
+
+
 def _not_bytes(body: object) -> TypeError:
     """Return the error that says what to hand over instead."""
     return TypeError(
@@ -420,6 +520,9 @@ def checked_tolerance(
             raise ConfigurationError(msg)
         if not callable(signed_at) or iscoroutinefunction(signed_at):
             msg = "signed_at= is a function of the delivery that returns its time, and not async"
+            raise ConfigurationError(msg)
+        if not scheme.signs_body:
+            msg = f"signed_at= has no use: scheme {scheme.name!r} does not sign the body"
             raise ConfigurationError(msg)
         default: float = _BODY_TOLERANCE
     elif scheme.signs_timestamp:
