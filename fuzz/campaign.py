@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
 from collections import Counter
@@ -80,8 +81,9 @@ def targets() -> dict[str, Target]:
 
 
 def quieten() -> None:
-    """Show no warnings about secrets: they are made up."""
+    """Show no warnings about secrets, which are made up, nor tell each time that one is old."""
     warnings.simplefilter("ignore", SecretWarning)
+    logging.getLogger("frappe_hooksig").disabled = True
 
 
 def processes(jobs: int) -> AbstractContextManager[Pool | None]:
