@@ -63,9 +63,12 @@ def bare(session: nox.Session) -> None:
     session.run(*PYTEST, *(f"--ignore={path}" for path in OF_FRAMEWORKS), env=QUICK)
 
 
-@nox.session(python=[each for each in PYTHONS if not starts(each, OWN)])
+@nox.session(python=[each for each in sorted({PYTHONS[0], PYTHONS[-1]}) if not starts(each, OWN)])
 def full(session: nox.Session) -> None:
-    """Test the rest with all extras, as new as they come; `make test` does with its Python."""
+    """Test the rest with all extras, as new as they come; `make test` does with its Python.
+
+    On the first and the last: what differs between the frameworks' releases is in those.
+    """
     session.install("--upgrade", "pip")
     session.install(".[django,fastapi,flask,redis,starlette]", "--group", "test")
     # What many processes do together is the same with each Python.

@@ -23,10 +23,10 @@ from frappe_hooksig import (
 from frappe_hooksig import once as module
 from frappe_hooksig.answers import Answer
 from frappe_hooksig.once import Once
-from frappe_hooksig.receiver import Receiver
 from frappe_hooksig.replay import State, keeper
 from frappe_hooksig.replay.keeper import AsyncHeld, Held
 from frappe_hooksig.replay.memory import MemoryStore
+from tests.receivers import make_receiver
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
@@ -112,7 +112,7 @@ class Failing:
 
 
 def once(store: Any, scheme: Scheme = providers.FRAPPE, **options: Any) -> Once:
-    return Once(store, scheme, None, **options)
+    return Once(store, [(scheme, None)], **options)
 
 
 def held_by(claimed: Held | Answer | None) -> Held:
@@ -228,7 +228,7 @@ class TestTimes:
         """They fit the sender's schedule, and the time for which a request is taken."""
         store = Recording()
 
-        asked = Once(store, scheme, tolerance)
+        asked = Once(store, [(scheme, tolerance)])
         held_by(asked.claim(None, "", delivery_of(scheme=scheme))).settle(200)
 
         assert (store.leases, store.keeps) == ([lease], [keep])
@@ -262,7 +262,7 @@ class TestTimes:
         with pytest.raises(
             ConfigurationError, match=r"keep=599 is too short.*: .* for 600 seconds"
         ):
-            Once(MemoryStore(), providers.WEBHOOK_TIMESTAMPED, 300, keep=599)
+            Once(MemoryStore(), [(providers.WEBHOOK_TIMESTAMPED, 300)], keep=599)
 
     def test_wrong_choice(self) -> None:
         """What becomes of a delivery without a store has two answers."""
@@ -523,7 +523,9 @@ class TestReceiver:
     def test_senders_without_tenants(self) -> None:
         """Two senders could have the same content."""
         with pytest.raises(ConfigurationError, match="tenant= has to tell which one it is"):
-            Receiver(providers.FRAPPE, None, secret=lambda _request: SECRET, store=MemoryStore())
+            make_receiver(
+                providers.FRAPPE, None, secret=lambda _request: SECRET, store=MemoryStore()
+            )
 
     @pytest.mark.parametrize(
         "options",
@@ -533,7 +535,7 @@ class TestReceiver:
     def test_nothing_to_remember_with(self, options: dict[str, Any]) -> None:
         """Options without a store would be lost."""
         with pytest.raises(ConfigurationError, match="need store="):
-            Receiver(providers.FRAPPE, None, secret=SECRET, **options)
+            make_receiver(providers.FRAPPE, None, secret=SECRET, **options)
 
     @pytest.mark.parametrize(
         ("given", "options", "least"),
@@ -547,5 +549,5 @@ class TestReceiver:
     def test_tolerance(self, given: Any, options: Any, least: float) -> None:
         """What is taken for so long is remembered for so long."""
         with pytest.raises(ConfigurationError, match=f"for {least} seconds"):
-            Receiver(given, None, store=MemoryStore(), keep=least - 1, **options)
-        assert Receiver(given, None, store=MemoryStore(), keep=least, **options).once
+            make_receiver(given, None, store=MemoryStore(), keep=least - 1, **options)
+        assert make_receiver(given, None, store=MemoryStore(), keep=least, **options).once

@@ -23,7 +23,7 @@ LAYERS = [
     {"scheme"},
     {"providers", "delivery"},
     {"sign", "verify", "freshness"},
-    {"replay", "answers"},
+    {"replay", "answers", "addresses", "one_of"},
     {"replay.keeper", "replay.lua", "replay.memory", "replay.sqlite"},
     {"once", "integrations.redis"},
     {"receiver"},

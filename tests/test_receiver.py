@@ -27,6 +27,7 @@ from frappe_hooksig.answers import refusal
 from frappe_hooksig.receiver import Receiver
 from frappe_hooksig.replay.memory import MemoryStore
 from frappe_hooksig.secret import make_keys
+from tests.receivers import make_receiver
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
@@ -49,14 +50,14 @@ def test_body_is_read_after_the_headers() -> None:
 
     for headers in ({}, {"X-Frappe-Webhook-Signature": "é"}):
         with pytest.raises(VerificationError):
-            Receiver(providers.FRAPPE, no_default, secret=SECRET).receive(
+            make_receiver(providers.FRAPPE, no_default, secret=SECRET).receive(
                 None, headers, "POST", read_body
             )
 
 
 def test_secret_is_looked_up_after_the_headers() -> None:
     """A request whose headers are refused costs no look-up."""
-    receiver = Receiver(providers.FRAPPE, no_default, secret=pytest.fail)
+    receiver = make_receiver(providers.FRAPPE, no_default, secret=pytest.fail)
 
     with pytest.raises(VerificationError):
         receiver.receive("request", {}, "POST", lambda _limit: b"")
@@ -72,7 +73,7 @@ def test_limit_is_handed_to_the_reader() -> None:
 
     signed = sign_payload(b"", SECRET)
     for max_body in (None, 10):
-        receiver = Receiver(providers.FRAPPE, no_default, secret=SECRET, max_body=max_body)
+        receiver = make_receiver(providers.FRAPPE, no_default, secret=SECRET, max_body=max_body)
         receiver.receive(None, signed.headers, "POST", read_body)
 
     assert limits == [25 * 1024 * 1024, 10]
@@ -83,12 +84,12 @@ def test_reader_that_ignores_the_limit() -> None:
     signed = sign_payload(b"12345678901", SECRET)
 
     with pytest.raises(BodyTooLarge):
-        receive(Receiver(providers.FRAPPE, no_default, secret=SECRET, max_body=10), signed)
+        receive(make_receiver(providers.FRAPPE, no_default, secret=SECRET, max_body=10), signed)
 
 
 def test_ready_verifier() -> None:
     """A Verifier brings its own secret and limits."""
-    receiver = Receiver(Verifier([SECRET, OLD], max_body=10), no_default)
+    receiver = make_receiver(Verifier([SECRET, OLD], max_body=10), no_default)
 
     assert receive(receiver, sign_payload(b"", OLD)).key_id == 1
     with pytest.raises(BodyTooLarge):
@@ -122,14 +123,14 @@ def test_ready_verifier() -> None:
 def test_wrong_set_up(scheme_or_verifier: Any, options: dict[str, Any], message: str) -> None:
     """A mistake in the set-up is found when the program starts."""
     with pytest.raises(ConfigurationError, match=message):
-        Receiver(scheme_or_verifier, no_default, **options)
+        make_receiver(scheme_or_verifier, no_default, **options)
 
 
 @pytest.mark.parametrize("secret", [None, SECRET, lambda _request: SECRET], ids=type)
 def test_time_in_the_body(secret: Any) -> None:
     """Wherever the secret comes from, an old body is refused, and one without a time."""
     options = {} if secret is None else {"secret": secret}
-    receiver = Receiver(
+    receiver = make_receiver(
         providers.FRAPPE,
         lambda: SECRET,
         signed_at=lambda delivery: delivery.json()["modified"],
@@ -154,8 +155,8 @@ def test_how_long_a_delivery_with_a_time_is_kept(tolerance: float | None, least:
 
     options: dict[str, Any] = {"signed_at": signed_at, "tolerance": tolerance}
     for receiver in (
-        partial(Receiver, providers.FRAPPE, no_default, secret=SECRET, **options),
-        partial(Receiver, Verifier(SECRET, **options), no_default),
+        partial(make_receiver, providers.FRAPPE, no_default, secret=SECRET, **options),
+        partial(make_receiver, Verifier(SECRET, **options), no_default),
     ):
         assert receiver(store=MemoryStore(), keep=least).once
         with pytest.raises(ConfigurationError, match=f"can come again for {least} seconds"):
@@ -165,7 +166,7 @@ def test_how_long_a_delivery_with_a_time_is_kept(tolerance: float | None, least:
 def test_default_secret_is_read_when_a_request_comes() -> None:
     """A setting that changes takes effect: the new secret verifies, the old one does not."""
     settings: dict[str, Any] = {"secret": SECRET}
-    receiver = Receiver(providers.FRAPPE, lambda: settings["secret"])
+    receiver = make_receiver(providers.FRAPPE, lambda: settings["secret"])
     new, old = sign_payload(b"", SECRET), sign_payload(b"", OLD)
 
     assert receive(receiver, new).key_id == 0
@@ -183,7 +184,7 @@ def test_default_secret_is_read_when_a_request_comes() -> None:
 
 def test_default_verifier_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key schedule is done once, not for each request."""
-    receiver = Receiver(providers.FRAPPE, lambda: SECRET)
+    receiver = make_receiver(providers.FRAPPE, lambda: SECRET)
     signed = sign_payload(b"", SECRET)
     receive(receiver, signed)
     monkeypatch.setattr("frappe_hooksig.scheme.make_keys", pytest.fail)
@@ -194,7 +195,7 @@ def test_default_verifier_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_many_senders() -> None:
     """A function finds the secret of whoever the request is said to come from."""
     secrets: dict[object, Any] = {"a": SECRET, "b": [OLD, SECRET], "broken": ""}
-    receiver = Receiver(providers.FRAPPE, no_default, secret=secrets.get)
+    receiver = make_receiver(providers.FRAPPE, no_default, secret=secrets.get)
     signed = sign_payload(b"", SECRET)
 
     assert receive(receiver, signed, "a").key_id == 0
@@ -211,8 +212,8 @@ def test_unknown_sender_is_a_mismatch(name: str, nothing: Any) -> None:
     """Nobody can tell an unknown sender from a wrong signature."""
     scheme = providers.get(name)
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    known = Receiver(scheme, no_default, secret=lambda _request: "whsec_" + "Ab3d" * 8)
-    unknown = Receiver(scheme, no_default, secret=lambda _request: nothing)
+    known = make_receiver(scheme, no_default, secret=lambda _request: "whsec_" + "Ab3d" * 8)
+    unknown = make_receiver(scheme, no_default, secret=lambda _request: nothing)
     signed = sign_payload(b"", secret, scheme=scheme)
     answers = []
     for receiver in (known, unknown):
@@ -234,7 +235,7 @@ def test_unknown_sender_costs_what_a_known_one_does(monkeypatch: pytest.MonkeyPa
         return make(*args, **options)
 
     receivers = [
-        Receiver(providers.FRAPPE, no_default, secret=lambda _request, secret=secret: secret)
+        make_receiver(providers.FRAPPE, no_default, secret=lambda _request, secret=secret: secret)
         for secret in (None, None, OLD)
     ]
     signed = sign_payload(b"", SECRET)
@@ -333,14 +334,14 @@ class TestWaiting:
             (blocks, ["blocks"]),
             (lambda request: waits(request), ["<lambda>"]),  # noqa: PLW0108
         ):
-            receiver = Receiver(providers.FRAPPE, no_default, secret=secret)
+            receiver = make_receiver(providers.FRAPPE, no_default, secret=secret)
             delivery, threads = self.receive(receiver, signed)
             assert (delivery.body, threads) == (b"{}", expected)
             assert receiver.needs_to_wait == (secret is waits)
 
     def test_large_body(self) -> None:
         """What takes a while to hash does not hold up the event loop; the outcome is the same."""
-        receiver = Receiver(providers.FRAPPE, no_default, secret=SECRET)
+        receiver = make_receiver(providers.FRAPPE, no_default, secret=SECRET)
         body = b"x" * 2_000_000
 
         delivery, threads = self.receive(receiver, sign_payload(body, SECRET))

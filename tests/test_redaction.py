@@ -27,7 +27,7 @@ from frappe_hooksig import (
     verify_payload,
 )
 from frappe_hooksig.answers import refusal
-from frappe_hooksig.receiver import Receiver
+from tests.receivers import make_receiver
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 WHSEC = "whsec_" + base64.b64encode(SECRET.encode()).decode()
@@ -110,7 +110,7 @@ def verify_in_pieces(headers: dict[str, str]) -> object:
 
 def receive(headers: dict[str, str]) -> object:
     """Verify as an adapter does."""
-    receiver = Receiver(providers.FRAPPE, lambda: None, secret=lambda _request: Secret(SECRET))
+    receiver = make_receiver(providers.FRAPPE, lambda: None, secret=lambda _request: Secret(SECRET))
     return receiver.receive(None, headers, "POST", lambda _limit: BODY)
 
 
@@ -176,8 +176,8 @@ def test_warning_as_error() -> None:
 def test_setting_that_breaks_while_running(setting: Any) -> None:
     """A setting that is changed for the worse shows neither its old nor its new secrets."""
     settings: list[Any] = [SECRET, setting]
-    by_setting = Receiver(providers.FRAPPE, lambda: settings[0])
-    by_request = Receiver(providers.FRAPPE, lambda: None, secret=lambda _request: settings[0])
+    by_setting = make_receiver(providers.FRAPPE, lambda: settings[0])
+    by_request = make_receiver(providers.FRAPPE, lambda: None, secret=lambda _request: settings[0])
     headers = sign_payload(BODY, SECRET).headers
     for receiver in (by_setting, by_request):
         assert receiver.receive(None, headers, "POST", lambda _limit: BODY)
@@ -192,7 +192,7 @@ def test_setting_that_breaks_while_running(setting: Any) -> None:
 
 def test_stand_in_for_unknown_senders() -> None:
     """A useless secret does not reveal the one that stands in for an unknown sender's."""
-    receiver = Receiver(providers.FRAPPE, lambda: None, secret=lambda _request: "")
+    receiver = make_receiver(providers.FRAPPE, lambda: None, secret=lambda _request: "")
 
     with pytest.raises(ConfigurationError) as caught:
         receiver.receive("x", sign_payload(BODY, SECRET).headers, "POST", lambda _limit: BODY)

@@ -16,6 +16,7 @@ from frappe_hooksig.exceptions import (
     TimestampOutOfTolerance,
     VerificationError,
 )
+from frappe_hooksig.one_of import OneOf
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secret, SecretWarning, generate_secret
 from frappe_hooksig.sign import SignedPayload, Signer, sign_payload
@@ -27,6 +28,7 @@ __all__ = [
     "Delivery",
     "HooksigError",
     "MalformedPayload",
+    "OneOf",
     "PayloadError",
     "RawBodyUnavailable",
     "Reason",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from inspect import iscoroutinefunction
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -32,9 +32,8 @@ class Once:
 
     Args:
         store: Where deliveries are remembered.
-        scheme: Whose deliveries.
-        tolerance: How far from now a delivery may have been signed, in seconds, either way; None
-            if that is not known.
+        limits: Whose deliveries, and how far from now each scheme's may have been signed, in
+            seconds, either way; None if that is not known.
         lease: After how many seconds a claim ends whose process has died.
         keep: For how many seconds a delivery that was handled is remembered.
         tenant: Tells those apart who have this route in common; gets the framework's request.
@@ -47,8 +46,7 @@ class Once:
     def __init__(
         self,
         store: Store | AsyncStore,
-        scheme: Scheme,
-        tolerance: float | None,
+        limits: Sequence[tuple[Scheme, float | None]],
         *,
         lease: float | None = None,
         keep: float | None = None,
@@ -56,9 +54,10 @@ class Once:
         on_store_error: Literal["refuse", "accept"] = "refuse",
     ) -> None:
         self._store = store
-        self._scheme = scheme
-        self._lease = _checked_lease(scheme, lease)
-        self._keep = _checked_keep(scheme, tolerance, keep)
+        # Not the one of a request: a stranger could choose it, and have one delivery handled twice.
+        self._names = " ".join(scheme.name for scheme, _ in limits).encode()
+        self._lease = min(_checked_lease(scheme, lease) for scheme, _ in limits)
+        self._keep = max(_checked_keep(scheme, tolerance, keep) for scheme, tolerance in limits)
         self._tenant = tenant
         if on_store_error not in {"refuse", "accept"}:
             msg = 'on_store_error= is "refuse" or "accept"'
@@ -131,9 +130,7 @@ class Once:
 
     def _key(self, request: object, endpoint: str, delivery: Delivery) -> str:
         tenant = "" if self._tenant is None else self._tenant(request)
-        return digest_of(
-            self._scheme.name.encode(), endpoint.encode(), tenant.encode(), delivery.key.encode()
-        )
+        return digest_of(self._names, endpoint.encode(), tenant.encode(), delivery.key.encode())
 
     def _without_store(self, error: StoreError) -> Answer | None:
         answer = unavailable(error)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
+from frappe_hooksig.addresses import TargetOf, address_of
 from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.headers import Headers, indexed
 from frappe_hooksig.once import Once
+from frappe_hooksig.one_of import OneOf, require_distinct, selected, strongest_first
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.replay import AsyncStore, Store
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secret, Secrets, generate_secret, redacted
-from frappe_hooksig.verify import MAX_BODY, SignedAt, Verifier, checked_tolerance
+from frappe_hooksig.verify import (
+    MAX_BODY,
+    SignedAt,
+    Verifier,
+    checked_tolerance,
+    only_registered,
+    registered,
+)
 
 if TYPE_CHECKING:
     from frappe_hooksig.delivery import Delivery
-    from frappe_hooksig.headers import Headers
 
 #: The framework setting, else environment variable, that holds the secret of Frappe's webhooks.
 SECRET_SETTING = "FRAPPE_WEBHOOK_SECRET"  # the name of one
@@ -26,6 +36,10 @@ SECRET_SETTING = "FRAPPE_WEBHOOK_SECRET"  # the name of one
 #: returns either, or None or an empty list for a sender that it does not know. Async, if the
 #: framework can wait.
 SecretSource: TypeAlias = Secrets | Callable[[Any], Secrets | Awaitable[Secrets | None] | None]
+
+#: Whose requests a route takes: of one scheme, or of several, of which the headers select one;
+#: or a `Verifier` or `OneOf`, which has its secrets already.
+Senders: TypeAlias = Scheme | Sequence[Scheme] | Verifier | OneOf
 
 # By how much clocks are put back at most, in seconds: by an hour nearly everywhere, by two in
 # Antarctica/Troll, by three in Antarctica/Casey.
@@ -45,6 +59,10 @@ class Options(TypedDict, total=False):
             the scheme's own; with `signed_at`, 24 hours.
         signed_at: A function of the verified delivery that finds in its body when it was made, for
             schemes that sign no time; as for `Verifier`.
+        url: The URL as it is registered with the sender, for schemes that sign it; or several, of
+            which it has to be the one that the request was sent to.
+        trust_forwarded: Whether a proxy in front sets `X-Forwarded-Proto` and `X-Forwarded-Host`
+            and lets nobody else do so. They only select among several registered URLs.
         max_body: The largest accepted body, in bytes. By default 25 MiB.
         store: Where deliveries are remembered, so that each is handled once. By default nowhere:
             a repeat is handled again.
@@ -61,6 +79,8 @@ class Options(TypedDict, total=False):
     secret: SecretSource
     tolerance: float | None
     signed_at: SignedAt | None
+    url: str | Sequence[str] | None
+    trust_forwarded: bool
     max_body: int | None
     store: Store | AsyncStore
     lease: float | None
@@ -89,12 +109,16 @@ class Receiver:
     """What one route does with a request before its handler runs.
 
     Args:
-        scheme_or_verifier: A scheme, or a `Verifier`, which has its secret and limits already.
+        scheme_or_verifier: A scheme; several, of which a request's headers select one; or a
+            `Verifier` or `OneOf`, which has its secrets and limits already.
         default_secret: Returns the framework's `FRAPPE_WEBHOOK_SECRET`, or None. What is made of
             it is kept until it changes.
+        target_of: Finds in the framework's request how the server saw it.
         secret: As in `Options`.
         tolerance: As in `Options`.
         signed_at: As in `Options`.
+        url: As in `Options`.
+        trust_forwarded: As in `Options`.
         max_body: As in `Options`.
         store: As in `Options`.
         lease: As in `Options`.
@@ -103,6 +127,7 @@ class Receiver:
         on_store_error: As in `Options`.
 
     Attributes:
+        schemes: Those that requests may have, the strongest first.
         once: What lets each delivery be handled once, if there is a store.
         needs_to_wait: Whether `secret` is an async function, which `receive()` cannot call.
 
@@ -110,16 +135,27 @@ class Receiver:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
 
-    __slots__ = ("_scheme", "_secret_of", "_verifier_of", "needs_to_wait", "once")
+    __slots__ = (
+        "_secret_of",
+        "_target_of",
+        "_trust_forwarded",
+        "_ways",
+        "needs_to_wait",
+        "once",
+        "schemes",
+    )
 
-    def __init__(  # noqa: C901, PLR0912  # what contradicts what is in one place
+    def __init__(
         self,
-        scheme_or_verifier: Scheme | Verifier,
+        scheme_or_verifier: Senders,
         default_secret: Callable[[], Secrets | None] | None,
         *,
+        target_of: TargetOf,
         secret: SecretSource | None = None,
         tolerance: float | None = None,
         signed_at: SignedAt | None = None,
+        url: str | Sequence[str] | None = None,
+        trust_forwarded: bool = False,
         max_body: int | None = None,
         store: Store | AsyncStore | None = None,
         lease: float | None = None,
@@ -127,42 +163,55 @@ class Receiver:
         tenant: Callable[[Any], str] | None = None,
         on_store_error: Literal["refuse", "accept"] | None = None,
     ) -> None:
-        if not isinstance(scheme_or_verifier, Scheme | Verifier):
-            given = type(scheme_or_verifier).__name__
-            msg = f"needs a scheme or a Verifier, not a {given}: such as providers.GITHUB"
-            raise ConfigurationError(msg)
         if secret is not None and not callable(secret):
             secret = redacted(secret)  # error reporters show the local variables of every frame
         self.needs_to_wait = iscoroutinefunction(secret)
-        self._secret_of: Callable[[Any], Any] | None = None
-        if isinstance(scheme_or_verifier, Verifier):
-            if (secret, tolerance, signed_at, max_body) != (None, None, None, None):
-                msg = "secret, tolerance, signed_at and max_body are the Verifier's: set them there"
+        self._secret_of: Callable[[Any], Any] | None = secret if callable(secret) else None
+        if isinstance(scheme_or_verifier, Verifier | OneOf):
+            if any(each is not None for each in (secret, tolerance, signed_at, url, max_body)):
+                msg = (
+                    "secret, tolerance, signed_at, url and max_body are the Verifier's: set them "
+                    "there"
+                )
                 raise ConfigurationError(msg)
-            self._scheme = scheme_or_verifier.scheme
-            self._verifier_of = _always(scheme_or_verifier)
+            verifiers = (
+                scheme_or_verifier.verifiers
+                if isinstance(scheme_or_verifier, OneOf)
+                else (scheme_or_verifier,)
+            )
+            self._ways = tuple(_Way(each.scheme, each.urls, _always(each)) for each in verifiers)
+            limits = [(each.scheme, _span(each.tolerance, each.signed_at)) for each in verifiers]
         else:
-            self._scheme = scheme_or_verifier
+            schemes = _schemes_of(scheme_or_verifier)
             build = partial(
                 Verifier,
-                scheme=scheme_or_verifier,
                 tolerance=tolerance,
                 signed_at=signed_at,
                 max_body=MAX_BODY if max_body is None else max_body,
             )
-            if callable(secret):
-                self._secret_of = secret
-                self._verifier_of = _of_a_sender(build)
-            elif secret is not None:
-                self._verifier_of = _always(build(secret))
-            elif scheme_or_verifier == FRAPPE and default_secret is not None:
-                self._verifier_of = _of_a_setting(default_secret, build)
-            else:
-                msg = f"scheme {self._scheme.name!r} needs secret=: there is no default for it"
+            if schemes[1:] and (tolerance, signed_at) != (None, None):
+                msg = (
+                    "tolerance and signed_at are a scheme's: for several, use OneOf(Verifier(...))"
+                )
                 raise ConfigurationError(msg)
-        if "{url}" in self._scheme.signed:
-            msg = f"scheme {self._scheme.name!r} signs the URL: use Verifier.verify(..., url=)"
-            raise ConfigurationError(msg)
+            self._ways = tuple(
+                _Way(
+                    scheme,
+                    registered(
+                        scheme, url if "{url}" in scheme.signed or not schemes[1:] else None
+                    ),
+                    _finder(partial(build, scheme=scheme), secret, default_secret),
+                )
+                for scheme in schemes
+            )
+            limits = [
+                (each, _span(checked_tolerance(each, tolerance, signed_at), signed_at))
+                for each in schemes
+            ]
+        self.schemes = tuple(way.scheme for way in self._ways)
+        self._target_of = target_of
+        self._trust_forwarded = trust_forwarded
+        self._require_urls()
         self.once = None
         if store is not None:
             if self._secret_of is not None and tenant is None:
@@ -170,8 +219,7 @@ class Receiver:
                 raise ConfigurationError(msg)
             self.once = Once(
                 store,
-                self._scheme,
-                _tolerance_of(scheme_or_verifier, tolerance, signed_at),
+                limits,
                 lease=lease,
                 keep=keep,
                 tenant=tenant,
@@ -179,6 +227,23 @@ class Receiver:
             )
         elif (lease, keep, tenant, on_store_error) != (None, None, None, None):
             msg = "lease, keep, tenant and on_store_error need store="
+            raise ConfigurationError(msg)
+
+    def _require_urls(self) -> None:
+        """Refuse what could not be verified, or has no use, as a URL is missing.
+
+        Raises:
+            ConfigurationError: There is such a thing.
+        """
+        for way in self._ways:
+            if "{url}" in way.scheme.signed and not way.urls:
+                msg = (
+                    f"scheme {way.scheme.name!r} signs the URL: url= is the one, or those, that "
+                    "are registered with the sender"
+                )
+                raise ConfigurationError(msg)
+        if self._trust_forwarded and not any(way.urls[1:] for way in self._ways):
+            msg = "trust_forwarded= has no use: there are not several URLs to choose from"
             raise ConfigurationError(msg)
 
     def refuse_to_wait(self, who: str, hint: str = "") -> None:
@@ -215,9 +280,13 @@ class Receiver:
             ConfigurationError: There is no usable secret: HTTP 500.
             RawBodyUnavailable: Something read the body before: HTTP 500.
         """
-        presented = self._scheme.parse(headers, method)
+        way = self._ways[0]
+        if self._ways[1:]:
+            headers, way = self._select(headers)
+        url = self._url_of(request, headers, way.urls) if way.urls else None
+        presented = way.scheme.parse(headers, method, url)
         secret_of = self._secret_of
-        verifier = self._verifier_of(None if secret_of is None else secret_of(request))
+        verifier = way.verifier_of(None if secret_of is None else secret_of(request))
         return verifier.expect(presented).verify(read_body(verifier.max_body))
 
     async def receive_async(
@@ -243,21 +312,46 @@ class Receiver:
             ConfigurationError: There is no usable secret: HTTP 500.
             RawBodyUnavailable: Something read the body before: HTTP 500.
         """
-        presented = self._scheme.parse(headers, method)
+        way = self._ways[0]
+        if self._ways[1:]:
+            headers, way = self._select(headers)
+        url = self._url_of(request, headers, way.urls) if way.urls else None
+        presented = way.scheme.parse(headers, method, url)
         secret_of = self._secret_of
         # The secret in no variable, as error reporters show those of every frame.
         if secret_of is None:
-            verifier = self._verifier_of(None)
+            verifier = way.verifier_of(None)
         elif self.needs_to_wait:
-            verifier = self._verifier_of(await secret_of(request))
+            verifier = way.verifier_of(await secret_of(request))
         else:
-            verifier = self._verifier_of(await settled(in_thread(secret_of, request)))
+            verifier = way.verifier_of(await settled(in_thread(secret_of, request)))
         verification = verifier.expect(presented)
         body = await read_body(verifier.max_body)
         if len(body) < _LARGE:
             return verification.verify(body)
         delivery: Delivery = await in_thread(verification.verify, body)
         return delivery
+
+    def _select(self, headers: Headers) -> tuple[Headers, _Way]:
+        """Return what a request's headers select, and the headers, to be looked at again.
+
+        Raises:
+            VerificationError: One occurs twice.
+        """
+        known = indexed(headers)
+        return known, self._ways[selected(self.schemes, known)]
+
+    def _url_of(self, request: object, headers: Headers, urls: tuple[str, ...]) -> str:
+        """Return which of the registered URLs a request was sent to.
+
+        Raises:
+            VerificationError: It was sent to none of them.
+        """
+        if not urls[1:]:
+            return urls[0]
+        target = self._target_of(request)
+        seen = address_of(target, headers, trust_forwarded=self._trust_forwarded)
+        return only_registered(urls, seen)
 
 
 def name_of(view: Callable[..., Any]) -> str:
@@ -271,14 +365,31 @@ async def settled(waiting: Awaitable[Any]) -> Any:
     return await found if isawaitable(found) else found
 
 
-def _tolerance_of(
-    scheme_or_verifier: Scheme | Verifier, given: float | None, signed_at: SignedAt | None
-) -> float | None:
+def _schemes_of(senders: Scheme | Sequence[Scheme]) -> tuple[Scheme, ...]:
+    """Return the schemes that have one secret in common, the strongest first.
+
+    Raises:
+        ConfigurationError: They are no schemes, or cannot have one.
+    """
+    schemes = (senders,) if isinstance(senders, Scheme) else senders
+    if not (
+        isinstance(schemes, tuple | list)
+        and schemes
+        and all(isinstance(each, Scheme) for each in schemes)
+    ):
+        msg = (
+            f"needs a scheme, several, or a Verifier, not a {type(senders).__name__}: such as "
+            "providers.GITHUB"
+        )
+        raise ConfigurationError(msg)
+    for one, other in combinations(schemes, 2):
+        if one.secret_format == other.secret_format:  # else one text is two keys
+            require_distinct(one, other)
+    return strongest_first(schemes)
+
+
+def _span(tolerance: float | None, signed_at: SignedAt | None) -> float | None:
     """Return how far from now a request may have been signed, if that is known."""
-    if isinstance(scheme_or_verifier, Verifier):
-        tolerance, signed_at = scheme_or_verifier.tolerance, scheme_or_verifier.signed_at
-    else:
-        tolerance = checked_tolerance(scheme_or_verifier, given, signed_at)
     if tolerance is None or signed_at is None:
         return tolerance
     # Between two readings of one time: with a small tolerance, it is fresh, then old, then fresh.
@@ -287,6 +398,44 @@ def _tolerance_of(
 
 # Takes what a function for a `secret` has returned, if there is one.
 _Finder: TypeAlias = Callable[["Secrets | None"], Verifier]
+
+
+class _Way:
+    """One of the schemes that requests may have.
+
+    Attributes:
+        scheme: That one.
+        urls: The URLs that are registered with its sender, if it signs them.
+        verifier_of: Takes what a function for a `secret` has returned, if there is one.
+    """
+
+    __slots__ = ("scheme", "urls", "verifier_of")
+
+    def __init__(self, scheme: Scheme, urls: tuple[str, ...], verifier_of: _Finder) -> None:
+        self.scheme = scheme
+        self.urls = urls
+        self.verifier_of = verifier_of
+
+
+def _finder(
+    build: partial[Verifier],
+    secret: SecretSource | None,
+    default_secret: Callable[[], Secrets | None] | None,
+) -> _Finder:
+    """Return what finds the verifier for a request.
+
+    Raises:
+        ConfigurationError: There is no secret for it, or a limit makes no sense.
+    """
+    if callable(secret):
+        return _of_a_sender(build)
+    if secret is not None:
+        return _always(build(secret))
+    scheme: Scheme = build.keywords["scheme"]
+    if scheme == FRAPPE and default_secret is not None:
+        return _of_a_setting(default_secret, build)
+    msg = f"scheme {scheme.name!r} needs secret=: there is no default for it"
+    raise ConfigurationError(msg)
 
 
 def _always(verifier: Verifier) -> _Finder:

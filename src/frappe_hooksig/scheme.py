@@ -56,6 +56,16 @@ _CHOICES = {
     "secret_format": SecretFormat,
 }
 
+# How many characters a MAC has: two for a byte, or four for each three bytes that are begun.
+_LENGTHS = {
+    ("hex", "sha1"): 40,
+    ("hex", "sha256"): 64,
+    ("hex", "sha512"): 128,
+    ("base64", "sha1"): 28,
+    ("base64", "sha256"): 44,
+    ("base64", "sha512"): 88,
+}
+
 # What may stand side by side in the signed content with nothing between: a time has a fixed form,
 # a method is upper-case letters, and a URL is one that the receiver knows. Bytes could be moved
 # across any other seam without changing the MAC.
@@ -86,6 +96,7 @@ class _Layout:
         timestamp: The header with the time, if it has one of its own.
         id: The header with the id.
         commas: How many commas there are in a prefix.
+        length: How many characters a signature has; None for a secret that is sent as it is.
         is_bare: Whether nothing is signed beside the body.
         seams: What stands before the id, between it and the time, and between that and the body,
             if nothing else is signed, and in this order: what nearly everybody does.
@@ -97,6 +108,7 @@ class _Layout:
         "has_many",
         "id",
         "is_bare",
+        "length",
         "not_in_ids",
         "seams",
         "signature",
@@ -109,6 +121,7 @@ class _Layout:
         self.timestamp = _header(scheme.timestamp_header)
         self.id = _header(scheme.id_header)
         self.commas = scheme.prefix.count(",")
+        self.length = _LENGTHS.get((scheme.encoding, scheme.digest))
         self.is_bare = scheme.signed in {"{body}", ""}
         usual = _USUAL.fullmatch(scheme.signed or "{body}")
         self.seams = usual and usual.groups("")
@@ -220,6 +233,13 @@ class Scheme:
         """Name of the header that the time stands in."""
         return self.signature_headers[0] if self.timestamp_prefix else self.timestamp_header
 
+    @property
+    def pieces(self) -> list[tuple[str, str | None]]:
+        """`signed` in pieces: fixed text and None, or nothing and the name of a part."""
+        found = [(text, part) for text, part, _, _ in Formatter().parse(self.signed)]
+        alone = [[(text, None), ("", part)] for text, part in found]
+        return [(text, part) for each in alone for text, part in each if text or part]
+
     def keys(self, several: Sequence[Secret]) -> list[Key]:
         """Return a key for each secret, in their order; see `make_keys()`.
 
@@ -284,6 +304,39 @@ class Scheme:
         if method is not None and "{method}" in self.signed and not _METHOD.fullmatch(method):
             raise VerificationError(Reason.SIGNATURE_MISMATCH, self.signature_headers[0])
         return self, signatures, time, delivery_id, before, after
+
+    def signatures_in(self, headers: Headers) -> bool:
+        """Whether a signature header of it is among some headers.
+
+        Raises:
+            VerificationError: One occurs twice.
+        """
+        return any(header.find(headers) is not None for header in self._layout.signature)
+
+    def is_in(self, headers: Headers) -> bool:
+        """Whether all headers that it needs are among some headers.
+
+        Raises:
+            VerificationError: One occurs twice.
+        """
+        others = (self._layout.timestamp, self._layout.id)
+        return self.signatures_in(headers) and all(
+            header is None or header.find(headers) is not None for header in others
+        )
+
+    def fits(self, headers: Headers) -> bool:
+        """Whether the signature among some headers is prefixed and as long as it has to be.
+
+        Raises:
+            VerificationError: It occurs twice.
+        """
+        text = self._layout.signature[0].find(headers) or ""
+        entries = text.split(self.separator) if self.separator else [text]
+        return any(
+            entry.lstrip(" ").startswith(self.prefix)
+            and len(entry.lstrip(" ")) - len(self.prefix) == self._layout.length
+            for entry in entries
+        )
 
     def around(
         self,

@@ -117,6 +117,11 @@ class Verifier:
         return self._signed_at
 
     @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs that are registered with the sender; none if it was not told."""
+        return self._urls
+
+    @property
     def keys(self) -> Sequence[Key]:
         """What the secrets were made into."""
         return self._keys
@@ -149,7 +154,7 @@ class Verifier:
         if not isinstance(body, bytes):
             raise _not_bytes(body)
         if self._urls:
-            url = self._registered(url)
+            url = only_registered(self._urls, url)
         presented = self._scheme.parse(headers, method, url)
         if len(body) > self._max_body:
             raise BodyTooLarge(self._max_body)
@@ -173,7 +178,7 @@ class Verifier:
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
         if self._urls:
-            url = self._registered(url)
+            url = only_registered(self._urls, url)
         return self.expect(self._scheme.parse(headers, method, url))
 
     def expect(self, presented: Presented) -> Verification:
@@ -219,23 +224,6 @@ class Verifier:
             if not -self._tolerance <= age <= self._tolerance:
                 raise TimestampOutOfTolerance(age, self._tolerance, self._scheme.timestamp_place)
         return delivery
-
-    def _registered(self, url: str | None) -> str:
-        """Return the registered URL that a request was sent to.
-
-        Raises:
-            VerificationError: It was sent to none of them.
-            ConfigurationError: There are several, and nobody says which one it was sent to.
-        """
-        if url is None:
-            only, *others = self._urls
-            if others:
-                msg = "several URLs are registered: url= has to say which one a request was sent to"
-                raise ConfigurationError(msg)
-            return only
-        if url not in self._urls:
-            raise VerificationError(Reason.UNKNOWN_URL)
-        return url
 
     def _judge_tokens(
         self, keys: Sequence[Key], _body: bytes, presented: Presented
@@ -388,6 +376,11 @@ class Verification:
         rest = self._accept(fed, b"", (scheme, signatures, timestamp, delivery_id, b"", after))
         return VerifiedRequest(rest.key_id, self._presented)
 
+    @property
+    def max_body(self) -> int:
+        """The largest accepted body, in bytes."""
+        return self._max_body
+
     def _use_up(self) -> None:
         if self._is_over:
             msg = "this verification is over: begin() another one for each request"
@@ -482,6 +475,28 @@ def registered(scheme: Scheme, url: str | Sequence[str] | None) -> tuple[str, ..
         msg = "url= is the whole URL, as it is registered with the sender: https://..."
         raise ConfigurationError(msg)
     return urls
+
+
+def only_registered(urls: Sequence[str], url: str | None) -> str:
+    """Return the registered URL that a request was sent to.
+
+    Args:
+        urls: From `registered()`, at least one.
+        url: What it was sent to, if that is known.
+
+    Raises:
+        VerificationError: It was sent to none of them.
+        ConfigurationError: There are several, and nobody says which one it was sent to.
+    """
+    if url is None:
+        only, *others = urls
+        if others:
+            msg = "several URLs are registered: url= has to say which one a request was sent to"
+            raise ConfigurationError(msg)
+        return only
+    if url not in urls:
+        raise VerificationError(Reason.UNKNOWN_URL)
+    return url
 
 
 def _tell_of_old(scheme: Scheme, key_id: str | int) -> None:

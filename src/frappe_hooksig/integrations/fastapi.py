@@ -28,13 +28,11 @@ from frappe_hooksig.exceptions import (
     RawBodyUnavailable,
     VerificationError,
 )
-from frappe_hooksig.integrations.starlette import claim, receive, response_to, setting
+from frappe_hooksig.integrations.starlette import claim, receive, response_to, setting, target_of
 from frappe_hooksig.once import Once
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import Options, Receiver, hide_secret, name_of
+from frappe_hooksig.receiver import Options, Receiver, Senders, hide_secret, name_of
 from frappe_hooksig.replay.keeper import AsyncHeld
-from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.verify import Verifier
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -89,8 +87,9 @@ class Webhook(SecurityBase):
     Make one for each sender, at the top of a module. It appears in OpenAPI as a security scheme.
 
     Args:
-        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or a `Verifier` that has its
-            secret and limits already.
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
+            request's headers select one; or a `Verifier` or `OneOf`, which has its secrets and
+            limits already.
         **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. A
             `secret` that is a function gets the request; it may look at path and headers, and must
             leave the body alone. It may be async; else it is called in a thread.
@@ -103,17 +102,19 @@ class Webhook(SecurityBase):
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
 
-    def __init__(self, scheme_or_verifier: Scheme | Verifier, **options: Unpack[Options]) -> None:
+    def __init__(self, scheme_or_verifier: Senders, **options: Unpack[Options]) -> None:
         hide_secret(options)
-        self._receiver = Receiver(scheme_or_verifier, setting, **options)
-        scheme = scheme_or_verifier
-        if isinstance(scheme, Verifier):
-            scheme = scheme.scheme
+        self._receiver = Receiver(scheme_or_verifier, setting, target_of=target_of, **options)
+        scheme, *weaker = self._receiver.schemes
         others = [each for each in (scheme.timestamp_header, scheme.id_header) if each]
         described = APIKeyHeader(
             name=scheme.signature_headers[0],
             description=" ".join(
-                ["HMAC of the request.", *(f"{name} is needed too." for name in others)]
+                [
+                    "HMAC of the request." if scheme.signs_body else "The secret.",
+                    *(f"{name} is needed too." for name in others),
+                    *(f"Or {each.signature_headers[0]}." for each in weaker),
+                ]
             ),
         )
         self.model = described.model

@@ -18,6 +18,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 from werkzeug.local import LocalProxy
 from werkzeug.wsgi import LimitedStream, get_content_length
 
+from frappe_hooksig.addresses import Target, target_of_environ
 from frappe_hooksig.answers import Answer, refusal
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
@@ -28,11 +29,9 @@ from frappe_hooksig.exceptions import (
     VerificationError,
 )
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, name_of
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, Senders, hide_secret, name_of
 from frappe_hooksig.replay.keeper import Held
-from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
-from frappe_hooksig.verify import Verifier
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -50,13 +49,14 @@ _DELIVERY = "frappe_hooksig.delivery"
 
 
 def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for async views
-    scheme_or_verifier: Scheme | Verifier, **options: Unpack[Options]
+    scheme_or_verifier: Senders, **options: Unpack[Options]
 ) -> Callable[[_View], _View]:
     """Return a decorator that lets only verified requests through to a view.
 
     Args:
-        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or a `Verifier` that has its
-            secret and limits already.
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
+            request's headers select one; or a `Verifier` or `OneOf`, which has its secrets and
+            limits already.
         **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. A
             `secret` that is a function gets Flask's request; it may look at path and headers, and
             must leave the body alone.
@@ -65,7 +65,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
     hide_secret(options)
-    receiver = Receiver(scheme_or_verifier, _setting, **options)
+    receiver = Receiver(scheme_or_verifier, _setting, target_of=_target_of, **options)
     receiver.refuse_to_wait("Flask's request")
 
     def admit(view: Callable[..., Any]) -> Held | Response | None:
@@ -255,3 +255,7 @@ def _refused(error: VerificationError | MalformedPayload) -> Response:
 
 def _answered(answer: Answer) -> Response:
     return Response(answer.body, answer.status, answer.headers)
+
+
+def _target_of(request: Request) -> Target:
+    return target_of_environ(request.environ)

@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
+from frappe_hooksig.addresses import Target, target_of_scope
 from frappe_hooksig.answers import Answer, refusal
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
@@ -29,11 +30,17 @@ from frappe_hooksig.exceptions import (
 )
 from frappe_hooksig.once import Once
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, name_of, settled
+from frappe_hooksig.receiver import (
+    SECRET_SETTING,
+    Options,
+    Receiver,
+    Senders,
+    hide_secret,
+    name_of,
+    settled,
+)
 from frappe_hooksig.replay.keeper import AsyncHeld
-from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
-from frappe_hooksig.verify import Verifier
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -49,7 +56,7 @@ _DELIVERY = "frappe_hooksig.delivery"
 
 
 def verify_webhook(
-    scheme_or_verifier: Scheme | Verifier, **options: Unpack[Options]
+    scheme_or_verifier: Senders, **options: Unpack[Options]
 ) -> Callable[[_View], _View]:
     """Return a decorator that lets only verified requests through to an endpoint.
 
@@ -57,8 +64,9 @@ def verify_webhook(
     no thread waits for the body of a stranger. Called directly, it has to be awaited.
 
     Args:
-        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or a `Verifier` that has its
-            secret and limits already.
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
+            request's headers select one; or a `Verifier` or `OneOf`, which has its secrets and
+            limits already.
         **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. A
             `secret` that is a function gets Starlette's request; it may look at path and headers,
             and must leave the body alone. It may be async; else it is called in a thread.
@@ -68,7 +76,7 @@ def verify_webhook(
             decorated instead of its methods.
     """
     hide_secret(options)
-    receiver = Receiver(scheme_or_verifier, setting, **options)
+    receiver = Receiver(scheme_or_verifier, setting, target_of=target_of, **options)
 
     def decorator(view: _View) -> _View:
         if isclass(view):
@@ -260,3 +268,8 @@ def _announced(request: Request) -> int | None:
         return int(request.headers.get("content-length", ""))
     except ValueError:
         return None
+
+
+def target_of(request: Request) -> Target:
+    """Return how the server saw a request."""
+    return target_of_scope(request.scope)

@@ -21,6 +21,7 @@ from django.http import (
     UnreadablePostError,
 )
 
+from frappe_hooksig.addresses import Target, target_of_environ, target_of_scope
 from frappe_hooksig.answers import Answer, in_flight, refusal
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
@@ -34,11 +35,9 @@ from frappe_hooksig.integrations.django.setting import setting
 from frappe_hooksig.integrations.django.stores import DjangoStore
 from frappe_hooksig.integrations.django.transactions import after_commit, open_around, roll_back
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, hide_secret, name_of
+from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, Senders, hide_secret, name_of
 from frappe_hooksig.replay.keeper import AsyncHeld, Held
-from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
-from frappe_hooksig.verify import Verifier
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -55,7 +54,7 @@ _DELIVERY = "_frappe_hooksig_delivery"
 
 
 def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for async views
-    scheme_or_verifier: Scheme | Verifier, **options: Unpack[Options]
+    scheme_or_verifier: Senders, **options: Unpack[Options]
 ) -> Callable[[_View], _View]:
     """Return a decorator that lets only verified requests through to a view.
 
@@ -63,8 +62,9 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     no sender of webhooks can pass: the signature stands in for it.
 
     Args:
-        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or a `Verifier` that has its
-            secret and limits already.
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
+            request's headers select one; or a `Verifier` or `OneOf`, which has its secrets and
+            limits already.
         **options: `secret`, `tolerance`, `max_body`, `store`; see
             `frappe_hooksig.receiver.Options`. A `secret` that is a function gets Django's request;
             it may look at path and headers, and must leave the body alone. For an async view it may
@@ -74,7 +74,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
     hide_secret(options)
-    receiver = Receiver(scheme_or_verifier, _secret, **options)
+    receiver = Receiver(scheme_or_verifier, _secret, target_of=_target_of, **options)
 
     def decorator(view: _View) -> _View:  # noqa: C901  # one decision, told for each kind of view
         is_async = _is_async(view)
@@ -177,6 +177,11 @@ def _secret() -> Secrets:
 
 
 # method_decorator() decorates anew for each request. What is made of the setting is to outlive it.
+def _target_of(request: HttpRequest) -> Target:
+    scope: dict[str, Any] | None = getattr(request, "scope", None)  # what an ASGI server sent
+    return target_of_environ(request.META) if scope is None else target_of_scope(scope)
+
+
 _BARE = verify_webhook(FRAPPE)
 
 

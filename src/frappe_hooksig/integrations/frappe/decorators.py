@@ -22,6 +22,7 @@ from typing import Any, TypeVar, cast, overload
 import frappe
 from werkzeug.wrappers import Request, Response
 
+from frappe_hooksig.addresses import Target, target_of_environ
 from frappe_hooksig.answers import Answer, failure, refusal
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
@@ -32,10 +33,8 @@ from frappe_hooksig.exceptions import (
 )
 from frappe_hooksig.integrations.frappe.site_secrets import SecretReference, site_config
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import Options, Receiver, hide_secret, name_of
+from frappe_hooksig.receiver import Options, Receiver, Senders, hide_secret, name_of
 from frappe_hooksig.replay.keeper import Held
-from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.verify import Verifier
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -50,7 +49,7 @@ _ENTERED = "frappe_hooksig.entered"
 
 
 def verify_webhook(
-    scheme_or_verifier: Scheme | Verifier, **options: Unpack[Options]
+    scheme_or_verifier: Senders, **options: Unpack[Options]
 ) -> Callable[[_View], _View]:
     """Return a decorator that lets only verified requests through to a whitelisted method.
 
@@ -58,8 +57,9 @@ def verify_webhook(
     parameters; `get_delivery()` has what was verified. It runs as Guest, like any other.
 
     Args:
-        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or a `Verifier`, which has one
-            secret for all sites.
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
+            request's headers select one; or a `Verifier` or `OneOf`, which has one secret for all
+            sites.
         **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. Each
             site has its own secret with `site_config()`, `password()` or a function of Werkzeug's
             request.
@@ -75,7 +75,7 @@ def verify_webhook(
         options["secret"] = site_config("webhook_secret")
     if "store" in options:
         _tell_sites_apart(options)
-    receiver = Receiver(scheme_or_verifier, None, **options)
+    receiver = Receiver(scheme_or_verifier, None, target_of=_target_of, **options)
     receiver.refuse_to_wait("Frappe's request")
 
     def decorator(view: _View) -> _View:
@@ -260,3 +260,7 @@ def _raw_body(request: Request, _limit: int) -> bytes:
 
 def _has_more(request: Request) -> bool:
     return bool(request.environ["wsgi.input"].read(1))
+
+
+def _target_of(request: Request) -> Target:
+    return target_of_environ(request.environ)

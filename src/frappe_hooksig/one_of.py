@@ -1,0 +1,204 @@
+"""Several verifiers behind one endpoint: while a sender moves from one scheme to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import combinations
+from string import ascii_uppercase, digits
+from typing import TYPE_CHECKING
+
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.headers import indexed
+from frappe_hooksig.verify import Verification, Verifier
+
+if TYPE_CHECKING:
+    from frappe_hooksig.delivery import Delivery
+    from frappe_hooksig.headers import Headers
+    from frappe_hooksig.scheme import Scheme
+    from frappe_hooksig.secret import Key
+
+_DIGITS = frozenset(digits)
+# How the parts of what is signed begin, as the characters that may stand at each place, as far as
+# that is fixed; and how they end, from the last one on.
+_BEGINNINGS: dict[str, list[AbstractSet[str]]] = {
+    "unix": [_DIGITS] * 10,
+    "unix-ms": [_DIGITS] * 13,
+    "rfc3339": [
+        _DIGITS if character == "d" else {character} for character in "dddd-dd-ddTdd:dd:dd"
+    ],
+    "url": [{character} for character in "http"],
+    "method": [set(ascii_uppercase)],
+}
+_ENDS: dict[str, list[AbstractSet[str]]] = {
+    "unix": [_DIGITS] * 10,
+    "unix-ms": [_DIGITS] * 13,
+    "rfc3339": [{*_DIGITS, "Z"}],
+    "method": [set(ascii_uppercase)],
+}
+
+
+class OneOf:
+    """Verifiers of which the headers of a request select one. Its failure is final.
+
+    Selected is the strongest whose headers are all there: those that sign the time come before
+    those that do not, SHA-1 after other hashes, and secrets that are sent as they are at the end;
+    else they stay in their order. Where two have the same headers, it is the one whose form the
+    signature has. Whoever can leave headers out can choose the weakest: keep it for as long as its
+    senders need it.
+
+    Args:
+        *verifiers: Two or more, each for another scheme. For several secrets of one scheme, give
+            a `Verifier` a list of them.
+
+    Raises:
+        ConfigurationError: Two are for one scheme, or have the same key although what one of them
+            signs can be read as what the other one does.
+    """
+
+    __slots__ = ("_schemes", "_verifiers")
+
+    def __init__(self, *verifiers: Verifier) -> None:
+        if not verifiers[1:] or not all(isinstance(each, Verifier) for each in verifiers):
+            msg = "OneOf() is for two verifiers or more"
+            raise ConfigurationError(msg)
+        self._schemes = strongest_first([each.scheme for each in verifiers])
+        for one, other in combinations(verifiers, 2):
+            if _have_a_key_in_common(one.keys, other.keys):
+                require_distinct(one.scheme, other.scheme)
+        by_scheme = {each.scheme.name: each for each in verifiers}
+        self._verifiers = tuple(by_scheme[scheme.name] for scheme in self._schemes)
+
+    @property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """The verifiers, the strongest first."""
+        return self._verifiers
+
+    def verify(
+        self, body: bytes, headers: Headers, *, method: str | None = None, url: str | None = None
+    ) -> Delivery:
+        """Do what `Verifier.verify()` does, with the one that is selected.
+
+        Args:
+            body: The raw body, exactly as it came.
+            headers: The request's headers.
+            method: As for `Verifier.verify()`.
+            url: As for `Verifier.verify()`.
+
+        Raises:
+            VerificationError: The request must not be trusted; `reason` says why.
+            TypeError: The body is not bytes.
+            ConfigurationError: As for `Verifier.verify()`.
+        """
+        return self.begin(headers, method=method, url=url).verify(body)
+
+    def begin(
+        self, headers: Headers, *, method: str | None = None, url: str | None = None
+    ) -> Verification:
+        """Do what `Verifier.begin()` does, with the one that is selected.
+
+        Args:
+            headers: The request's headers.
+            method: As for `Verifier.verify()`.
+            url: As for `Verifier.verify()`.
+
+        Raises:
+            VerificationError: No header is there that one of them needs, or one is malformed.
+            ConfigurationError: As for `Verifier.verify()`.
+        """
+        known = indexed(headers)
+        verifier = self._verifiers[selected(self._schemes, known)]
+        return verifier.begin(known, method=method, url=url)
+
+    def __repr__(self) -> str:
+        return f"OneOf({', '.join(map(repr, self._verifiers))})"
+
+
+def strongest_first(schemes: Sequence[Scheme]) -> tuple[Scheme, ...]:
+    """Return schemes in the order in which they are selected.
+
+    Raises:
+        ConfigurationError: One occurs twice.
+    """
+    if len({scheme.name for scheme in schemes}) < len(schemes):
+        msg = "two are for one scheme: give several secrets to one, as a list"
+        raise ConfigurationError(msg)
+    return tuple(sorted(schemes, key=_weakness))
+
+
+def selected(schemes: Sequence[Scheme], headers: Headers) -> int:
+    """Return the position of the scheme that some headers select.
+
+    Args:
+        schemes: From `strongest_first()`.
+        headers: The request's headers: a mapping, or `indexed()`.
+
+    Raises:
+        VerificationError: A header occurs twice.
+    """
+    present = [position for position, each in enumerate(schemes) if each.is_in(headers)]
+    # If none is complete, the strongest says what it lacks.
+    present = present or [
+        position for position, each in enumerate(schemes) if each.signatures_in(headers)
+    ]
+    if not present:
+        return 0
+    first = schemes[present[0]]
+    for position in present:
+        scheme = schemes[position]
+        if scheme.signature_headers == first.signature_headers and scheme.fits(headers):
+            return position
+    return present[0]
+
+
+def require_distinct(one: Scheme, other: Scheme) -> None:
+    """Refuse one key under two schemes if what is signed under one can be read as the other's.
+
+    Raises:
+        ConfigurationError: It can.
+    """
+    names = f"{one.name!r} and {other.name!r}"
+    if one.signs_body != other.signs_body:
+        msg = f"{names} have a secret in common, which one of them sends with each request"
+        raise ConfigurationError(msg)
+    if one.digest == other.digest and _are_alike(one, other):
+        msg = (
+            f"{names} have a secret in common, and what is signed under one ({one.signed}) can be "
+            f"read as the other's ({other.signed}): use different secrets"
+        )
+        raise ConfigurationError(msg)
+
+
+def _weakness(scheme: Scheme) -> tuple[bool, bool, bool]:
+    return not scheme.signs_body, not scheme.signs_timestamp, scheme.digest == "sha1"
+
+
+def _have_a_key_in_common(keys: Sequence[Key], others: Sequence[Key]) -> bool:
+    # What a key is known by, as its text is gone: what it makes of nothing.
+    marks = [{key.mac(b"", b"", b"").digest() for key in each} for each in (keys, others)]
+    return not marks[0].isdisjoint(marks[1])
+
+
+def _are_alike(one: Scheme, other: Scheme) -> bool:
+    """Whether the same bytes may be signed under both, and mean something else."""
+    if one.signed == other.signed and one.timestamp_format == other.timestamp_format:
+        return False
+    for beginnings in (True, False):
+        pairs = zip(_fixed(one, beginnings), _fixed(other, beginnings), strict=False)
+        if any(allowed.isdisjoint(of_other) for allowed, of_other in pairs):
+            return False
+    return True
+
+
+def _fixed(scheme: Scheme, beginning: bool) -> Iterator[AbstractSet[str]]:  # noqa: FBT001
+    """Yield which characters may stand at each place of what is signed, as far as that is known."""
+    pieces = scheme.pieces if beginning else reversed(scheme.pieces)
+    known = _BEGINNINGS if beginning else _ENDS
+    for text, part in pieces:
+        if part is None:
+            yield from ({character} for character in (text if beginning else reversed(text)))
+            continue
+        name = scheme.timestamp_format if part == "timestamp" else part
+        yield from known.get(name, ())
+        if name not in {"unix", "unix-ms"}:
+            return
