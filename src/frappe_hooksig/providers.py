@@ -1,4 +1,7 @@
-"""The schemes that are known by name: one instance each, with the page that defines it."""
+"""The schemes that are known by name: one instance each, with the page that defines it.
+
+Our own first, then by name. Whatever `Scheme` stands here as a constant is a provider.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,38 @@ from typing import Final
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.scheme import Scheme
 
+_HOUR = 3600  # seconds
+_DAY = 24 * _HOUR
+
 # frappe/integrations/doctype/webhook/webhook.py, unchanged from v13.0.0 to 16: base64, no time, no
 # id, no event name; up to three byte-identical attempts.
-# https://docs.frappe.io/framework/user/en/guides/integration/webhooks
 # A secret that looks like HTML is stored with entities in it (Document._sanitize_content).
 FRAPPE: Final = Scheme(
     name="frappe",
+    title="Frappe (ERPNext)",
+    definition="https://docs.frappe.io/framework/user/en/guides/integration/webhooks",
     signature_header="X-Frappe-Webhook-Signature",
     encoding="base64",
     rewritten_characters="<>&",
     retry_delays=(1, 4),
 )
 
+# The secret itself is sent, as it is by many who make a Webhook in Frappe by hand, with a row for
+# this header in place of a secret.
+FRAPPE_CLOUD: Final = Scheme(
+    name="frappe-cloud",
+    title="Frappe Cloud",
+    definition="https://github.com/frappe/press/blob/8d76e0c2b5b619c4ad867bbd9436936330943689/press/press/doctype/press_webhook_log/press_webhook_log.py",
+    signature_header="X-Webhook-Secret",
+    signed="",
+    encoding="plain",
+)
+
 # What Frappe apps' own senders and receivers use: bare hex over the body. A convention without a
 # definition of its own.
 WEBHOOK_HEX: Final = Scheme(
     name="webhook-hex",
+    title="Convention: hex",
     signature_header="X-Webhook-Signature",
     encoding="hex",
 )
@@ -30,6 +49,7 @@ WEBHOOK_HEX: Final = Scheme(
 # The same in GitHub's spelling.
 WEBHOOK_SHA256: Final = Scheme(
     name="webhook-sha256",
+    title="Convention: sha256= and hex",
     signature_header="X-Webhook-Signature",
     prefix="sha256=",
     encoding="hex",
@@ -38,6 +58,7 @@ WEBHOOK_SHA256: Final = Scheme(
 # The same with a time that is signed, and so cannot be renewed by whoever replays a request.
 WEBHOOK_TIMESTAMPED: Final = Scheme(
     name="webhook-timestamped",
+    title="Convention: with a time",
     signature_header="X-Webhook-Signature",
     timestamp_header="X-Webhook-Timestamp",
     signed="{timestamp}.{body}",
@@ -45,43 +66,338 @@ WEBHOOK_TIMESTAMPED: Final = Scheme(
     encoding="hex",
 )
 
-# https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
-GITHUB: Final = Scheme(
-    name="github",
-    signature_header="X-Hub-Signature-256",
+# Those webhooks whose signature is a header; standard payments have it inside of the body.
+ADYEN: Final = Scheme(
+    name="adyen",
+    title="Adyen (platforms, banking, issuing)",
+    definition="https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
+    signature_header="HmacSignature",
+    encoding="base64",
+    secret_format="hex",
+)
+
+# The header that GitHub has for SHA-1, with SHA-256.
+BITBUCKET: Final = Scheme(
+    name="bitbucket",
+    title="Bitbucket",
+    definition="https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/",
+    signature_header="X-Hub-Signature",
     prefix="sha256=",
     encoding="hex",
 )
 
-# https://docs.stripe.com/webhooks#verify-manually
-# The key is the text of the secret, its whsec_ included.
-STRIPE: Final = Scheme(
-    name="stripe",
-    signature_header="Stripe-Signature",
+# A header for each of two keys, which are rotated one at a time.
+BOX: Final = Scheme(
+    name="box",
+    title="Box",
+    definition="https://developer.box.com/guides/webhooks/v2/signatures-v2/",
+    signature_header=("BOX-SIGNATURE-PRIMARY", "BOX-SIGNATURE-SECONDARY"),
+    timestamp_header="BOX-DELIVERY-TIMESTAMP",
+    timestamp_format="rfc3339",
+    signed="{body}{timestamp}",
+    encoding="base64",
+    tolerance=600,
+)
+
+CALENDLY: Final = Scheme(
+    name="calendly",
+    title="Calendly",
+    definition="https://developer.calendly.com/api-docs/4c305798a61d3-webhook-signatures",
+    signature_header="Calendly-Webhook-Signature",
     signed="{timestamp}.{body}",
     prefix="v1=",
     separator=",",
     timestamp_prefix="t=",
     encoding="hex",
-    body_id="/id",
-    retry_horizon=3 * 24 * 3600,  # https://docs.stripe.com/webhooks#automatic-retries
+    tolerance=180,
 )
 
-# https://docs.slack.dev/authentication/verifying-requests-from-slack/
+CASHFREE: Final = Scheme(
+    name="cashfree",
+    title="Cashfree",
+    definition="https://www.cashfree.com/docs/payments/online/webhooks/signature-verification",
+    signature_header="x-webhook-signature",
+    timestamp_header="x-webhook-timestamp",
+    timestamp_format="unix-ms",
+    signed="{timestamp}{body}",
+    encoding="base64",
+)
+
+CIRCLECI: Final = Scheme(
+    name="circleci",
+    title="CircleCI",
+    definition="https://circleci.com/docs/guides/integration/outbound-webhooks/",
+    signature_header="circleci-signature",
+    prefix="v1=",
+    separator=",",
+    encoding="hex",
+)
+
+CLOUDFLARE_STREAM: Final = Scheme(
+    name="cloudflare-stream",
+    title="Cloudflare Stream",
+    definition="https://developers.cloudflare.com/stream/manage-video-library/using-webhooks/",
+    signature_header="Webhook-Signature",
+    signed="{timestamp}.{body}",
+    prefix="sig1=",
+    separator=",",
+    timestamp_prefix="time=",
+    encoding="hex",
+)
+
+# A header for each key of the account, of which there can be 100.
+DOCUSIGN: Final = Scheme(
+    name="docusign",
+    title="DocuSign Connect",
+    definition="https://developers.docusign.com/platform/webhooks/connect/hmac/",
+    signature_header=tuple(f"X-DocuSign-Signature-{number}" for number in range(1, 101)),
+    encoding="base64",
+    max_signatures=100,
+)
+
+DROPBOX: Final = Scheme(
+    name="dropbox",
+    title="Dropbox",
+    definition="https://www.dropbox.com/developers/reference/webhooks",
+    signature_header="X-Dropbox-Signature",
+    encoding="hex",
+)
+
+FLUTTERWAVE_V3: Final = Scheme(
+    name="flutterwave-v3",
+    title="Flutterwave v3",
+    definition="https://developer.flutterwave.com/v3.0/docs/webhooks",
+    signature_header="verif-hash",
+    signed="",
+    encoding="plain",
+)
+
+FORGEJO: Final = Scheme(
+    name="forgejo",
+    title="Forgejo",
+    definition="https://forgejo.org/docs/latest/user/webhooks/",
+    signature_header="X-Forgejo-Signature",
+    encoding="hex",
+)
+
+GITEA: Final = Scheme(
+    name="gitea",
+    title="Gitea",
+    definition="https://docs.gitea.com/usage/repository/webhooks",
+    signature_header="X-Gitea-Signature",
+    encoding="hex",
+)
+
+GITHUB: Final = Scheme(
+    name="github",
+    title="GitHub",
+    definition="https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
+    signature_header="X-Hub-Signature-256",
+    prefix="sha256=",
+    encoding="hex",
+)
+
+# What GitHub sends beside the other, for receivers from before 2020. Nothing falls back to it.
+GITHUB_SHA1: Final = Scheme(
+    name="github-sha1",
+    title="GitHub (old, SHA-1)",
+    definition="https://docs.github.com/en/webhooks/webhook-events-and-payloads",
+    signature_header="X-Hub-Signature",
+    prefix="sha1=",
+    encoding="hex",
+    digest="sha1",
+)
+
+GITLAB: Final = Scheme(
+    name="gitlab",
+    title="GitLab",
+    definition="https://docs.gitlab.com/user/project/integrations/webhooks/",
+    signature_header="X-Gitlab-Token",
+    signed="",
+    encoding="plain",
+)
+
+GOCARDLESS: Final = Scheme(
+    name="gocardless",
+    title="GoCardless",
+    definition="https://developer.gocardless.com/getting-started/stay-up-to-date-with-webhooks-v2/",
+    signature_header="Webhook-Signature",
+    encoding="hex",
+)
+
+GOGS: Final = Scheme(
+    name="gogs",
+    title="Gogs",
+    definition="https://gogs.io/docs/features/webhook",
+    signature_header="X-Gogs-Signature",
+    encoding="hex",
+)
+
+# In the URL that it signs, these are decoded: %3A %2F %3F %40 %21 %24 %27 %28 %29 %2A %2C %3B.
+HUBSPOT_V3: Final = Scheme(
+    name="hubspot-v3",
+    title="HubSpot",
+    definition="https://developers.hubspot.com/docs/guides/apps/authentication/validating-requests",
+    signature_header="X-HubSpot-Signature-V3",
+    timestamp_header="X-HubSpot-Request-Timestamp",
+    timestamp_format="unix-ms",
+    signed="{method}{url}{body}{timestamp}",
+    encoding="base64",
+)
+
+INTERCOM: Final = Scheme(
+    name="intercom",
+    title="Intercom",
+    definition="https://developers.intercom.com/docs/webhooks/setting-up-webhooks",
+    signature_header="X-Hub-Signature",
+    prefix="sha1=",
+    encoding="hex",
+    digest="sha1",
+)
+
+LEMONSQUEEZY: Final = Scheme(
+    name="lemonsqueezy",
+    title="Lemon Squeezy",
+    definition="https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
+    signature_header="X-Signature",
+    encoding="hex",
+)
+
+LINE: Final = Scheme(
+    name="line",
+    title="LINE",
+    definition="https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/",
+    signature_header="x-line-signature",
+    encoding="base64",
+)
+
+# Signs no time but the one in the body: `webhookTimestamp`, in milliseconds.
+LINEAR: Final = Scheme(
+    name="linear",
+    title="Linear",
+    definition="https://linear.app/developers/webhooks",
+    signature_header="Linear-Signature",
+    encoding="hex",
+)
+
+META: Final = Scheme(
+    name="meta",
+    title="Meta (WhatsApp, Messenger, Instagram)",
+    definition="https://developers.facebook.com/docs/graph-api/webhooks/getting-started",
+    signature_header="X-Hub-Signature-256",
+    prefix="sha256=",
+    encoding="hex",
+)
+
+MUX: Final = Scheme(
+    name="mux",
+    title="Mux",
+    definition="https://www.mux.com/docs/core/verify-webhook-signatures",
+    signature_header="Mux-Signature",
+    signed="{timestamp}.{body}",
+    prefix="v1=",
+    separator=",",
+    timestamp_prefix="t=",
+    encoding="hex",
+)
+
+# The secret is the verification token that it sent, unsigned, when the subscription was made.
+NOTION: Final = Scheme(
+    name="notion",
+    title="Notion",
+    definition="https://developers.notion.com/reference/webhooks",
+    signature_header="X-Notion-Signature",
+    prefix="sha256=",
+    encoding="hex",
+    secret_prefix="secret_",
+)
+
+# Its SDKs allow 5 s, which a busy server or a clock without NTP exceeds.
+PADDLE: Final = Scheme(
+    name="paddle",
+    title="Paddle",
+    definition="https://developer.paddle.com/webhooks/signature-verification",
+    signature_header="Paddle-Signature",
+    signed="{timestamp}:{body}",
+    prefix="h1=",
+    separator=";",
+    timestamp_prefix="ts=",
+    encoding="hex",
+    tolerance=300,
+    secret_prefix="pdl_ntfset_",
+)
+
+PAGERDUTY: Final = Scheme(
+    name="pagerduty",
+    title="PagerDuty",
+    definition="https://developer.pagerduty.com/docs/verifying-webhook-signatures",
+    signature_header="X-PagerDuty-Signature",
+    prefix="v1=",
+    separator=",",
+    encoding="hex",
+)
+
+# Signs with the secret key of its API.
+PAYSTACK: Final = Scheme(
+    name="paystack",
+    title="Paystack",
+    definition="https://paystack.com/docs/payments/webhooks/",
+    signature_header="X-Paystack-Signature",
+    encoding="hex",
+    digest="sha512",
+    secret_prefix="sk_",
+)
+
+RAZORPAY: Final = Scheme(
+    name="razorpay",
+    title="Razorpay",
+    definition="https://razorpay.com/docs/webhooks/validate-test/",
+    signature_header="X-Razorpay-Signature",
+    encoding="hex",
+)
+
+SENTRY: Final = Scheme(
+    name="sentry",
+    title="Sentry",
+    definition="https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
+    signature_header="Sentry-Hook-Signature",
+    encoding="hex",
+)
+
+SHOPIFY: Final = Scheme(
+    name="shopify",
+    title="Shopify",
+    definition="https://shopify.dev/docs/apps/build/webhooks/subscribe/https",
+    signature_header="X-Shopify-Hmac-Sha256",
+    encoding="base64",
+)
+
 SLACK: Final = Scheme(
     name="slack",
+    title="Slack",
+    definition="https://docs.slack.dev/authentication/verifying-requests-from-slack/",
     signature_header="X-Slack-Signature",
     timestamp_header="X-Slack-Request-Timestamp",
     signed="v0:{timestamp}:{body}",
     prefix="v0=",
     encoding="hex",
     body_id="/event_id",
-    retry_horizon=3600,  # https://docs.slack.dev/apis/events-api/#retries
+    retry_horizon=_HOUR,  # https://docs.slack.dev/apis/events-api/#retries
 )
 
-# https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+SQUARE: Final = Scheme(
+    name="square",
+    title="Square",
+    definition="https://developer.squareup.com/docs/webhooks/step3validate",
+    signature_header="x-square-hmacsha256-signature",
+    signed="{url}{body}",
+    encoding="base64",
+)
+
 STANDARD_WEBHOOKS: Final = Scheme(
     name="standard-webhooks",
+    title="Standard Webhooks",
+    definition="https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
     signature_header="webhook-signature",
     timestamp_header="webhook-timestamp",
     id_header="webhook-id",
@@ -90,21 +406,154 @@ STANDARD_WEBHOOKS: Final = Scheme(
     separator=" ",
     encoding="base64",
     secret_format="whsec",
-    retry_horizon=4 * 24 * 3600,  # of the schedule that the specification recommends
+    retry_horizon=4 * _DAY,  # of the schedule that the specification recommends
 )
 
+# The key is the text of the secret, its whsec_ included.
+STRIPE: Final = Scheme(
+    name="stripe",
+    title="Stripe",
+    definition="https://docs.stripe.com/webhooks#verify-manually",
+    signature_header="Stripe-Signature",
+    signed="{timestamp}.{body}",
+    prefix="v1=",
+    separator=",",
+    timestamp_prefix="t=",
+    encoding="hex",
+    secret_prefix="whsec_",
+    body_id="/id",
+    retry_horizon=3 * _DAY,  # https://docs.stripe.com/webhooks#automatic-retries
+)
+
+SVIX: Final = Scheme(
+    name="svix",
+    title="Svix (Clerk, Resend)",
+    definition="https://docs.svix.com/receiving/verifying-payloads/how-manual",
+    signature_header="svix-signature",
+    timestamp_header="svix-timestamp",
+    id_header="svix-id",
+    signed="{id}.{timestamp}.{body}",
+    prefix="v1,",
+    separator=" ",
+    encoding="base64",
+    secret_format="whsec",
+)
+
+TAILSCALE: Final = Scheme(
+    name="tailscale",
+    title="Tailscale",
+    definition="https://tailscale.com/kb/1213/webhooks",
+    signature_header="Tailscale-Webhook-Signature",
+    signed="{timestamp}.{body}",
+    prefix="v1=",
+    separator=",",
+    timestamp_prefix="t=",
+    encoding="hex",
+)
+
+TRELLO: Final = Scheme(
+    name="trello",
+    title="Trello",
+    definition="https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
+    signature_header="X-Trello-Webhook",
+    signed="{body}{url}",
+    encoding="base64",
+    digest="sha1",
+)
+
+TWITCH: Final = Scheme(
+    name="twitch",
+    title="Twitch EventSub",
+    definition="https://dev.twitch.tv/docs/eventsub/handling-webhook-events/",
+    signature_header="Twitch-Eventsub-Message-Signature",
+    timestamp_header="Twitch-Eventsub-Message-Timestamp",
+    id_header="Twitch-Eventsub-Message-Id",
+    timestamp_format="rfc3339",
+    signed="{id}{timestamp}{body}",
+    prefix="sha256=",
+    encoding="hex",
+    tolerance=600,
+)
+
+TYPEFORM: Final = Scheme(
+    name="typeform",
+    title="Typeform",
+    definition="https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
+    signature_header="Typeform-Signature",
+    prefix="sha256=",
+    encoding="base64",
+)
+
+VERCEL: Final = Scheme(
+    name="vercel",
+    title="Vercel",
+    definition="https://vercel.com/docs/webhooks/webhooks-api",
+    signature_header="x-vercel-signature",
+    encoding="hex",
+    digest="sha1",
+)
+
+WOOCOMMERCE: Final = Scheme(
+    name="woocommerce",
+    title="WooCommerce",
+    definition="https://woocommerce.com/document/webhooks/",
+    signature_header="X-WC-Webhook-Signature",
+    encoding="base64",
+)
+
+XERO: Final = Scheme(
+    name="xero",
+    title="Xero",
+    definition="https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/",
+    signature_header="x-xero-signature",
+    encoding="base64",
+)
+
+ZENDESK: Final = Scheme(
+    name="zendesk",
+    title="Zendesk",
+    definition="https://developer.zendesk.com/documentation/webhooks/verifying/",
+    signature_header="X-Zendesk-Webhook-Signature",
+    timestamp_header="X-Zendesk-Webhook-Signature-Timestamp",
+    timestamp_format="rfc3339",
+    signed="{timestamp}{body}",
+    encoding="base64",
+)
+
+ZOOM: Final = Scheme(
+    name="zoom",
+    title="Zoom",
+    definition="https://developers.zoom.us/docs/api/webhooks/",
+    signature_header="x-zm-signature",
+    timestamp_header="x-zm-request-timestamp",
+    signed="v0:{timestamp}:{body}",
+    prefix="v0=",
+    encoding="hex",
+)
+
+#: The senders of whom there is no scheme, by name, and why not: `get()` says it.
+UNSUPPORTED: Final = {
+    "adyen-payments": "it signs eight fields of each item in the body, not the body",
+    "coinbase-cdp": "no definition of it could be confirmed",
+    "contentful": "it signs a list of headers that each request names anew",
+    "discord": "Ed25519, which needs a public key in place of a shared secret",
+    "flutterwave-v4": "a MAC by one of its definitions, a static token by another",
+    "gitlab-signing": "no definition of it could be confirmed: so far behind a feature flag",
+    "mailgun": "it signs a time and a token inside of the body, and nothing of the event",
+    "mandrill": "it signs the form's fields, sorted, in place of the body",
+    "phonepe-v1": "a bare hash in place of an HMAC, over a field of the body",
+    "phonepe-v2": "a bare hash of user name and password, and nothing of the request",
+    "recharge": "a bare hash in place of an HMAC",
+    "sendgrid": "ECDSA, which needs a public key in place of a shared secret",
+    "standard-webhooks-v1a": "Ed25519, which needs a public key in place of a shared secret",
+    "twilio": "it signs the form's fields, sorted, in place of the body",
+    "webflow": "no definition of it could be confirmed",
+    "workos": "no definition of it could be confirmed",
+    "zoom-challenge": "no signature: an answer that has to be computed (endpoint.url_validation)",
+}
+
 _BY_NAME: Final = {
-    scheme.name: scheme
-    for scheme in (
-        FRAPPE,
-        WEBHOOK_HEX,
-        WEBHOOK_SHA256,
-        WEBHOOK_TIMESTAMPED,
-        GITHUB,
-        STRIPE,
-        SLACK,
-        STANDARD_WEBHOOKS,
-    )
+    scheme.name: scheme for scheme in tuple(globals().values()) if isinstance(scheme, Scheme)
 }
 
 
@@ -118,15 +567,19 @@ def get(name: str) -> Scheme:
         name: The provider's short name, such as `frappe` or `standard-webhooks`.
 
     Raises:
-        ConfigurationError: There is no such provider; the message lists those there are.
+        ConfigurationError: There is no such provider; the message lists those there are, or says
+            why this one is not among them.
     """
     try:
         return _BY_NAME[name]
     except KeyError:
-        msg = f"no provider {name!r}; there are {', '.join(sorted(_BY_NAME))}"
+        if name in UNSUPPORTED:
+            msg = f"provider {name!r} cannot be verified: {UNSUPPORTED[name]}"
+        else:
+            msg = f"no provider {name!r}; there are {', '.join(sorted(_BY_NAME))}"
         raise ConfigurationError(msg) from None
 
 
 def names() -> tuple[str, ...]:
-    """Return the short names of all providers, in the order of this page."""
+    """Return the short names of all providers: our own first, then in alphabetical order."""
     return tuple(_BY_NAME)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from frappe_hooksig import Delivery, Scheme, Verifier
 
@@ -134,8 +134,8 @@ def _body(case: dict[str, Any]) -> bytes:
     return b64decode(case["body_b64"])
 
 
-def provider_vectors(is_wanted: Callable[[str], bool]) -> list[Vector]:
-    """Return the requests of the providers whose name is wanted."""
+def provider_vectors() -> list[Vector]:
+    """Return the requests of vendors, of those without a scheme too."""
     return [
         Vector(
             id=case["id"],
@@ -144,13 +144,18 @@ def provider_vectors(is_wanted: Callable[[str], bool]) -> list[Vector]:
             method=case.get("method", "POST"),
             url=case.get("url"),
             headers=tuple(case["headers"].items()),
-            body=case["body"].encode(),
+            body=_body_of(case),
             now=case.get("timestamp", 0),
             expect="accept" if case["expected"] == "valid" else case["reason"].partition(" ")[0],
         )
         for case in _load("providers.json")
-        if is_wanted(case["provider"])
     ]
+
+
+def _body_of(case: dict[str, Any]) -> bytes:
+    if "form" in case:
+        return urlencode(case["form"]).encode()
+    return b64decode(case["body_b64"]) if "body_b64" in case else case["body"].encode()
 
 
 def _load(name: str) -> Any:
