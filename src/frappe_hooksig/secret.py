@@ -11,8 +11,9 @@ import warnings
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
-from math import inf
+from math import inf, isfinite
 from typing import Literal, NoReturn, Protocol, TypeAlias
 
 from frappe_hooksig.exceptions import ConfigurationError
@@ -360,8 +361,10 @@ def _moment(given: float | datetime | None, default: float) -> float:
     if isinstance(given, datetime):
         if given.utcoffset() is not None:
             return given.timestamp()
-    elif isinstance(given, int | float) and not isinstance(given, bool) and abs(given) < inf:
-        return float(given)
+    elif isinstance(given, int | float) and not isinstance(given, bool):
+        with suppress(OverflowError):  # an int that no float can hold
+            if isfinite(given):
+                return float(given)
     msg = "not_before and not_after are Unix seconds or a datetime with its time zone"
     raise ConfigurationError(msg)
 

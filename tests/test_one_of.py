@@ -1,0 +1,324 @@
+"""Several schemes behind one endpoint: which one a request is judged by, and what is refused."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from frappe_hooksig import (
+    ConfigurationError,
+    OneOf,
+    Scheme,
+    VerificationError,
+    Verifier,
+    providers,
+    sign_payload,
+)
+
+ONE = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
+OTHER = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+BASE64 = Scheme(name="webhook-base64", signature_header="X-Webhook-Signature", encoding="base64")
+SHA1 = Scheme(
+    name="webhook-sha1",
+    signature_header="X-Webhook-Signature",
+    encoding="hex",
+    digest="sha1",
+    prefix="sha1=",
+)
+NUMBERED = Scheme(name="numbered", signature_header=("X-One", "X-Two"), encoding="base64")
+
+
+def signed(scheme: Scheme, secret: str = ONE) -> dict[str, str]:
+    """Return the headers of a request under a scheme."""
+    return sign_payload(b"{}", secret, scheme=scheme).headers
+
+
+def outcome(one_of: OneOf, headers: Any) -> str:
+    """Return which scheme a request was accepted by, or why it was refused."""
+    try:
+        whole = one_of.verify(b"{}", headers)
+    except VerificationError as error:
+        return f"{error.reason} {error.header}"
+    verification = one_of.begin(headers)
+    verification.update(b"{}")
+    assert verification.finish().scheme is whole.scheme
+    return whole.scheme.name
+
+
+def test_each_is_accepted() -> None:
+    """While senders move from one to another, both are good, each with its own secret."""
+    one_of = OneOf(Verifier(ONE), Verifier(OTHER, scheme=providers.WEBHOOK_HEX))
+
+    assert outcome(one_of, signed(providers.FRAPPE)) == "frappe"
+    assert outcome(one_of, signed(providers.WEBHOOK_HEX, OTHER)) == "webhook-hex"
+    assert outcome(one_of, signed(providers.FRAPPE, OTHER)) == (
+        "signature-mismatch X-Frappe-Webhook-Signature"
+    )
+    assert outcome(one_of, {}) == "missing-header X-Frappe-Webhook-Signature"
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        (providers.GITHUB, providers.GITHUB_SHA1),
+        (providers.STANDARD_WEBHOOKS, providers.FRAPPE, providers.GITHUB_SHA1),
+        (providers.WEBHOOK_TIMESTAMPED, BASE64, SHA1, providers.GITLAB),
+    ],
+    ids=lambda each: " ".join(scheme.name for scheme in each),
+)
+def test_strongest_first(several: tuple[Scheme, ...]) -> None:
+    """Of those that are there the strongest is taken, however they are listed."""
+    secrets = {scheme: ONE if scheme.secret_format == "text" else WHSEC for scheme in several}
+    secrets |= {several[-1]: OTHER}
+    if several[0] is providers.WEBHOOK_TIMESTAMPED:
+        secrets |= {several[0]: "Zb4Nk8Wd2Xq6Tm1Vr9Lc3Hp7"}
+    for order in permutations(several):
+        one_of = OneOf(*(Verifier(secrets[scheme], scheme=scheme) for scheme in order))
+        everything: dict[str, str] = {}
+        for scheme in reversed(several):
+            everything |= signed(scheme, secrets[scheme])
+
+        assert outcome(one_of, everything) == several[0].name
+        assert [each.scheme.signs_timestamp for each in one_of.verifiers] == sorted(
+            (scheme.signs_timestamp for scheme in several), reverse=True
+        )
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "sha256=", "sha256=" + "0" * 64, "sha1=", "\u00e9", "x" * 9000]
+)
+def test_failure_is_final(wrong: str) -> None:
+    """What is wrong under the strongest is not tried under a weaker one."""
+    one_of = OneOf(
+        Verifier(ONE, scheme=providers.GITHUB), Verifier(ONE, scheme=providers.GITHUB_SHA1)
+    )
+    headers = signed(providers.GITHUB_SHA1) | {"X-Hub-Signature-256": wrong}
+
+    assert outcome(one_of, signed(providers.GITHUB_SHA1)) == "github-sha1"
+    assert outcome(one_of, headers).endswith(" X-Hub-Signature-256")
+
+
+@pytest.mark.parametrize("as_pairs", [False, True])
+def test_doubled(as_pairs: bool) -> None:  # noqa: FBT001
+    """A header that occurs twice is refused before anything is chosen by it."""
+    one_of = OneOf(Verifier(ONE), Verifier(ONE, scheme=providers.GITHUB))
+    pairs = [*signed(providers.GITHUB).items()] * 2
+
+    headers: Any = pairs if as_pairs else {name: f"{value},{value}" for name, value in pairs}
+
+    assert outcome(one_of, headers) == "duplicate-header X-Hub-Signature-256"
+
+
+@pytest.mark.parametrize("scheme", [providers.WEBHOOK_HEX, providers.WEBHOOK_SHA256, BASE64, SHA1])
+def test_same_header(scheme: Scheme) -> None:
+    """From hex to base64 in one header: the form of the signature decides."""
+    several = (providers.WEBHOOK_HEX, providers.WEBHOOK_SHA256, BASE64, SHA1)
+    one_of = OneOf(*(Verifier(ONE, scheme=each) for each in several))
+
+    assert outcome(one_of, signed(scheme)) == scheme.name
+    assert outcome(one_of, signed(scheme, OTHER)) == "signature-mismatch X-Webhook-Signature"
+    assert outcome(one_of, {"X-Webhook-Signature": "?"}) == "signature-mismatch X-Webhook-Signature"
+
+
+def test_same_header_and_a_time() -> None:
+    """A request with a time is judged with it, and one that lacks it by the scheme without."""
+    one_of = OneOf(
+        Verifier(ONE, scheme=providers.WEBHOOK_SHA256),
+        Verifier(OTHER, scheme=providers.WEBHOOK_TIMESTAMPED),
+    )
+    timed = signed(providers.WEBHOOK_TIMESTAMPED, OTHER)
+
+    assert outcome(one_of, timed) == "webhook-timestamped"
+    assert outcome(one_of, signed(providers.WEBHOOK_SHA256)) == "webhook-sha256"
+    del timed["X-Webhook-Timestamp"]
+    assert outcome(one_of, timed) == "signature-mismatch X-Webhook-Signature"
+
+
+def test_half_of_the_headers() -> None:
+    """If a time is missing and nothing else fits, that is what is said."""
+    one_of = OneOf(Verifier(ONE, scheme=providers.SLACK), Verifier(OTHER))
+    headers = signed(providers.SLACK)
+    del headers["X-Slack-Request-Timestamp"]
+
+    assert outcome(one_of, headers) == "missing-header X-Slack-Request-Timestamp"
+
+
+def test_numbered_headers() -> None:
+    """One of several signature headers is enough to choose by."""
+    one_of = OneOf(Verifier(ONE), Verifier(ONE, scheme=NUMBERED))
+    (signature,) = signed(NUMBERED).values()
+
+    assert outcome(one_of, {"X-Two": signature}) == "numbered"
+
+
+def test_url() -> None:
+    """Each verifier has its own registered URL."""
+    url = "https://example.com/hooks"
+    one_of = OneOf(Verifier(ONE), Verifier(OTHER, scheme=providers.SQUARE, url=url))
+    headers = sign_payload(b"{}", OTHER, scheme=providers.SQUARE, url=url).headers
+
+    assert one_of.verify(b"{}", headers).scheme is providers.SQUARE
+    assert one_of.verify(b"{}", headers, url=url).scheme is providers.SQUARE
+    with pytest.raises(VerificationError, match="the request's URL is none of those"):
+        one_of.verify(b"{}", headers, url="https://example.com/other")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (providers.FRAPPE, providers.WEBHOOK_TIMESTAMPED),
+        (providers.STRIPE, providers.GITHUB),
+        (providers.SLACK, providers.GITHUB),
+        (providers.ZENDESK, providers.FRAPPE),
+        (providers.SQUARE, providers.FRAPPE),
+        (providers.TWITCH, providers.STRIPE),
+        (providers.BOX, providers.FRAPPE),
+        (providers.GITLAB, providers.GITHUB),
+        (providers.GITLAB, providers.STRIPE),
+    ],
+    ids=lambda each: each.name,
+)
+def test_one_key_under_two_readings(one: Scheme, other: Scheme) -> None:
+    """What one sender signs could be sent as what the other one signs, with another meaning."""
+    for first, second in [(one, other), (other, one)]:
+        verifiers = [Verifier(ONE, scheme=first), Verifier([OTHER, ONE], scheme=second)]
+        with pytest.raises(ConfigurationError, match="have a secret in common"):
+            OneOf(*verifiers)
+    assert OneOf(Verifier(ONE, scheme=one), Verifier(OTHER, scheme=other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (providers.STRIPE, providers.PADDLE),
+        (providers.HUBSPOT_V3, providers.SQUARE),
+        (providers.SLACK, providers.ZOOM),
+        (providers.FRAPPE, providers.GITHUB),
+    ],
+    ids=lambda each: each.name,
+)
+def test_one_key_under_one_reading(one: Scheme, other: Scheme) -> None:
+    """What is signed means the same under both, or shows under which it was."""
+    assert OneOf(Verifier(ONE, scheme=one), Verifier(ONE, scheme=other))
+
+
+@pytest.mark.parametrize(
+    ("signed_by_one", "signed_by_other", "can_be_read_so"),
+    [
+        ("{body}", "a{body}", True),
+        ("a{body}", "b{body}", False),
+        ("{body}a", "{body}b", False),
+        ("a{body}b", "{body}b", True),
+        ("a{body}a", "{body}b", False),
+        ("\u00e9{body}", "\u00ea{body}", False),
+        ("abc{body}", "ab{body}", True),
+        ("{method}.{body}", "x{body}", False),
+        ("{method}.{body}", "X{body}", True),
+        ("{body}.{method}", "{body}x", False),
+        ("{url}{body}", "https{body}", True),
+        ("{url}{body}", "ftp{body}", False),
+        ("{body}{url}", "{body}a", True),
+    ],
+)
+def test_what_can_be_read_so(
+    signed_by_one: str,
+    signed_by_other: str,
+    can_be_read_so: bool,  # noqa: FBT001
+) -> None:
+    """Where beginning or end show which it is, one key may serve both."""
+    verifiers = [
+        Verifier(
+            ONE,
+            scheme=Scheme(name=name, signature_header=f"X-{name}", signed=text, encoding="hex"),
+        )
+        for name, text in [("a", signed_by_one), ("b", signed_by_other)]
+    ]
+
+    if can_be_read_so:
+        with pytest.raises(ConfigurationError, match="use different secrets"):
+            OneOf(*verifiers)
+    else:
+        assert OneOf(*verifiers)
+
+
+@pytest.mark.parametrize(
+    "timestamp_formats", [("unix", "unix-ms"), ("unix", "rfc3339"), ("unix", "unix")]
+)
+def test_times(timestamp_formats: tuple[Any, Any]) -> None:
+    """Times of two forms cannot be taken for each other; those of one form mean the same."""
+    verifiers = [
+        Verifier(
+            ONE,
+            scheme=Scheme(
+                name=f"scheme-{place}",
+                signature_header=f"X-{place}",
+                timestamp_header=f"X-Time-{place}",
+                timestamp_format=timestamp_format,
+                signed="{timestamp}.{body}",
+                encoding="hex",
+            ),
+        )
+        for place, timestamp_format in enumerate(timestamp_formats)
+    ]
+
+    assert OneOf(*verifiers)
+
+
+def test_other_hash() -> None:
+    """Under another hash, a key is another key."""
+    scheme = Scheme(
+        name="timed-sha512",
+        signature_header="X-S",
+        timestamp_header="X-T",
+        signed="{timestamp}.{body}",
+        digest="sha512",
+        encoding="hex",
+    )
+
+    assert OneOf(Verifier(ONE), Verifier(ONE, scheme=scheme))
+
+
+def test_same_key_in_two_spellings() -> None:
+    """It is the key that counts, not how the secret is written."""
+    key = b"0123456789abcdefghijklmnopqrstuv"
+    timed = Scheme(
+        name="timed",
+        signature_header="X-S",
+        timestamp_header="X-T",
+        signed="{timestamp}.{body}",
+        secret_format="hex",
+        encoding="hex",
+    )
+
+    with pytest.raises(ConfigurationError, match="have a secret in common"):
+        OneOf(Verifier(key), Verifier(key.hex(), scheme=timed))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few(count: int) -> None:
+    """One verifier needs nothing around it."""
+    with pytest.raises(ConfigurationError, match="for two verifiers or more"):
+        OneOf(*[Verifier(ONE)] * count)
+
+
+@pytest.mark.parametrize("other", [providers.GITHUB, ONE, None, Verifier])
+def test_no_verifier(other: Any) -> None:
+    """A scheme has no secret yet."""
+    with pytest.raises(ConfigurationError, match="for two verifiers or more"):
+        OneOf(Verifier(ONE), other)
+
+
+def test_one_scheme_twice() -> None:
+    """Two secrets of one sender are a list, of which each is tried."""
+    with pytest.raises(ConfigurationError, match="give several secrets to one, as a list"):
+        OneOf(Verifier(ONE), Verifier(OTHER))
+
+
+def test_repr() -> None:
+    """No secret in it."""
+    one_of = OneOf(Verifier(ONE), Verifier(OTHER, scheme=providers.STRIPE))
+
+    assert repr(one_of).startswith("OneOf(Verifier(<1 secrets>, scheme='stripe', tolerance=300, ")
