@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from frappe_hooksig import Delivery, Signer, providers, sign_payload, verify
+from frappe_hooksig import Delivery, OneOf, Signer, Verifier, providers, sign_payload, verify
 from frappe_hooksig.scheme import Scheme
 from tests.loopback import Server
 from tests.vectors import frappe_captures
@@ -26,14 +26,43 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"]
 TIMESTAMPED = providers.WEBHOOK_TIMESTAMPED
 SIGNATURE = "X-Frappe-Webhook-Signature"
 BODY = b'{"order": "SO-00001"}'
+TARGET = "/a%20b?x=%C3%A9&y"
+URLS = (
+    f"http://hooks.example.com/urls{TARGET}",
+    "http://hooks.example.com/urls/a%20b",
+    f"http://other.example.com:8443/urls{TARGET}",
+    f"https://hooks.example.com/urls{TARGET}",
+)
+FORWARDED = tuple(url.replace("/urls", "/forwarded") for url in URLS)
 URLENCODED = "application/x-www-form-urlencoded"
 LIMIT = 25 * 1024 * 1024
 LIMITED = 1024
+HOST = "X-Forwarded-Host"
+PROTO = "X-Forwarded-Proto"
 
 
 def own_secret(scheme: Scheme) -> str:
     """Return the secret that a test app has for a scheme."""
-    return WHSEC if scheme.secret_format == "whsec" else SECRET
+    other_forms = {"whsec": WHSEC, "hex": SECRET.encode().hex()}
+    return scheme.secret_prefix + other_forms.get(scheme.secret_format, SECRET)
+
+
+def senders() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Return what an app has to have beside Frappe's webhooks: senders and options, by path."""
+    found: dict[str, tuple[Any, dict[str, Any]]] = {}
+    for name in providers.names():
+        scheme = providers.get(name)
+        # Of one URL there is no choice: what the request says does not matter.
+        url = {"url": URLS[0]} if "{url}" in scheme.signed else {}
+        found[f"providers/{name}"] = (scheme, {"secret": own_secret(scheme), **url})
+    found["several"] = ([providers.WEBHOOK_HEX, providers.FRAPPE], {"secret": SECRET})
+    found["one-of"] = (OneOf(Verifier(SECRET), Verifier(OLD, scheme=TIMESTAMPED)), {})
+    found["urls/a b"] = (providers.SQUARE, {"secret": SECRET, "url": URLS})
+    found["forwarded/a b"] = (
+        providers.SQUARE,
+        {"secret": SECRET, "url": FORWARDED, "trust_forwarded": True},
+    )
+    return found
 
 
 def secret_of_capture(index: int) -> str | None:
@@ -150,7 +179,7 @@ class Conformance:
     - `/frappe`, for METHODS: answers with `seen()`.
     - `/limited`: the same, with `max_body=LIMITED`.
     - `/captures/<index>`, for METHODS: the same, with a function for the secret.
-    - `/providers/<name>`: the same, for a scheme, with `own_secret()`.
+    - the paths of `senders()`: the same, for those.
     - `/json`: answers with `{"json": delivery.json()}`.
     - `/form`: answers with `{"form": ..., "files": ...}` as the framework parses them then.
     - `/after/<what>`: something else looks at the request before it is verified.
@@ -234,17 +263,69 @@ class Conformance:
     def test_providers(self, server: Server, name: str) -> None:
         """Every scheme verifies over HTTP; without its headers it refuses."""
         scheme = providers.get(name)
-        headers = sign_payload(BODY, own_secret(scheme), scheme=scheme).headers
+        signed = sign_payload(BODY, own_secret(scheme), scheme=scheme, method="POST", url=URLS[0])
 
-        answer = server.send(f"/providers/{name}", BODY, headers)
+        answer = server.send(f"/providers/{name}", BODY, signed.headers)
 
         assert answer.status == 200
         assert answer.json()["scheme"] == name
         assert (answer.json()["timestamp"] is not None) == scheme.signs_timestamp
-        assert answer.json()["id"] == headers.get(scheme.id_header or "")
+        assert answer.json()["id"] == signed.headers.get(scheme.id_header or "")
         refused = server.send(f"/providers/{name}", BODY)
         assert refused.outcome == (401, "missing-header")
         assert refused.headers["www-authenticate"].startswith("Webhook-Signature header=")
+
+    def test_several_schemes(self, server: Server) -> None:
+        """The headers choose the scheme, and what is wrong under it is not tried under another."""
+        hexadecimal = sign_payload(BODY, SECRET, scheme=providers.WEBHOOK_HEX).headers
+
+        assert server.send("/several", BODY, signed()).json()["scheme"] == "frappe"
+        assert server.send("/several", BODY, hexadecimal).json()["scheme"] == "webhook-hex"
+        wrong = {"X-Webhook-Signature": "0" * 64}
+        assert server.send("/several", BODY, signed() | wrong).outcome == (
+            401,
+            "signature-mismatch",
+        )
+        assert server.send("/several", BODY).outcome == (401, "missing-header")
+        timed = Signer(OLD, scheme=TIMESTAMPED).sign(BODY).headers
+        assert server.send("/one-of", BODY, signed() | timed).json()["scheme"] == TIMESTAMPED.name
+        assert server.send("/one-of", BODY, signed()).json()["scheme"] == "frappe"
+        assert server.send("/one-of", BODY, signed(secret=OLD)).status == 401
+
+    @pytest.mark.parametrize(
+        ("sent_to", "signed_for", "headers", "outcome"),
+        [
+            *((url, url, {}, (200, "")) for url in URLS[:3]),
+            (URLS[0], URLS[2], {}, (401, "signature-mismatch")),
+            (URLS[0], URLS[3], {}, (401, "signature-mismatch")),
+            (URLS[0] + "=", URLS[0], {}, (401, "unknown-url")),
+            (URLS[0] + "z", URLS[0] + "z", {}, (401, "unknown-url")),
+            (URLS[0].replace("example", "evil"), URLS[0], {}, (401, "unknown-url")),
+            (URLS[0], URLS[2], {HOST: "other.example.com:8443"}, (401, "signature-mismatch")),
+            (FORWARDED[0], FORWARDED[0], {}, (200, "")),
+            (FORWARDED[0], FORWARDED[2], {HOST: "other.example.com:8443"}, (200, "")),
+            (FORWARDED[0], FORWARDED[3], {PROTO: "https"}, (200, "")),
+            (FORWARDED[2], FORWARDED[3], {PROTO: "https", HOST: "hooks.example.com"}, (200, "")),
+            (FORWARDED[0], FORWARDED[3], {PROTO: "http"}, (401, "signature-mismatch")),
+            (FORWARDED[0], FORWARDED[0], {HOST: "evil.example.com"}, (401, "unknown-url")),
+            (FORWARDED[0], FORWARDED[0], {PROTO: "https,http"}, (401, "unknown-url")),
+        ],
+    )
+    def test_urls(
+        self,
+        server: Server,
+        sent_to: str,
+        signed_for: str,
+        headers: dict[str, str],
+        outcome: tuple[int, str],
+    ) -> None:
+        """Signed has to be the URL that it was sent to, and that one has to be registered."""
+        _, _, host, path = sent_to.split("/", 3)
+        signature = sign_payload(BODY, SECRET, scheme=providers.SQUARE, url=signed_for).headers
+
+        answer = server.send(f"/{path}", BODY, {"Host": host, **headers, **signature})
+
+        assert answer.outcome == outcome
 
     @pytest.mark.parametrize(("headers", "outcome"), header_cases())
     def test_headers(self, server: Server, headers: Any, outcome: tuple[int, str]) -> None:

@@ -12,10 +12,10 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from frappe_hooksig import Verifier, providers
+from frappe_hooksig import Verifier
 from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook, verify_webhook
 from tests.integrations import conformance
-from tests.integrations.conformance import LIMITED, OLD, Comparisons, own_secret
+from tests.integrations.conformance import LIMITED, OLD, Comparisons
 
 comparisons = Comparisons()
 
@@ -131,11 +131,8 @@ urlpatterns = [
     path("one-method-not-exempt/<name>", OneMethod.as_view()),
     path("misdecorated", csrf_exempt(Misdecorated.as_view())),
     *(
-        path(
-            f"providers/{name}",
-            verify_webhook(providers.get(name), secret=own_secret(providers.get(name)))(seen),
-        )
-        for name in providers.names()
+        path(where, verify_webhook(sender, **options)(seen))
+        for where, (sender, options) in conformance.senders().items()
     ),
     *(path(f"after/{what}", first(look)) for what, look in LOOKS.items()),
 ]

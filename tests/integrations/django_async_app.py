@@ -12,10 +12,9 @@ from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
 
-from frappe_hooksig import providers
 from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook, verify_webhook
-from tests.integrations import django_app
-from tests.integrations.conformance import LIMITED, SECRET, own_secret
+from tests.integrations import conformance, django_app
+from tests.integrations.conformance import LIMITED, SECRET
 from tests.integrations.django_app import LOOKS, comparisons
 
 
@@ -141,11 +140,8 @@ urlpatterns = [
     path("class-json/dispatched", DispatchedJson.as_view()),
     path("class-json/decorated", DecoratedJson.as_view()),
     *(
-        path(
-            f"providers/{name}",
-            verify_webhook(providers.get(name), secret=own_secret(providers.get(name)))(seen),
-        )
-        for name in providers.names()
+        path(where, verify_webhook(sender, **options)(seen))
+        for where, (sender, options) in conformance.senders().items()
     ),
     *(path(f"after/{what}", first(look)) for what, look in LOOKS.items()),
 ]

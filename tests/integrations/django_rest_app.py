@@ -13,10 +13,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
-from frappe_hooksig import providers
 from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook, verify_webhook
 from tests.integrations import conformance
-from tests.integrations.conformance import LIMITED, METHODS, own_secret
+from tests.integrations.conformance import LIMITED, METHODS
 from tests.integrations.django_app import LOOKS, comparisons, secret_of_capture
 
 posted: Any = api_view(["POST"])
@@ -123,13 +122,8 @@ urlpatterns = [
     path("one-method/<name>", OneMethod.as_view()),
     path("outermost/<name>", verify_frappe_webhook(posted(seen))),
     *(
-        path(
-            f"providers/{name}",
-            posted(
-                verify_webhook(providers.get(name), secret=own_secret(providers.get(name)))(seen)
-            ),
-        )
-        for name in providers.names()
+        path(where, posted(verify_webhook(sender, **options)(seen)))
+        for where, (sender, options) in conformance.senders().items()
     ),
     *(path(f"after/{what}", first(what)) for what in LOOKS),
 ]

@@ -22,11 +22,11 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.datastructures import UploadFile as StarletteUploadFile
 
-from frappe_hooksig import Delivery, Secret, Verifier, providers
+from frappe_hooksig import Delivery, Secret, Verifier
 from frappe_hooksig.integrations import starlette
 from frappe_hooksig.integrations.fastapi import FrappeWebhook, Webhook, WebhookRoute
 from tests.integrations import conformance
-from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons, own_secret
+from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons
 
 SECRETS: list[Secret | str] = [Secret(SECRET, id="new"), OLD]
 
@@ -198,9 +198,8 @@ def routes(route_class: type[APIRoute]) -> APIRouter:
         view = view_of(FrappeWebhook(secret=secret))
         for method in METHODS:
             router.add_api_route(f"/{path}/{{index}}", view, methods=[method])
-    for name in providers.names():
-        scheme = providers.get(name)
-        router.post(f"/providers/{name}")(view_of(Webhook(scheme, secret=own_secret(scheme))))
+    for path, (sender, options) in conformance.senders().items():
+        router.post(f"/{path}")(view_of(Webhook(sender, **options)))
     router.post("/verifier")(view_of(Webhook(Verifier(OLD, max_body=10))))
     for what, look in LOOKS.items():
         router.post(f"/after/{what}", dependencies=[Depends(look)])(seen)

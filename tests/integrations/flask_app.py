@@ -10,10 +10,10 @@ from flask import Blueprint, Flask, request
 from flask.views import MethodView
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from frappe_hooksig import Secret, Verifier, providers
+from frappe_hooksig import Secret, Verifier
 from frappe_hooksig.integrations.flask import get_delivery, verify_frappe_webhook, verify_webhook
 from tests.integrations import conformance
-from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons, own_secret
+from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons
 
 OTHER_APPS = "Tz5Hn8Vb2Jk6Pd0Lw4Xc9Rf3"
 
@@ -153,14 +153,8 @@ def capture(index: int) -> dict[str, Any]:
     return {**seen(), "index": index}
 
 
-for scheme_name in providers.names():
-    scheme = providers.get(scheme_name)
-    app.add_url_rule(
-        f"/providers/{scheme_name}",
-        scheme_name,
-        verify_webhook(scheme, secret=own_secret(scheme))(seen),
-        methods=["POST"],
-    )
+for path, (sender, options) in conformance.senders().items():
+    app.add_url_rule(f"/{path}", path, verify_webhook(sender, **options)(seen), methods=["POST"])
 
 app.add_url_rule(
     "/verifier", "verifier", verify_webhook(Verifier(OLD, max_body=10))(seen), methods=["POST"]

@@ -28,10 +28,11 @@ from frappe_hooksig.integrations.frappe import (
 )
 from frappe_hooksig.replay.memory import MemoryStore
 from tests.integrations import conformance
-from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons, own_secret
+from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons
 
 SETTINGS = "Hook Settings"
 _REST = "tests.rest_of_path"
+_PATH = "tests.path"
 
 comparisons = Comparisons()
 
@@ -41,7 +42,10 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     _, name, *rest = environ["PATH_INFO"].split("/")
     if name != "api":
         method = f"{__name__}.serve_{name.replace('-', '_')}"
-        environ |= {_REST: rest, "PATH_INFO": f"/api/method/{method}"}
+        environ |= {_REST: rest, _PATH: environ["PATH_INFO"][1:]}
+        environ["PATH_INFO"] = f"/api/method/{method}"
+    if name in {"urls", "forwarded"}:  # whose host is a part of what is tested
+        environ["HTTP_X_FRAPPE_SITE_NAME"] = "127.0.0.1"
     return frappe_application(environ, start_response)
 
 
@@ -75,15 +79,18 @@ serve_captures = to_guests(
         secret=lambda request: conformance.secret_of_capture(int(rest_of_path(request)))
     )(seen)
 )
-OF_PROVIDERS = {
-    name: verify_webhook(providers.get(name), secret=own_secret(providers.get(name)))(seen)
-    for name in providers.names()
+OF_SENDERS = {
+    path: verify_webhook(sender, **options)(seen)
+    for path, (sender, options) in conformance.senders().items()
 }
 
 
-@to_guests
-def serve_providers() -> Any:
-    return OF_PROVIDERS[rest_of_path(frappe.local.request)]()
+def serve_sender() -> Any:
+    return OF_SENDERS[frappe.local.request.environ[_PATH]]()
+
+
+serve_providers = to_guests(serve_sender)
+serve_several = serve_one_of = serve_urls = serve_forwarded = serve_providers
 
 
 @to_guests

@@ -15,14 +15,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from frappe_hooksig import Secret, Verifier, providers
+from frappe_hooksig import Secret, Verifier
 from frappe_hooksig.integrations.starlette import (
     get_delivery,
     verify_frappe_webhook,
     verify_webhook,
 )
 from tests.integrations import conformance
-from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons, own_secret
+from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons
 
 SECRETS: list[Secret | str] = [Secret(SECRET, id="new"), OLD]
 
@@ -219,12 +219,8 @@ routes = [
         }.items()
     ),
     *(
-        Route(
-            f"/providers/{name}",
-            verify_webhook(providers.get(name), secret=own_secret(providers.get(name)))(seen),
-            methods=["POST"],
-        )
-        for name in providers.names()
+        Route(f"/{where}", verify_webhook(sender, **options)(seen), methods=["POST"])
+        for where, (sender, options) in conformance.senders().items()
     ),
     Route("/verifier", verify_webhook(Verifier(OLD, max_body=10))(seen), methods=["POST"]),
     *(

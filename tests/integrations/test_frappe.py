@@ -412,7 +412,9 @@ class TestSending:
 
     EXPECTED = b'{"name": "SO-00001", "customer": "\\u00dcn\\u00ef"}'
 
-    @pytest.mark.parametrize("name", providers.names())
+    @pytest.mark.parametrize(
+        "name", ["frappe", "webhook-timestamped", "gitlab", "hubspot-v3", "standard-webhooks"]
+    )
     def test_received(self, bench: Bench, server: Server, name: str) -> None:
         """What is sent verifies, by any scheme; after the transaction, not from one that fails."""
         with receiver(200) as (url, received), bench.work():
@@ -423,7 +425,8 @@ class TestSending:
         ((headers, body),) = received.received
         assert body == self.EXPECTED
         assert headers["content-type"] == "application/json"
-        assert Verifier(WHSEC, scheme=providers.get(name)).verify(body, headers)
+        verifier = Verifier(WHSEC, scheme=providers.get(name))
+        assert verifier.verify(body, headers, method="POST", url=url)
 
     def test_job_holds_no_secret(self, server: Server, valkey_url: str) -> None:
         """What lies in Redis says where the secret is."""
