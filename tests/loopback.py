@@ -76,6 +76,13 @@ class Server:
                 self.port = int(found[1])
                 self._listening.set()
 
+    def wait_for(self, text: str, times: int) -> None:
+        """Wait until a text stands in the log so many times, for as long as a start may take."""
+        deadline = time.monotonic() + SECONDS_TO_START
+        while self.log.count(text) < times:
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.01)
+
     def has_logged(self, text: str, times: int) -> bool:
         """Tell whether a text stands in the log so many times; wait a little for it."""
         deadline = time.monotonic() + 5
@@ -126,6 +133,24 @@ class Server:
             response = HTTPResponse(connection, method=request.partition(b" ")[0].decode())
             response.begin()
             return Answer.read(response)
+
+
+def free_port() -> int:
+    """Return a port of this machine where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def wait_until_open(port: int) -> None:
+    """Wait until somebody listens on a port, for as long as a start may take."""
+    for _ in range(SECONDS_TO_START * 20):
+        with suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        time.sleep(0.05)
+    msg = f"nobody listens on port {port}"
+    raise RuntimeError(msg)
 
 
 @contextmanager

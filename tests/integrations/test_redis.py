@@ -21,7 +21,7 @@ from frappe_hooksig import ConfigurationError, StoreError
 from frappe_hooksig.integrations.redis import AsyncRedisStore, RedisStore
 from frappe_hooksig.replay import AsyncStore, State, Store
 from tests.frappe_bench import valkey
-from tests.loopback import SECONDS_TO_START
+from tests.loopback import SECONDS_TO_START, free_port
 from tests.test_replay import DONE, IN_FLIGHT, NEW, StoreCases
 
 # A server's time cannot be set. So it has more of it than the cases speak of, and a machine that is
@@ -112,8 +112,7 @@ def client(url: str) -> Iterator[redis.Redis]:
 @pytest.fixture(scope="module")
 def cluster_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One that has all slots."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        bus = str(free.getsockname()[1])
+    bus = str(free_port())
     folder = str(tmp_path_factory.mktemp("cluster"))
     options = ("--cluster-enabled", "yes", "--cluster-port", bus, "--dir", folder)
     with valkey(*options) as url:
