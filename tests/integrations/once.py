@@ -125,7 +125,8 @@ class OnceCases:
     @pytest.mark.parametrize(("choice", "status"), [("refuse", 503), ("accept", 200)])
     def test_no_store(self, notes: Path, choice: str, status: int) -> None:
         """If nobody can tell whether it is a repeat, nothing is handled, or what the app chose."""
-        environment = {"NOTES": str(notes), "STORE": "broken", "ON_STORE_ERROR": choice}
+        environment = {"NOTES": str(notes), "STORE": "broken"}
+        environment["OPTIONS"] = json.dumps({"on_store_error": choice})
         with type(self).serve(**environment) as server:
             answer = deliver(server, n=choice)
             assert server.has_logged("webhook put off: the store of 64, 32, 4.0 is away", 1)

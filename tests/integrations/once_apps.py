@@ -7,14 +7,20 @@ for an exception, and how many seconds that takes. What is handled is noted in t
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+import redis
+import redis.asyncio
 from fastapi import APIRouter, Depends, FastAPI
 from flask import Flask, Response
 from flask.views import MethodView
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
@@ -23,7 +29,8 @@ from starlette.routing import Route
 
 from frappe_hooksig import Delivery, StoreError
 from frappe_hooksig.integrations import fastapi, flask, starlette
-from frappe_hooksig.replay import State, Store
+from frappe_hooksig.integrations.redis import AsyncRedisStore, RedisStore
+from frappe_hooksig.replay import State
 from frappe_hooksig.replay.memory import MemoryStore
 from frappe_hooksig.replay.sqlite import SQLiteStore
 from tests.integrations.conformance import SECRET
@@ -56,18 +63,30 @@ class GetThenSet:
     complete = release = renew
 
 
-def store_of(name: str) -> Any:
-    """Return the store that a test has chosen."""
+def stores_of(name: str) -> tuple[Any, Any]:
+    """Return the store that a test has chosen, for those that cannot wait and for those that can.
+
+    Args:
+        name: Such as "memory", "sqlite:" and a path, or the URL of a Valkey.
+    """
     kind, _, where = name.partition(":")
+    if kind == "redis":  # as the docs have it: soon, and once
+        soon: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 1}
+        client = redis.Redis.from_url(name, **soon, retry=Retry(NoBackoff(), 0))
+        waiting = redis.asyncio.Redis.from_url(name, **soon, retry=AsyncRetry(NoBackoff(), 0))
+        return RedisStore(client), AsyncRedisStore(waiting)
     if kind == "sqlite":
-        return SQLiteStore(where, timeout=20)
-    return {"memory": MemoryStore, "broken": Broken, "get-then-set": GetThenSet}[kind]()
+        store: Any = SQLiteStore(where, timeout=float(os.environ.get("STORE_TIMEOUT", "20")))
+    else:
+        store = {"memory": MemoryStore, "broken": Broken, "get-then-set": GetThenSet}[kind]()
+    return store, store
 
 
-STORE: Store = store_of(os.environ.get("STORE", "memory"))
-OPTIONS: Any = {"secret": SECRET, "store": STORE}
-if "ON_STORE_ERROR" in os.environ:
-    OPTIONS["on_store_error"] = os.environ["ON_STORE_ERROR"]
+STORE, ASYNC_STORE = stores_of(os.environ.get("STORE", "memory"))
+# What a test wants otherwise, such as `on_store_error`.
+CHOSEN = json.loads(os.environ.get("OPTIONS", "{}"))
+OPTIONS: Any = {"secret": SECRET, "store": STORE} | CHOSEN
+ASYNC_OPTIONS: Any = OPTIONS | {"store": ASYNC_STORE}
 
 
 def note(what: str) -> None:
@@ -133,14 +152,14 @@ async def async_of_flask() -> Any:
     return {"handled": True}, end(flask.get_delivery(), status)
 
 
-@starlette.verify_frappe_webhook(**OPTIONS)
+@starlette.verify_frappe_webhook(**ASYNC_OPTIONS)
 async def of_starlette(request: Request) -> StarletteResponse:
     takes, status = begin(starlette.get_delivery(request))
     await asyncio.sleep(takes)
     return StarletteResponse(status_code=end(starlette.get_delivery(request), status))
 
 
-@starlette.verify_frappe_webhook(**OPTIONS)
+@starlette.verify_frappe_webhook(**ASYNC_OPTIONS)
 def other_of_starlette(request: Request) -> StarletteResponse:
     takes, status = begin(starlette.get_delivery(request))
     time.sleep(takes)
@@ -150,7 +169,7 @@ def other_of_starlette(request: Request) -> StarletteResponse:
 class Endpoint(HTTPEndpoint):
     """An endpoint by class, which others inherit from."""
 
-    @starlette.verify_frappe_webhook(**OPTIONS)
+    @starlette.verify_frappe_webhook(**ASYNC_OPTIONS)
     async def post(self, request: Request) -> StarletteResponse:
         delivery = starlette.get_delivery(request)
         return StarletteResponse(status_code=end(delivery, begin(delivery)[1]))
@@ -171,7 +190,7 @@ starlette_app = Starlette(
 
 fastapi_app = FastAPI()
 router = APIRouter(route_class=fastapi.WebhookRoute)
-webhook = fastapi.FrappeWebhook(**OPTIONS)
+webhook = fastapi.FrappeWebhook(**ASYNC_OPTIONS)
 
 
 @router.post("/")

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +29,7 @@ from frappe_hooksig.integrations.django.stores import DjangoStore
 from frappe_hooksig.replay import State
 from frappe_hooksig.replay.memory import MemoryStore
 from tests.integrations.conformance import BODY, signed
+from tests.integrations.once import deliver
 from tests.integrations.test_django import SETTINGS, posted
 from tests.loopback import Server, gunicorn
 from tests.test_replay import Clock, StoreCases
@@ -736,27 +738,27 @@ class TestEndpoints:
         assert json.loads(filled_in(posted()).content)["status"] == "duplicate"
 
 
-@pytest.fixture
-def server(database: dict[str, Any]) -> Iterator[Server]:
-    """A gunicorn of four processes with threads."""
+def serve(
+    database: dict[str, Any], *options: str, **environment: str
+) -> AbstractContextManager[Server]:
+    """Serve `django_once_app` with gunicorn: the store and what its view writes are one file."""
     settings = {"ENGINE": database["ENGINE"], "NAME": database["NAME"], "ATOMIC_REQUESTS": True}
-    environment = {
+    environment |= {
         "DJANGO_SETTINGS_MODULE": SETTINGS,
         "DJANGO_URLS": "tests.integrations.django_once_app",
         "DJANGO_ONCE": json.dumps({**settings, "OPTIONS": {"timeout": 30}}),
     }
     app = "django.core.wsgi:get_wsgi_application()"
-    with gunicorn(app, "--workers=4", "--threads=8", **environment) as running:
-        yield running
+    return gunicorn(app, *options, "--threads=8", **environment)
 
 
-def test_many_at_once(server: Server) -> None:
+def test_many_at_once(database: dict[str, Any]) -> None:
     """Of 200 at once, at four processes, one is handled; the others are told so."""
-    with ThreadPoolExecutor(200) as pool:
-        sent = [pool.submit(server.send, "/slow", BODY, signed()) for _ in range(200)]
+    with serve(database, "--workers=4", PATIENCE="0.1") as server, ThreadPoolExecutor(200) as pool:
+        sent = [pool.submit(deliver, server, n="one", takes=0.3) for _ in range(200)]
         answers = [each.result() for each in sent]
     seen = Counter((each.status, each.json()["status"]) for each in answers)
 
-    assert server.send("/noted").json() == {"count": 1}
+    assert count_noted() == 1
     assert seen[200, "handled"] == 1
     assert set(seen) == {(200, "handled"), (200, "duplicate"), (409, "refused")}
