@@ -73,8 +73,11 @@ def stores_of(name: str) -> tuple[Any, Any]:
     if kind == "redis":  # as the docs have it: soon, and once
         soon: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 1}
         client = redis.Redis.from_url(name, **soon, retry=Retry(NoBackoff(), 0))
-        waiting = redis.asyncio.Redis.from_url(name, **soon, retry=AsyncRetry(NoBackoff(), 0))
-        return RedisStore(client), AsyncRedisStore(waiting)
+        # All that come at once to a process want to look at once, which a plain pool refuses.
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            name, **soon, retry=AsyncRetry(NoBackoff(), 0), max_connections=10, timeout=3
+        )
+        return RedisStore(client), AsyncRedisStore(redis.asyncio.Redis(connection_pool=pool))
     if kind == "sqlite":
         store: Any = SQLiteStore(where, timeout=float(os.environ.get("STORE_TIMEOUT", "20")))
     else:
