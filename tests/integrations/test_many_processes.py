@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from functools import partial
 from http.client import HTTPException
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -275,25 +276,18 @@ def send_through(
         How each was answered; and how those were that were sent and answered during the outage.
     """
 
-    def send(number: int) -> tuple[float, int, float]:
-        begun = time.monotonic()
-        status = deliver(server, **order(number)).status
-        return begun, status, time.monotonic()
+    def send(number: int) -> int:
+        return deliver(server, **order(number)).status
 
-    def wait_for(share: float) -> float:
-        while sum(each.done() for each in sent) < DELIVERIES * share:
-            time.sleep(0.005)
-        return time.monotonic()
-
+    third = DELIVERIES // 3
     with ThreadPoolExecutor(20) as pool:
-        sent = [pool.submit(send, number) for number in range(DELIVERIES)]
-        wait_for(1 / 3)
+        before = [pool.submit(send, number) for number in range(third)]
+        before[-20].result()  # and the others are on their way
         with outage:
-            since = time.monotonic()
-            until = wait_for(2 / 3)
-    results = [each.result() for each in sent]
-    during = {status for begun, status, ended in results if since < begun and ended < until}
-    return [status for _, status, _ in results], during
+            during = list(pool.map(send, range(third, 2 * third)))
+            after = [pool.submit(send, number) for number in range(2 * third, DELIVERIES)]
+        statuses = [each.result() for each in before], during, [each.result() for each in after]
+    return [*chain(*statuses)], set(during)
 
 
 def resend(server: Server, numbers: Iterable[int]) -> set[int]:
