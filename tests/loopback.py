@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -110,20 +110,19 @@ class Server:
         """Send one request; a body in pieces goes out chunked."""
         pairs = list(headers.items() if isinstance(headers, dict) else headers)
         has_host = any(name.lower() == "host" for name, _ in pairs)
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.putrequest(method, path, skip_host=has_host, skip_accept_encoding=True)
-        for name, value in pairs:
-            connection.putheader(name, value)
-        if not isinstance(body, bytes):
-            connection.putheader("Transfer-Encoding", "chunked")
-        elif body or method not in {"GET", "HEAD"}:
-            connection.putheader("Content-Length", str(len(body)))
-        # Refused before the body was read: the answer is there all the same.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            connection.endheaders(body, encode_chunked=not isinstance(body, bytes))
-        answer = Answer.read(connection.getresponse())
-        connection.close()
-        return answer
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            connection.putrequest(method, path, skip_host=has_host, skip_accept_encoding=True)
+            for name, value in pairs:
+                connection.putheader(name, value)
+            if not isinstance(body, bytes):
+                connection.putheader("Transfer-Encoding", "chunked")
+            elif body or method not in {"GET", "HEAD"}:
+                connection.putheader("Content-Length", str(len(body)))
+            # Refused before the body was read: the answer is there all the same.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.endheaders(body, encode_chunked=not isinstance(body, bytes))
+            with connection.getresponse() as response:
+                return Answer.read(response)
 
     def send_bytes(self, request: bytes) -> Answer:
         """Send one request exactly as it stands there."""
