@@ -71,7 +71,7 @@ def test_fastapi_without_the_route(monkeypatch: pytest.MonkeyPatch) -> None:
         TestClient(fastapi_app).post("/plain", content=b"{}", headers=signed(b"{}"))
 
 
-def app_of(senders: list[Webhook]) -> FastAPI:
+def app_of(senders: list[Any]) -> FastAPI:
     """Return an app with a route that all of them have to have signed for."""
     router = APIRouter(route_class=WebhookRoute)
 
@@ -112,5 +112,15 @@ def test_one_store_of_two_is_away() -> None:
     headers = signed(b"{}") | sign_payload(b"{}", SECRET, scheme=providers.GITHUB).headers
 
     answers = [client.post("/", content=b"{}", headers=headers).json() for _ in range(2)]
+
+    assert answers == [None, DUPLICATE]
+
+
+def test_one_dependency_in_two_places() -> None:
+    """A route that asks for the delivery, and for its payload, does not wait for itself."""
+    webhook = FrappeWebhook(secret=SECRET, store=MemoryStore())
+    client = TestClient(app_of([webhook, webhook.payload(dict)]))
+
+    answers = [client.post("/", content=b"{}", headers=signed(b"{}")).json() for _ in range(2)]
 
     assert answers == [None, DUPLICATE]

@@ -231,7 +231,9 @@ class WebhookRoute(APIRoute):
             request.scope[_ROUTE] = True
             for webhook in left:
                 await webhook(request)
-            stores = [(each, each.once) for each in left if each.once is not None]
+            # Once each: payload() depends on its webhook, which the function may do as well.
+            different = dict.fromkeys(left)
+            stores = [(each, each.once) for each in different if each.once is not None]
             if not stores:
                 return await handle(request)
             async with AsyncExitStack() as stack:
