@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -71,11 +72,11 @@ def test_fastapi_without_the_route(monkeypatch: pytest.MonkeyPatch) -> None:
         TestClient(fastapi_app).post("/plain", content=b"{}", headers=signed(b"{}"))
 
 
-def app_of(senders: list[Any]) -> FastAPI:
+def app_of(senders: list[Any], **options: Any) -> FastAPI:
     """Return an app with a route that all of them have to have signed for."""
     router = APIRouter(route_class=WebhookRoute)
 
-    @router.post("/", dependencies=[Depends(sender) for sender in senders])
+    @router.post("/", dependencies=[Depends(sender, **options) for sender in senders])
     async def handle() -> None:
         """Handle it."""
 
@@ -124,3 +125,22 @@ def test_one_dependency_in_two_places() -> None:
     answers = [client.post("/", content=b"{}", headers=signed(b"{}")).json() for _ in range(2)]
 
     assert answers == [None, DUPLICATE]
+
+
+def test_dependency_that_fails_after_the_function() -> None:
+    """What ends before the answer is sent has a say in it, such as a commit."""
+    failures = [RuntimeError("no commit")]
+
+    def committed() -> Iterator[None]:
+        yield
+        if failures:
+            raise failures.pop()
+
+    webhook = FrappeWebhook(secret=SECRET, store=MemoryStore())
+    app = app_of([webhook, committed], scope="function")
+    client = TestClient(app, raise_server_exceptions=False)
+
+    answers = [client.post("/", content=b"{}", headers=signed(b"{}")) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [500, 200, 200]
+    assert [answer.json() for answer in answers[1:]] == [None, DUPLICATE]

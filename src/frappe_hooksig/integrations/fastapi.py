@@ -7,8 +7,8 @@
 # No `from __future__ import annotations` here: for FastAPI before 0.123, annotations of a callable
 # object have to be more than their text.
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
 
 from fastapi import Depends, HTTPException, Request, Response, WebSocketException
@@ -236,7 +236,10 @@ class WebhookRoute(APIRoute):
             stores = [(each, each.once) for each in different if each.once is not None]
             if not stores:
                 return await handle(request)
-            async with AsyncExitStack() as stack:
+            async with AsyncExitStack() as own:
+                # Dependencies with scope="function" end before the answer is sent: a commit that
+                # fails in one makes it a 500. Who comes first into FastAPI's stack ends after them.
+                stack: AsyncExitStack = request.scope.get("fastapi_function_astack", own)
                 claims: list[AsyncHeld] = []
                 for webhook, once in stores:
                     delivery = request.scope[_DELIVERIES][webhook]
@@ -247,12 +250,20 @@ class WebhookRoute(APIRoute):
                         return held
                     if held is not None:
                         claims.append(await stack.enter_async_context(held))
-                response = await handle(request)
-                for held in claims:
-                    await held.settle(response.status_code)
-                return response
+                answers: list[Response] = []
+                await stack.enter_async_context(_settled(claims, answers))
+                answers.append(await handle(request))
+                return answers[0]
 
         return verify_first
+
+
+@asynccontextmanager
+async def _settled(claims: list[AsyncHeld], answers: list[Response]) -> AsyncIterator[None]:
+    """Settle claims at the end by what was answered, unless there is an exception."""
+    yield
+    for held in claims:
+        await held.settle(answers[0].status_code)
 
 
 def _webhooks_of(dependant: Dependant, overridden: Mapping[Any, Any]) -> Iterator[Webhook]:
