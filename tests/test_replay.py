@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -220,6 +221,50 @@ class TestSQLiteStore(StoreCases):
         with pytest.raises(StoreError, match=rf"{self.PATH}: database or disk is full"):
             fill()
         assert store.claim(f"{0:>64}", "other", 60) is IN_FLIGHT
+
+    def test_full_of_what_has_ended(self, tmp_path: Path, clock: Clock) -> None:
+        """It does not stay full."""
+        store = SQLiteStore(tmp_path / self.PATH, max_bytes=50_000, clock=clock)
+        taken = refused = 0
+        for number in range(500):
+            clock.now += 0.001
+            try:
+                store.claim(f"{number * 7919 % 10_000:>64}", "token" * 6, 60)
+                taken += 1
+            except StoreError:
+                refused += 1
+        assert refused > taken
+        clock.now += 61
+
+        for number in range(taken // 2):
+            clock.now += 0.001
+            assert store.claim(f"{number * 7919 % 10_000:>60}", "token" * 6, 60) is NEW
+
+    def test_full_of_what_is_being_handled(self, tmp_path: Path, clock: Clock) -> None:
+        """What was claimed while there was room can be renewed, and completed."""
+        store = SQLiteStore(tmp_path / self.PATH, max_bytes=50_000, clock=clock)
+        keys: list[str] = []
+        with suppress(StoreError):
+            for number in range(10_000):
+                clock.now += 0.001
+                store.claim(key := f"{number * 7919 % 10_000:>64}", "token", 60)
+                keys.append(key)
+
+        for seconds in (60, 61):
+            for key in keys:
+                clock.now += 0.001
+                assert store.renew(key, "token", seconds)
+        assert all(store.complete(key, "token", 60) for key in keys)
+        with pytest.raises(StoreError, match="full"):
+            store.claim("x" * 20_000, "token", 60)
+
+    @pytest.mark.parametrize("max_bytes", [0, 1, 4095])
+    def test_bound_below_a_page(self, tmp_path: Path, max_bytes: int) -> None:
+        """A bound that is too small for anything is one nevertheless."""
+        store = SQLiteStore(tmp_path / self.PATH, max_bytes=max_bytes)
+
+        with pytest.raises(StoreError, match="full"):
+            store.claim("x" * 20_000, "token", 60)
 
     def test_locked(self, tmp_path: Path) -> None:
         """Who writes for too long is not waited for."""

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -37,6 +37,9 @@ _FORGET = """\
 DELETE FROM deliveries WHERE key IN (
     SELECT key FROM deliveries WHERE ends <= :now ORDER BY ends LIMIT :limit
 )"""
+
+_FULL = "database or disk is full"
+_UNBOUNDED = 1_073_741_823  # pages: what every SQLite takes
 
 
 class _Connection(sqlite3.Connection):
@@ -86,7 +89,11 @@ class SQLiteStore:
         with self._connected() as connection:
             now = self._clock()
             values = {"key": key, "token": token, "end": now + lease, "now": now}
-            if not connection.execute(_CLAIM, values).rowcount:
+            while (claimed := _if_there_is_room(connection, _CLAIM, values)) is None:
+                # No claim succeeds that could forget some, so that it would be full for ever.
+                if not connection.execute(_FORGET, {"now": now, "limit": _AT_ONCE}).rowcount:
+                    raise sqlite3.OperationalError(_FULL)
+            if not claimed:
                 # None if it was released in the meantime, which the next look will find.
                 found = connection.execute(_LOOK, values).fetchone()
                 return State.DONE if found == (None,) else State.IN_FLIGHT
@@ -122,7 +129,15 @@ class SQLiteStore:
         now = self._clock()
         values = {"key": key, "token": token, "to": to, "end": now + seconds, "now": now}
         with self._connected() as connection:
-            return bool(connection.execute(statement, values).rowcount)
+            changed = _if_there_is_room(connection, statement, values)
+            if changed is None:
+                # The bound is for new deliveries: what was claimed is to be remembered.
+                connection.execute(f"PRAGMA max_page_count = {_UNBOUNDED}")
+                try:
+                    changed = connection.execute(statement, values).rowcount
+                finally:
+                    self._bound(connection)
+            return bool(changed)
 
     @contextmanager
     def _connected(self) -> Generator[sqlite3.Connection]:
@@ -148,11 +163,27 @@ class SQLiteStore:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(_CREATE)
             connection.execute(_INDEX)
-            if self._max_bytes is not None:
-                (size,) = connection.execute("PRAGMA page_size").fetchone()
-                connection.execute(f"PRAGMA max_page_count = {self._max_bytes // size}")
+            self._bound(connection)
         except BaseException:
             connection.close()
             raise
         self._local.held = (os.getpid(), connection)
         return connection
+
+    def _bound(self, connection: sqlite3.Connection) -> None:
+        if self._max_bytes is not None:
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+            # Not 0, which would ask for the bound and not set it.
+            connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // size)}")
+
+
+def _if_there_is_room(
+    connection: sqlite3.Connection, statement: str, values: Mapping[str, object]
+) -> int | None:
+    """Return how many rows a statement has changed, or None if the file or the disk is full."""
+    try:
+        return connection.execute(statement, values).rowcount
+    except sqlite3.OperationalError as error:
+        if str(error) != _FULL:  # Python 3.10 has no code of it
+            raise
+        return None
