@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -109,6 +110,18 @@ class Failing:
     def _fail(self, *_args: object) -> None:
         msg = "the store is away"
         raise StoreError(msg)
+
+
+class Odd:
+    """A store that renews nothing, and says so in its own way."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.claim, self.release = store.claim, store.release
+        self.complete = store.complete
+
+    def renew(self, *_args: object) -> bool:
+        msg = "a reset"
+        raise ConnectionResetError(msg)
 
 
 def once(store: Any, scheme: Scheme = providers.FRAPPE, **options: Any) -> Once:
@@ -360,6 +373,39 @@ class TestKeeper:
 
         assert caplog.text.count("a delivery was not renewed: the store is away") > 1
 
+    def test_store_with_errors_of_its_own(self, caplog: pytest.LogCaptureFixture) -> None:
+        """They do not end the claims of others."""
+        wrong = MemoryStore()
+        odd = held_by(once(Odd(wrong), lease=0.9).claim(None, "odd", delivery_of()))
+        time.sleep(0.5)
+        held = held_by(once(MemoryStore(), lease=0.9).claim(None, "", delivery_of()))
+        time.sleep(1.2)
+
+        assert held.complete()
+        odd.rest()
+        assert "a delivery was not renewed: a reset" in caplog.text
+        assert "Traceback" in caplog.text
+
+    def test_no_thread(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """If the machine has no thread left, the next claim gets one."""
+        asked = once(MemoryStore(), lease=0.9)
+
+        def start(_thread: object) -> None:
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+
+        with monkeypatch.context() as full:
+            full.setattr(threading.Thread, "start", start)
+            first = held_by(asked.claim(None, "first", delivery_of()))
+        assert "a delivery will not be renewed: can't start new thread" in caplog.text
+        second = held_by(asked.claim(None, "second", delivery_of()))
+        time.sleep(1.2)
+
+        assert first.complete()
+        assert second.complete()
+
     def test_claim_that_is_lost(self, own_keeper: Any) -> None:
         """What is not held any more is not renewed."""
         held = held_by(once(Recording(), lease=0.9).claim(None, "", delivery_of()))
@@ -488,6 +534,20 @@ class FailingLater:
             msg = "the store is away"
             raise StoreError(msg)
         return getattr(self._store, name)(*args)
+
+
+def test_async_store_with_errors_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """They do not end the claims of others."""
+
+    async def run() -> None:
+        odd = await claim_async(once(Odd(MemoryStore()), providers.GITHUB, lease=0.9))
+        held = await claim_async(once(MemoryStore(), lease=0.9))
+        await asyncio.sleep(1.2)
+        assert await held.complete()
+        odd.rest()
+
+    asyncio.run(run())
+    assert "a delivery was not renewed: a reset" in caplog.text
 
 
 def test_async_store_that_goes_away(caplog: pytest.LogCaptureFixture) -> None:

@@ -137,8 +137,13 @@ class Keeper:
             held.put_off(time.monotonic())
             self._held.add(held)
             if self._thread is None:
-                self._thread = Thread(target=self._run, name="frappe_hooksig", daemon=True)
-                self._thread.start()
+                thread = Thread(target=self._run, name="frappe_hooksig", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # there are too many, or the process is ending
+                    _log.warning("a delivery will not be renewed: %s", error)
+                else:
+                    self._thread = thread
             self._changed.notify()
 
     def remove(self, held: Held) -> None:
@@ -166,11 +171,16 @@ class Keeper:
     def _renew(self, held: Held) -> None:
         try:
             is_held = held.renew()
-        except StoreError as error:
-            _log.warning("a delivery was not renewed: %s", error)
+        except Exception as error:  # noqa: BLE001  # the next store may be a better one
+            _not_renewed(error)
         else:
             if not is_held:
                 self.remove(held)
+
+
+def _not_renewed(error: Exception) -> None:
+    unexplained = None if isinstance(error, StoreError) else error
+    _log.warning("a delivery was not renewed: %s", error, exc_info=unexplained)
 
 
 _keeper = Keeper()
@@ -293,8 +303,8 @@ class AsyncKeeper:
     async def _renew(self, held: AsyncHeld) -> None:
         try:
             is_held = await held.renew()
-        except StoreError as error:
-            _log.warning("a delivery was not renewed: %s", error)
+        except Exception as error:  # noqa: BLE001  # as in Keeper
+            _not_renewed(error)
         else:
             if not is_held:
                 self.remove(held)
