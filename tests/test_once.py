@@ -509,6 +509,37 @@ class TestAsync:
 
         asyncio.run(run())
 
+    def test_cancelled_when_handled(self, make: Any) -> None:
+        """What was handled stays so, although its sender has hung up before the store knew."""
+
+        async def handle(asked: Once, begun: asyncio.Event) -> None:
+            async with await claim_async(asked) as held:
+                begun.set()
+                await held.settle(200)
+
+        async def run() -> Any:
+            store = make()
+            asked, begun = once(Slow(store) if make is Awaited else store), asyncio.Event()
+            handler = asyncio.create_task(handle(asked, begun))
+            await begun.wait()
+            handler.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await handler
+            return await claim_async(asked)
+
+        assert status_of(asyncio.run(run())) == 200
+
+
+class Slow(Awaited):
+    """One that has to connect before it completes."""
+
+    def __init__(self, other: Awaited) -> None:
+        self.store = other.store
+
+    async def complete(self, key: str, token: str, keep: float) -> bool:
+        await asyncio.sleep(0.02)
+        return await super().complete(key, token, keep)
+
 
 class FailingLater:
     """A store that has to be awaited, and fails."""

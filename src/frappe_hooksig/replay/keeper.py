@@ -6,11 +6,11 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from secrets import token_hex
 from threading import Condition, Thread
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from frappe_hooksig.exceptions import StoreError
@@ -189,7 +189,11 @@ _keeper = Keeper()
 class AsyncHeld(_Claim[AsyncStore]):
     """`Held` for a store that has to be awaited."""
 
-    __slots__ = ()
+    __slots__ = ("_is_settled",)
+
+    def __init__(self, store: AsyncStore, key: str, lease: float, keep: float) -> None:
+        super().__init__(store, key, lease, keep)
+        self._is_settled = False
 
     async def claim(self) -> State:
         """Do what `Held.claim()` does.
@@ -207,8 +211,8 @@ class AsyncHeld(_Claim[AsyncStore]):
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Release it if the handler did not come to its end, being cancelled included."""
-        if error is not None:
-            await self.give_up()
+        if error is not None and not self._is_settled:
+            await self.release()
 
     async def settle(self, status: int) -> bool:
         """Do what `Held.settle()` does."""
@@ -216,22 +220,27 @@ class AsyncHeld(_Claim[AsyncStore]):
 
     async def complete(self) -> bool:
         """Do what `Held.complete()` does."""
-        self.rest()
-        return await _told_later(
-            self._store.complete(self._key, self._token, self._keep), "completed"
+        return await self._settled(
+            _told_later(self._store.complete(self._key, self._token, self._keep), "completed")
         )
 
     async def release(self) -> bool:
         """Do what `Held.release()` does."""
-        self.rest()
-        return await _told_later(self._store.release(self._key, self._token), "released")
+        return await self._settled(
+            _told_later(self._store.release(self._key, self._token), "released")
+        )
 
-    async def give_up(self) -> None:
-        """Release it although the request is being cancelled, which ends whatever it awaits."""
-        releasing = asyncio.ensure_future(self.release())
-        _releasing.add(releasing)
-        releasing.add_done_callback(_releasing.discard)
-        await asyncio.shield(releasing)
+    async def _settled(self, telling: Coroutine[Any, Any, bool]) -> bool:
+        """Tell the store, although the request may be cancelled, which ends whatever it awaits.
+
+        What was handled was handled, even if its sender has hung up just then.
+        """
+        self.rest()
+        self._is_settled = True
+        told = asyncio.create_task(telling)
+        _telling.add(told)
+        told.add_done_callback(_telling.discard)
+        return await asyncio.shield(told)
 
     def rest(self) -> None:
         """Do what `Held.rest()` does."""
@@ -311,5 +320,5 @@ class AsyncKeeper:
 
 
 # An event loop holds its tasks weakly.
-_releasing: set[asyncio.Future[bool]] = set()
+_telling: set[asyncio.Task[bool]] = set()
 _keepers: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncKeeper] = WeakKeyDictionary()
