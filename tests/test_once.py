@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -528,6 +530,23 @@ class TestAsync:
             return await claim_async(asked)
 
         assert status_of(asyncio.run(run())) == 200
+
+
+def test_event_loops_are_forgotten() -> None:
+    """A loop for each request, as Django has under WSGI, leaves nothing behind."""
+    loops: list[Any] = []
+
+    async def run() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        async with await claim_async(once(Awaited())) as held:
+            await asyncio.sleep(0)
+            await held.settle(200)
+
+    for _ in range(3):
+        asyncio.run(run())
+    gc.collect()
+
+    assert [loop() for loop in loops] == [None] * 3
 
 
 class Slow(Awaited):

@@ -295,6 +295,13 @@ class AsyncKeeper:
         self._held.discard(held)
 
     async def _run(self) -> None:
+        try:
+            await self._keep_renewing()
+        finally:
+            # The task, and what it waits for, hold the loop, which would never be collected.
+            _keepers.pop(asyncio.get_running_loop(), None)
+
+    async def _keep_renewing(self) -> None:
         while self._held:
             now = time.monotonic()
             due = [held for held in self._held if held.due <= now]
