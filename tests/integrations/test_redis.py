@@ -250,6 +250,15 @@ def test_commands(client: Any) -> None:
     ]
 
 
+def test_no_end(client: redis.Redis) -> None:
+    """What is to be remembered for longer than a server can count is remembered."""
+    store = RedisStore(client)
+    store.claim("a", "1", 1e300)
+
+    assert store.complete("a", "1", 1e300)
+    assert store.claim("a", "2", 60) is DONE
+
+
 def test_forgotten_scripts(client: redis.Redis) -> None:
     """A server that has lost the scripts, as by a failover, is told them again."""
     store = RedisStore(client)

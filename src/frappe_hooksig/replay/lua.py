@@ -27,6 +27,8 @@ return 1"""
 )
 RELEASE = _IF_HELD + "return redis.call('DEL', KEYS[1])"
 
+_FOR_EVER = 1_000 * 365 * 24 * 60 * 60  # seconds
+
 
 def claimed(token: str) -> str:
     """Return what the key of a delivery holds that is being handled."""
@@ -34,5 +36,8 @@ def claimed(token: str) -> str:
 
 
 def milliseconds(seconds: float) -> int:
-    """Return how long a key lasts, as a script takes it."""
-    return max(1, round(seconds * 1000))
+    """Return how long a key lasts, as a script takes it.
+
+    A server refuses what it cannot count, and COMPLETE would have removed the key by then.
+    """
+    return max(1, round(min(seconds, _FOR_EVER) * 1000))
