@@ -333,6 +333,16 @@ class TestClaim:
         assert not getattr(held, method)()
         assert f"a delivery was not {method}d: the store is away" in caplog.text
 
+    @pytest.mark.parametrize("said", [True, None, "new"])
+    def test_no_state(self, said: object) -> None:
+        """A store that says anything else loses no delivery by it."""
+        wrong = type("Wrong", (), {"claim": lambda *_args: said})
+
+        with pytest.raises(TypeError, match=rf"returns a State, not {said!r}"):
+            once(wrong()).claim(None, "", delivery_of())
+        with pytest.raises(TypeError, match=rf"returns a State, not {said!r}"):
+            asyncio.run(claim_async(once(wrong())))
+
     def test_no_store(self, caplog: pytest.LogCaptureFixture) -> None:
         """If it cannot be told whether it is a repeat, the app has chosen."""
         assert status_of(once(Failing("claim")).claim(None, "", delivery_of())) == 503

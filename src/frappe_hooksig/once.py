@@ -96,7 +96,7 @@ class Once:
                 time.sleep(_LOOKS_EVERY)
         except StoreError as error:
             return self._without_store(error)
-        return held if state is State.NEW else duplicate()
+        return held if state is State.NEW else _known(state)
 
     async def claim_async(
         self,
@@ -126,7 +126,7 @@ class Once:
                 await asyncio.sleep(_LOOKS_EVERY)
         except StoreError as error:
             return self._without_store(error)
-        return held if state is State.NEW else duplicate()
+        return held if state is State.NEW else _known(state)
 
     def _key(self, request: object, endpoint: str, delivery: Delivery) -> str:
         tenant = "" if self._tenant is None else self._tenant(request)
@@ -135,6 +135,18 @@ class Once:
     def _without_store(self, error: StoreError) -> Answer | None:
         answer = unavailable(error)
         return None if self._accepts_without else answer
+
+
+def _known(state: object) -> Answer:
+    """Return the answer to what was handled; what a store has not said so of, would be lost by it.
+
+    Raises:
+        TypeError: The store says something else, as one of somebody's own may.
+    """
+    if state is not State.DONE:
+        msg = f"a store's claim() returns a State, not {state!r}"
+        raise TypeError(msg)
+    return duplicate()
 
 
 class _InThread:
