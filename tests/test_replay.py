@@ -285,6 +285,21 @@ class TestSQLiteStore(StoreCases):
         other.close()
         assert store.complete("a", "1", 60)
 
+    @pytest.mark.parametrize("path", [":memory:", "", Path(":memory:")])
+    def test_no_file(self, path: str | Path) -> None:
+        """What each thread would have for itself is refused."""
+        with pytest.raises(ConfigurationError, match=r"take a file, or MemoryStore\(\)"):
+            SQLiteStore(path)
+
+    def test_another_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The file stays the same for threads that come after the process has gone elsewhere."""
+        monkeypatch.chdir(tmp_path)
+        store = SQLiteStore(self.PATH)
+        monkeypatch.chdir("/")
+
+        assert store.claim("a", "1", 4) is NEW
+        assert (tmp_path / self.PATH).exists()
+
     def test_no_folder(self, tmp_path: Path) -> None:
         """A path where nothing can be written is named."""
         store = SQLiteStore(tmp_path / "missing" / self.PATH)

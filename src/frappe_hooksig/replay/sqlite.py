@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from frappe_hooksig.exceptions import StoreError
+from frappe_hooksig.exceptions import ConfigurationError, StoreError
 from frappe_hooksig.replay import State
 
 # With each so many claims, so many expired ones are forgotten: more of these, so that none are
@@ -63,6 +63,9 @@ class SQLiteStore:
         max_bytes: How large the file may become. One that is full refuses new deliveries, and
             forgets none before its time. By default as large as the disk.
         clock: Returns now, in Unix seconds: a restart of the machine has to leave it what it was.
+
+    Raises:
+        ConfigurationError: The path is not that of a file: `":memory:"`.
     """
 
     def __init__(
@@ -73,7 +76,10 @@ class SQLiteStore:
         max_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._path = Path(path)
+        if os.fspath(path) in {":memory:", ""}:
+            msg = "each thread would have a store of its own: take a file, or MemoryStore()"
+            raise ConfigurationError(msg)
+        self._path = Path(path).absolute()  # wherever a thread that comes later is working
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._clock = clock
