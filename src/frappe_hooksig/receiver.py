@@ -359,6 +359,15 @@ def name_of(view: Callable[..., Any]) -> str:
     return f"{view.__module__}.{getattr(view, '__qualname__', type(view).__qualname__)}"
 
 
+def name_of_handler(kind: Any, method: str | None) -> str:
+    """Return what tells the handlers of a view by class apart, of which it has one for each method.
+
+    The method is not signed: what answers OPTIONS, or a GET, must not count as what a POST is for.
+    """
+    handler = getattr(kind, (method or "").lower(), None)
+    return str(getattr(handler, "__qualname__", ""))
+
+
 async def settled(waiting: Awaitable[Any]) -> Any:
     """Wait once more for what a function such as a lambda has got from an async one."""
     found = await waiting

@@ -37,6 +37,7 @@ from tests.test_replay import Clock, StoreCases
 # isort: split
 # What needs Django's settings, which are made by the import of test_django.
 from rest_framework.decorators import api_view
+from rest_framework.viewsets import ViewSet
 
 from frappe_hooksig.integrations.django.models import HandledDelivery
 
@@ -286,6 +287,12 @@ class Site:
         with override_settings(ROOT_URLCONF=self):
             return client.post("/hook", body, "application/json")
 
+    def send(self, method: str) -> Any:
+        """Deliver it in another way."""
+        client = Client(raise_request_exception=False, headers=signed(BODY))
+        with override_settings(ROOT_URLCONF=self):
+            return client.generic(method, "/hook", BODY, "application/json")
+
 
 class Watched:
     """Mixed into a store: it tells where it was called.
@@ -387,6 +394,36 @@ class TestOnce:
         assert site.calls == 1
         assert site.post(b"{}").content == b"handled"
         assert watched.settled == [("completed", False)] * 2
+
+    @pytest.mark.parametrize("kind", ["class", "as_view", "view set"])
+    def test_other_methods(self, kind: str) -> None:
+        """What answers OPTIONS, which is not signed, does not keep a POST from being handled."""
+        verify = verify_frappe_webhook(store=MemoryStore())
+
+        class Hook(View):
+            def post(self, _request: HttpRequest) -> HttpResponse:
+                return HttpResponse("handled")
+
+            put = post
+
+        class Hooks(ViewSet):
+            def create(self, _request: Any) -> HttpResponse:
+                return HttpResponse("handled")
+
+        site = Site(MemoryStore())
+        view: Any = {
+            "class": lambda: verify(Hook).as_view(),
+            "as_view": lambda: verify(Hook.as_view()),
+            "view set": lambda: verify(
+                cast("Any", Hooks).as_view({"post": "create", "put": "create"})
+            ),
+        }[kind]()
+        site.urlpatterns = [path("hook", view)]
+
+        assert site.send("OPTIONS").status_code == 200
+        assert site.send("POST").content == b"handled"
+        assert site.send("POST").json()["status"] == "duplicate"
+        assert site.send("PUT").json()["status"] == "duplicate"
 
     @pytest.mark.parametrize(("view", "body"), FAILURES)
     def test_failure(self, watched: Any, view: Any, body: bytes) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.testclient import TestClient
+from flask import Flask
+from flask.views import MethodView
 
 from frappe_hooksig import ConfigurationError, StoreError, providers, sign_payload
 from frappe_hooksig.integrations import flask
@@ -144,3 +146,30 @@ def test_dependency_that_fails_after_the_function() -> None:
 
     assert [answer.status_code for answer in answers] == [500, 200, 200]
     assert [answer.json() for answer in answers[1:]] == [None, DUPLICATE]
+
+
+def test_other_methods_in_flask() -> None:
+    """What answers a GET, as no method is signed, does not keep a POST from being handled."""
+
+    class Hook(MethodView):
+        decorators: ClassVar[list[Any]] = [
+            flask.verify_frappe_webhook(secret=SECRET, store=MemoryStore())
+        ]
+
+        def get(self) -> str:
+            return "alive"
+
+        def post(self) -> str:
+            return "handled"
+
+        put = post
+
+    app = Flask(__name__)
+    app.add_url_rule("/", view_func=Hook.as_view("hook"))
+    client = app.test_client()
+    methods = ["OPTIONS", "HEAD", "GET", "POST", "POST", "PUT"]
+
+    answers = [client.open(method=method, data=b"{}", headers=signed(b"{}")) for method in methods]
+
+    assert [answer.text for answer in answers[2:4]] == ["alive", "handled"]
+    assert [answer.json for answer in answers[4:]] == [DUPLICATE] * 2

@@ -29,7 +29,15 @@ from frappe_hooksig.exceptions import (
     VerificationError,
 )
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, Senders, hide_secret, name_of
+from frappe_hooksig.receiver import (
+    SECRET_SETTING,
+    Options,
+    Receiver,
+    Senders,
+    hide_secret,
+    name_of,
+    name_of_handler,
+)
 from frappe_hooksig.replay.keeper import Held
 from frappe_hooksig.secret import Secrets
 
@@ -87,6 +95,9 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
             return None
         # Flask's own name for the route: those of classes have the same function, as their view.
         endpoint = current.endpoint or name_of(view)
+        kind = getattr(current_app.view_functions.get(endpoint), "view_class", None)
+        if kind is not None:
+            endpoint = f"{endpoint} {name_of_handler(kind, current.method)}"
         held = receiver.once.claim(current, endpoint, delivery)
         return _answered(held) if isinstance(held, Answer) else held
 

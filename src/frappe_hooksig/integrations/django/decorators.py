@@ -35,7 +35,15 @@ from frappe_hooksig.integrations.django.setting import setting
 from frappe_hooksig.integrations.django.stores import DjangoStore
 from frappe_hooksig.integrations.django.transactions import after_commit, open_around, roll_back
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import SECRET_SETTING, Options, Receiver, Senders, hide_secret, name_of
+from frappe_hooksig.receiver import (
+    SECRET_SETTING,
+    Options,
+    Receiver,
+    Senders,
+    hide_secret,
+    name_of,
+    name_of_handler,
+)
 from frappe_hooksig.replay.keeper import AsyncHeld, Held
 from frappe_hooksig.secret import Secrets
 
@@ -229,7 +237,7 @@ def _admit(
     _keep(request, delivery)
     if receiver.once is None:
         return None
-    held = receiver.once.claim(request, _endpoint(view), delivery)
+    held = receiver.once.claim(request, _endpoint(view, request), delivery)
     return _answered(held) if isinstance(held, Answer) else held
 
 
@@ -256,7 +264,9 @@ async def _admit_async(
     _keep(request, delivery)
     if receiver.once is None:
         return None
-    held = await receiver.once.claim_async(request, _endpoint(view), delivery, _in_any_thread)
+    held = await receiver.once.claim_async(
+        request, _endpoint(view, request), delivery, _in_any_thread
+    )
     return _answered(held) if isinstance(held, Answer) else held
 
 
@@ -307,17 +317,21 @@ def _keep(request: HttpRequest, delivery: Delivery) -> None:
     vars(request)["_cache_update_cache"] = False
 
 
-def _endpoint(view: Any) -> str:
+def _endpoint(view: Any, request: HttpRequest) -> str:
     """Return what tells a view from the others: a class from those with the same dispatch()."""
     while isinstance(view, partial):  # what method_decorator() hands over is one
         view = cast("Any", view).func
-    kind: Any = getattr(view, "view_class", None)  # where as_view() keeps it
+    # Where as_view() keeps it, and that of REST framework's view sets.
+    kind: Any = getattr(view, "view_class", getattr(view, "cls", None))
     if hasattr(view, "__self__"):
         kind = cast("Any", type(view.__self__))
     if kind is None:
         return name_of(view)
     # REST framework's @api_view makes classes that differ in their names alone.
-    return f"{kind.__module__}.{kind.__qualname__}.{kind.__name__}.{view.__name__}"
+    name = f"{kind.__module__}.{kind.__qualname__}.{kind.__name__}.{view.__name__}"
+    if not hasattr(kind, "http_method_names"):  # a method of something else
+        return name
+    return f"{name} {name_of_handler(kind, request.method)}"
 
 
 def _settled(held: Held, receiver: Receiver, response: Any) -> Any:
