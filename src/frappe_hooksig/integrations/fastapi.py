@@ -7,7 +7,7 @@
 # No `from __future__ import annotations` here: for FastAPI before 0.123, annotations of a callable
 # object have to be more than their text.
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
 
@@ -259,7 +259,7 @@ class WebhookRoute(APIRoute):
 
 
 @asynccontextmanager
-async def _settled(claims: list[AsyncHeld], answers: list[Response]) -> AsyncIterator[None]:
+async def _settled(claims: list[AsyncHeld], answers: list[Response]) -> AsyncGenerator[None, None]:
     """Settle claims at the end by what was answered, unless there is an exception."""
     yield
     for held in claims:
