@@ -411,12 +411,12 @@ class TestOnce:
                 return HttpResponse("handled")
 
         site = Site(MemoryStore())
+        hook: Any = Hook
+        hooks: Any = Hooks
         view: Any = {
-            "class": lambda: verify(Hook).as_view(),
-            "as_view": lambda: verify(Hook.as_view()),
-            "view set": lambda: verify(
-                cast("Any", Hooks).as_view({"post": "create", "put": "create"})
-            ),
+            "class": lambda: verify(hook).as_view(),
+            "as_view": lambda: verify(hook.as_view()),
+            "view set": lambda: verify(hooks.as_view({"post": "create", "put": "create"})),
         }[kind]()
         site.urlpatterns = [path("hook", view)]
 
