@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import multiprocessing
+import os
 import threading
 import time
 import weakref
@@ -439,6 +440,14 @@ class TestKeeper:
             while own_keeper._thread is not None:  # noqa: SLF001
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
+
+    def test_no_forks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Windows has none."""
+        monkeypatch.delattr(os, "register_at_fork")
+        own = keeper.Keeper()
+        monkeypatch.setattr(keeper, "_keeper", own)
+
+        assert held_by(once(MemoryStore()).claim(None, "", delivery_of())).complete()
 
     def test_forked_process(self) -> None:
         """A process that was forked while others kept claims keeps its own."""

@@ -124,7 +124,8 @@ class Keeper:
 
     def __init__(self) -> None:
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)  # a thread stays with its process
+        if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks either
+            os.register_at_fork(after_in_child=self._reset)  # a thread stays with its process
 
     def _reset(self) -> None:
         self._changed = Condition()
