@@ -24,9 +24,9 @@ _EPOCH = 719_162  # days from 0001-01-01 to 1970-01-01
 
 
 class Message(NamedTuple):
-    """What was signed."""
+    """What was signed: of a sender that sends its secret itself, nothing."""
 
-    body: bytes
+    body: bytes = b""
     time: str | None = None
     id: str | None = None
     method: str | None = None
@@ -54,12 +54,16 @@ def content(scheme: Scheme, message: Message) -> bytes:
 
 
 def mac(scheme: Scheme, key: bytes, message: Message) -> bytes:
-    """Return the HMAC."""
+    """Return the HMAC, or the secret where that is what is sent."""
+    if scheme.encoding == "plain":
+        return key
     return hmac.digest(key, content(scheme, message), scheme.digest)
 
 
 def written(scheme: Scheme, code: bytes) -> str:
     """Return a MAC as the scheme writes it, without prefix."""
+    if scheme.encoding == "plain":
+        return code.decode("latin-1")
     return code.hex() if scheme.encoding == "hex" else base64.b64encode(code).decode()
 
 
@@ -139,10 +143,10 @@ def readings(
     ids: list[str | None] = [None]
     if scheme.id_header is not None:
         ids = [*values(pairs, scheme.id_header)]
-    used = {name: f"{{{name}}}" in scheme.signed for name in ("method", "url")}
+    used = {name: f"{{{name}}}" in scheme.signed for name in ("body", "method", "url")}
     for (key_id, key), time, delivery_id in product(keys.items(), times, ids):
         message = Message(
-            body,
+            body if used["body"] else b"",
             time,
             delivery_id,
             method if used["method"] else None,

@@ -131,7 +131,7 @@ def _sent(dice: Dice, scheme: Scheme, keys: list[bytes]) -> list[Sent]:
     ) -> Sent:
         uses = scheme.signed
         message = Message(
-            content,
+            content if "{body}" in uses else b"",
             spelled(dice, seconds, scheme) if "{timestamp}" in uses else None,
             delivery_id if "{id}" in uses else None,
             method if "{method}" in uses else None,
@@ -274,7 +274,7 @@ def _swap(dice: Dice, _: Scheme, draft: Draft) -> None:
         draft.genuine = False
 
 
-def _body(dice: Dice, _: Scheme, draft: Draft) -> None:
+def _body(dice: Dice, scheme: Scheme, draft: Draft) -> None:
     body = draft.body
     kind = dice.below(8)
     if kind == 0 and body:
@@ -295,7 +295,8 @@ def _body(dice: Dice, _: Scheme, draft: Draft) -> None:
         body = body.strip() + dice.pick((b"", b"\n"))
     else:
         body = body[dice.randint(0, 3) :]
-    draft.genuine = draft.genuine and body == draft.body
+    # Where it is not signed, any other has to be accepted as well.
+    draft.genuine = draft.genuine and (body == draft.body or "{body}" not in scheme.signed)
     draft.body = body
 
 

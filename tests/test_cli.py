@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from frappe_hooksig import Signer, __version__, generate_secret, providers, sign_payload
+from tests.senders import WHERE, secret_of
 
 COMMAND = [sys.executable, "-m", "frappe_hooksig"]
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
@@ -399,17 +400,41 @@ class TestSign:
     """`frappe-hooksig sign`."""
 
     @pytest.mark.parametrize("name", providers.names())
-    @pytest.mark.parametrize("body", [BODY, b"", b"\xff\n"])
-    def test_round_trip(self, name: str, body: bytes, tmp_path: Path) -> None:
+    def test_round_trip(self, name: str, tmp_path: Path) -> None:
         """What it prints is what `verify` reads."""
-        secret = "WHSEC" if providers.get(name).secret_format == "whsec" else "NEW"
-        out, err = says(VERIFIED, "sign", "--scheme", name, "-e", secret, body=body)
+        scheme = providers.get(name)
+        options = ["--scheme", name, "--url", WHERE["url"], "-e", "ITS_SECRET"]
+        environment = ENVIRONMENT | {"ITS_SECRET": secret_of(scheme)}
+        out, err = says(VERIFIED, "sign", *options, environment=environment)
         (tmp_path / "headers").write_text(out)
 
         assert err == ""
         headers = f"@{tmp_path / 'headers'}"
-        says(VERIFIED, "verify", "--scheme", name, "-e", secret, "-H", headers, body=body)
-        says(REFUSED, "verify", "--scheme", name, "-e", secret, "-H", headers, body=body + b"x")
+        says(VERIFIED, "verify", *options, "-H", headers, environment=environment)
+
+    @pytest.mark.parametrize("name", ["frappe", "webhook-timestamped"])
+    @pytest.mark.parametrize("body", [BODY, b"", b"\xff\n"])
+    def test_round_trip_of_bytes(self, name: str, body: bytes, tmp_path: Path) -> None:
+        """The bytes are signed as they are."""
+        out, _ = says(VERIFIED, "sign", "--scheme", name, "-e", "NEW", body=body)
+        (tmp_path / "headers").write_text(out)
+
+        verify = ["verify", "--scheme", name, "-e", "NEW", "-H", f"@{tmp_path / 'headers'}"]
+        says(VERIFIED, *verify, body=body)
+        says(REFUSED, *verify, body=body + b"x")
+
+    def test_method_and_url(self, tmp_path: Path) -> None:
+        """Where they are signed, they have to be the same, and `--request` says the method."""
+        options = ["--scheme", "hubspot-v3", "-e", "NEW", "--url"]
+        out, _ = says(VERIFIED, "sign", *options, "https://a.example", "--method", "PUT")
+        (tmp_path / "headers").write_text(out)
+        given = ["-H", f"@{tmp_path / 'headers'}"]
+        request = f"PUT / HTTP/1.1\n{out}\n".encode() + BODY
+
+        says(VERIFIED, "verify", *options, "https://a.example", "--method", "PUT", *given)
+        says(REFUSED, "verify", *options, "https://a.example", *given)
+        says(REFUSED, "verify", *options, "https://b.example", "--method", "PUT", *given)
+        says(VERIFIED, "verify", *options, "https://a.example", "--request", "-", body=request)
 
     def test_id_and_timestamp(self) -> None:
         """A retry can be signed as the first attempt was."""
@@ -471,9 +496,15 @@ class TestProviders:
         out, _ = says(VERIFIED, "providers")
 
         first, *lines = out.splitlines()
-        assert first.split()[:2] == ["NAME", "HEADERS"]
+        assert first.split()[:2] == ["NAME", "SIGNED"]
         assert [line.split()[0] for line in lines] == list(providers.names())
         assert all(line == line.rstrip() for line in lines)
+
+    def test_many_headers(self) -> None:
+        """Of a hundred headers there are two, and what stands between."""
+        out, _ = says(VERIFIED, "providers")
+
+        assert "  X-DocuSign-Signature-1 ... X-DocuSign-Signature-100\n" in out
 
     def test_json(self) -> None:
         """Programs get each field."""
@@ -483,6 +514,8 @@ class TestProviders:
         assert tuple(described) == providers.names()
         assert described["slack"] == {
             "name": "slack",
+            "title": "Slack",
+            "definition": providers.SLACK.definition,
             "headers": ["X-Slack-Signature", "X-Slack-Request-Timestamp"],
             "signed": "v0:{timestamp}:{body}",
             "prefix": "v0=",
@@ -500,7 +533,7 @@ class TestProviders:
         (["no-such-command"], "invalid choice: 'no-such-command'"),
         (["verify", "--no-such-option"], "unrecognized arguments"),
         (["verify", "--sch", "github"], "unrecognized arguments"),
-        (["verify", "--scheme", "git"], "no provider 'git'; there are frappe, github"),
+        (["verify", "--scheme", "git"], "no provider 'git'; there are adyen, bitbucket"),
         (["verify", "-e", "NEW", "-H", "no colon"], "-H: a header is not like Name: value"),
         (["verify", "-e", "NEW", "-H", ": b"], "a header is not like Name: value"),
         (["verify", "-e", "NEW", "-H", "a b: c"], "a header is not like Name: value"),

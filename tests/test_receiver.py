@@ -28,6 +28,7 @@ from frappe_hooksig.receiver import Receiver
 from frappe_hooksig.replay.memory import MemoryStore
 from frappe_hooksig.secret import make_keys
 from tests.receivers import make_receiver
+from tests.senders import secret_of
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
@@ -207,12 +208,14 @@ def test_many_senders() -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, [], ()])
-@pytest.mark.parametrize("name", providers.names())
+@pytest.mark.parametrize(
+    "name", [name for name in providers.names() if "{url}" not in providers.get(name).signed]
+)
 def test_unknown_sender_is_a_mismatch(name: str, nothing: Any) -> None:
     """Nobody can tell an unknown sender from a wrong signature."""
     scheme = providers.get(name)
-    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    known = make_receiver(scheme, no_default, secret=lambda _request: "whsec_" + "Ab3d" * 8)
+    secret = secret_of(scheme)
+    known = make_receiver(scheme, no_default, secret=lambda _request: secret.replace("8", "9"))
     unknown = make_receiver(scheme, no_default, secret=lambda _request: nothing)
     signed = sign_payload(b"", secret, scheme=scheme)
     answers = []

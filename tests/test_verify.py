@@ -30,6 +30,7 @@ from frappe_hooksig import (
     verify_payload,
 )
 from frappe_hooksig.verify import MAX_BODY
+from tests.senders import WHERE, secret_of
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
@@ -642,13 +643,13 @@ class TestInPieces:
     def test_same_as_whole(self, name: str, size: int) -> None:
         """However it is cut, it is verified as the whole body is."""
         scheme = providers.get(name)
-        secret = WHSEC if scheme.secret_format == "whsec" else SECRET
+        secret = secret_of(scheme)
         body = bytes(range(256)) * 3
-        signed = Signer(secret, scheme=scheme, clock=lambda: NOW).sign(body)
+        signed = Signer(secret, scheme=scheme, clock=lambda: NOW).sign(body, **WHERE)
         verifier = Verifier(secret, scheme=scheme, clock=lambda: NOW)
-        delivery = verifier.verify(body, signed.headers)
+        delivery = verifier.verify(body, signed.headers, **WHERE)
 
-        verification = verifier.begin(signed.headers)
+        verification = verifier.begin(signed.headers, **WHERE)
         for start in range(0, len(body), size):
             verification.update(body[start : start + size])
         request = verification.finish()

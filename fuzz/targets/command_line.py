@@ -19,8 +19,8 @@ from frappe_hooksig import Scheme, cli, providers
 from fuzz import hostile
 from fuzz.dice import Dice
 from fuzz.edits import EDITS
-from fuzz.oracle import read_seconds, readings
-from fuzz.requests import NOW, Request, requests
+from fuzz.oracle import Reading, read_seconds, readings
+from fuzz.requests import NOW, URL, Request, requests
 from fuzz.target import ACCEPTED, Escape, Target
 
 _FOLDER = "FOLDER/"  # stands for a folder that has the case's files
@@ -28,15 +28,18 @@ _FOLDER = "FOLDER/"  # stands for a folder that has the case's files
 _MADE_UP = Dice("command line")
 _KEYS = tuple(hostile.word(_MADE_UP, 32, 32).encode() for _ in range(2))
 _WHSEC = tuple("whsec_" + b64encode(key).decode() for key in _KEYS)
+_HEX = tuple(key.hex() for key in _KEYS)
 _ENVIRONMENT = {
     "FUZZ_NEW": _KEYS[0].decode(),
     "FUZZ_OLD": _KEYS[1].decode(),
     "FUZZ_WHSEC_NEW": _WHSEC[0],
     "FUZZ_WHSEC_OLD": _WHSEC[1],
+    "FUZZ_HEX_NEW": _HEX[0],
+    "FUZZ_HEX_OLD": _HEX[1],
     "FUZZ_EMPTY": "",
     "FRAPPE_WEBHOOK_SECRET": _KEYS[0].decode(),
 }
-_HIDDEN = (*map(bytes.decode, _KEYS), *_WHSEC, *(key.hex() for key in _KEYS))
+_HIDDEN = (*map(bytes.decode, _KEYS), *_WHSEC, *_HEX)
 _RECEIVERS: tuple[dict[str | int, bytes], ...] = (
     {"FUZZ_NEW": _KEYS[0]},
     {"FUZZ_NEW": _KEYS[0], "FUZZ_OLD": _KEYS[1]},
@@ -137,7 +140,10 @@ class CommandLine(Target):
         if status not in {0, 1, 2}:
             msg = f"exit status {status!r}: {errors!r}"
             raise Escape(msg)
-        if any(secret in output + errors for secret in _HIDDEN):
+        # Where the secret itself is sent, that is what `sign` is for.
+        is_signing = case.arguments[:1] == ("sign",)
+        shown = errors if is_signing else output + errors
+        if any(secret in shown for secret in _HIDDEN):
             msg = f"it shows a secret: {output!r} {errors!r}"
             raise Escape(msg)
         if "Traceback" in errors:
@@ -204,6 +210,10 @@ def _verify(dice: Dice, making: _Making, names: list[str]) -> None:
     making.arguments += ["verify", "--scheme", making.scheme.name]
     for name in names:
         _name_secret(dice, making, name)
+    if "{url}" in making.scheme.signed:
+        making.arguments.append(f"--url={_passed(sent.url)}")
+    if "{method}" in making.scheme.signed:
+        making.arguments.append(f"--method={_passed(sent.method)}")
     making.arguments += ["--now", dice.pick((str(NOW), f"{NOW}.0", "2023-11-14T22:13:20Z"))]
     pairs = [
         (_raw(name), _raw(value)) for name, value in sent.pairs if isinstance(value, str | bytes)
@@ -246,11 +256,18 @@ def _sign(dice: Dice, making: _Making) -> None:
     _name_secret(dice, making, "FUZZ_NEW")
     if making.scheme.timestamp_place:
         making.arguments += ["--timestamp", str(NOW)]
+    if "{url}" in making.scheme.signed:
+        making.arguments += ["--url", URL]
+
+
+def _passed(text: str) -> str:
+    """Return a text as a system can hand it over in an argument."""
+    return os.fsdecode(text.replace("\0", "").encode("utf-8", "surrogatepass"))
 
 
 def _name_secret(dice: Dice, making: _Making, name: str) -> None:
-    if making.scheme.secret_format == "whsec":
-        name = name.replace("FUZZ", "FUZZ_WHSEC")
+    if making.scheme.secret_format != "text":
+        name = name.replace("FUZZ", f"FUZZ_{making.scheme.secret_format.upper()}")
     if dice.chance(0.7):
         making.arguments += ["-e", name]
     else:
@@ -393,12 +410,27 @@ def _signed(case: Call) -> None:
     keys: dict[str | int, bytes] = dict(enumerate(_KEYS))
     for pairs, body in _presented(case):
         for scheme in schemes:
-            for way in readings(scheme, keys, pairs, body):
+            for way in _ways(scheme, keys, pairs, body, case):
                 late = way.seconds is not None and abs(NOW - way.seconds) > scheme.tolerance
                 if way.message in case.sent.signed and not (late and case.untouched):
                     return
     msg = "verified, but no secret gives such a signature"
     raise Escape(msg)
+
+
+def _ways(
+    scheme: Scheme,
+    keys: dict[str | int, bytes],
+    pairs: list[tuple[str, object]],
+    body: bytes,
+    case: Call,
+) -> Iterator[Reading]:
+    """Yield every way to read a request, with the method and URL that may have been passed."""
+    places = {(case.sent.method, case.sent.url)}
+    if not case.untouched:
+        places |= {(each.method or "", each.url or "") for each in case.sent.signed}
+    for method, url in places:
+        yield from readings(scheme, keys, pairs, body, method, url)
 
 
 def _presented(case: Call) -> Iterator[tuple[list[tuple[str, object]], bytes]]:
@@ -435,7 +467,7 @@ def _signs(case: Call, output: str) -> None:
     else:
         pairs = [_pair(line.encode("latin-1")) for line in output.splitlines()]
     body = case.stdin or b""
-    for way in readings(scheme, {0: _KEYS[0]}, pairs, body):
+    for way in readings(scheme, {0: _KEYS[0]}, pairs, body, "POST", URL):
         if way.seconds in {None, NOW, read_seconds(str(NOW), "unix")}:
             return
     msg = f"it signs with another key: {output!r}"

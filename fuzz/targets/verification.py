@@ -62,7 +62,9 @@ class Verification(Target):
         self.name = scheme.name
         self.scheme = scheme
         made_up = Dice(scheme.name)
-        keys = [f"{hostile.word(made_up, 31, 31)}~".encode() for _ in range(3)]  # not base64
+        start = scheme.secret_prefix
+        # With a tilde, which base64 does not have.
+        keys = [f"{start}{hostile.word(made_up, 31, 31)}~".encode() for _ in range(3)]
         large = 2**20
         self.receivers = [
             Receiver(scheme, {0: keys[0]}, large),
@@ -102,6 +104,9 @@ class Verification(Target):
                 raise Escape(msg)
             if delivery.body != case.body:
                 msg = f"another body came out: {delivery.body!r}"
+                raise Escape(msg)
+            if {delivery.is_signed, request.is_signed} != {"{body}" in self.scheme.signed}:
+                msg = f"whether its body is signed: {delivery.is_signed}"
                 raise Escape(msg)
             self._genuine(receiver, case, delivery)
             return ACCEPTED

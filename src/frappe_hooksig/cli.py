@@ -36,6 +36,7 @@ USAGE = 2
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 _CHUNK = 65536  # bytes
+_SHOWN = 4  # headers of one scheme
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)")
 _REQUEST_LINE = re.compile(rb"[!-~]+ [!-~]+ HTTP/\d(\.\d)?")
 _SECONDS = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
@@ -83,7 +84,13 @@ def _sign(options: argparse.Namespace) -> tuple[int, str]:
     with _opened(options.body) as file:
         body = _read(file)
     signer = Signer(_secrets(options), scheme=scheme)
-    signed = signer.sign(body, id=options.id, timestamp=options.timestamp)
+    signed = signer.sign(
+        body,
+        id=options.id,
+        timestamp=options.timestamp,
+        method=options.method or "POST",
+        url=options.url,
+    )
     if options.json:
         answer = {"scheme": scheme.name, "headers": signed.headers, "signature": signed.signature}
         return DONE, json.dumps(answer)
@@ -105,15 +112,17 @@ def _verify(options: argparse.Namespace) -> tuple[int, str]:
     source = options.body if options.request is None else options.request
     _check_standard_input(options, source, *(text.removeprefix("@") for text in options.header))
     body: Iterator[bytes]
+    method = options.method or "POST"
     with _opened(source) as file:
         if options.request is None:
             headers = [pair for text in options.header for pair in _headers(text)]
             body = iter(partial(_read, file, _CHUNK), b"")
         else:
-            headers, content = _split_request(_read(file))
+            sent_with, headers, content = _split_request(_read(file))
+            method = options.method or sent_with
             body = iter([content])
         try:
-            verification = verifier.begin(headers)
+            verification = verifier.begin(headers, method=method, url=options.url)
             for chunk in body:
                 verification.update(chunk)
             request = verification.finish()
@@ -149,15 +158,17 @@ def _providers(options: argparse.Namespace) -> tuple[int, str]:
     schemes = [get(name) for name in names()]
     if options.json:
         return DONE, json.dumps([_described(scheme) for scheme in schemes])
-    rows = [("NAME", "HEADERS", "SIGNED", "WRITTEN AS", "TOLERANCE", "SECRET")]
+    rows = [("NAME", "SIGNED", "WRITTEN AS", "TOLERANCE", "SECRET", "HEADERS")]
     rows += [
         (
             scheme.name,
-            " ".join(scheme.header_names),
-            scheme.signed,
-            f"{scheme.prefix}{scheme.encoding} ({scheme.digest})",
+            scheme.signed or "-",
+            scheme.encoding
+            if scheme.encoding == "plain"
+            else f"{scheme.prefix}{scheme.encoding} ({scheme.digest})",
             f"{scheme.tolerance:g} s" if scheme.signs_timestamp else "-",
             scheme.secret_format,
+            " ".join(_shortened(scheme.header_names)),
         )
         for scheme in schemes
     ]
@@ -166,9 +177,16 @@ def _providers(options: argparse.Namespace) -> tuple[int, str]:
     return DONE, "\n".join(lines)
 
 
+def _shortened(names: list[str]) -> list[str]:
+    """Return the names of headers, but of more than four the first and the last."""
+    return names if len(names) <= _SHOWN else [names[0], "...", names[-1]]
+
+
 def _described(scheme: Scheme) -> dict[str, Any]:
     return {
         "name": scheme.name,
+        "title": scheme.title,
+        "definition": scheme.definition,
         "headers": scheme.header_names,
         "signed": scheme.signed,
         "prefix": scheme.prefix,
@@ -210,8 +228,8 @@ def _secret_from(kind: str, name: str, *, raw: bool) -> bytes:
     return content[:-1].removesuffix(b"\r")
 
 
-def _split_request(raw: bytes) -> tuple[_Pairs, bytes]:
-    """Return the headers and the body of an HTTP/1.1 request, as it goes over the wire.
+def _split_request(raw: bytes) -> tuple[str, _Pairs, bytes]:
+    """Return the method, headers and body of an HTTP/1.1 request, as it goes over the wire.
 
     Strictly: what two servers might read in two ways is no request here (RFC 9112).
     """
@@ -224,7 +242,8 @@ def _split_request(raw: bytes) -> tuple[_Pairs, bytes]:
         msg = "--request: the first line is not like POST /path HTTP/1.1"
         raise _WrongUse(msg)
     headers = [_header(line, "--request") for line in lines]
-    return headers, _framed(headers, raw[blank.end() :])
+    method, _, _ = first.partition(b" ")
+    return method.decode(), headers, _framed(headers, raw[blank.end() :])
 
 
 def _framed(headers: _Pairs, rest: bytes) -> bytes:
@@ -373,6 +392,7 @@ def _parser() -> argparse.ArgumentParser:
         "- for standard input",
     )
     _add_scheme(verify)
+    _add_where(verify)
     _add_secrets(verify)
     verify.add_argument(
         "--now",
@@ -406,6 +426,7 @@ def _parser() -> argparse.ArgumentParser:
     sign.set_defaults(run=_sign)
     sign.add_argument("body", metavar="BODY", nargs="?", help=_BODY_HELP)
     _add_scheme(sign)
+    _add_where(sign)
     _add_secrets(sign)
     sign.add_argument(
         "--id", help="the delivery's id, if the scheme signs one (default: a new one)"
@@ -487,6 +508,16 @@ def _add_scheme(parser: argparse.ArgumentParser) -> None:
         type=_scheme,
         default=FRAPPE,
         help=f"how the sender signs: see {PROGRAM} providers (default: frappe)",
+    )
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--method",
+        help="the HTTP method, if the scheme signs it (default: what --request says, else POST)",
+    )
+    parser.add_argument(
+        "--url", help="the URL as it is registered with the sender, if the scheme signs it"
     )
 
 
