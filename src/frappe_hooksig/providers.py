@@ -35,6 +35,8 @@ FRAPPE_CLOUD: Final = Scheme(
     signature_header="X-Webhook-Secret",
     signed="",
     encoding="plain",
+    # Three more times, after 2, 4 and 8 minutes: press/utils/webhook.py.
+    retry_horizon=900,
 )
 
 # What Frappe apps' own senders and receivers use: bare hex over the body. A convention without a
@@ -74,6 +76,8 @@ ADYEN: Final = Scheme(
     signature_header="HmacSignature",
     encoding="base64",
     secret_format="hex",
+    # https://docs.adyen.com/development-resources/webhooks/troubleshoot
+    retry_horizon=30 * _DAY,
 )
 
 # The header that GitHub has for SHA-1, with SHA-256.
@@ -84,6 +88,8 @@ BITBUCKET: Final = Scheme(
     signature_header="X-Hub-Signature",
     prefix="sha256=",
     encoding="hex",
+    # Tries again, and does not say for how long.
+    retry_horizon=_DAY,
 )
 
 # A header for each of two keys, which are rotated one at a time.
@@ -97,6 +103,10 @@ BOX: Final = Scheme(
     signed="{body}{timestamp}",
     encoding="base64",
     tolerance=600,
+    body_id="/id",
+    # Tries again up to ten times, and does not say for how long.
+    # https://developer.box.com/guides/webhooks/v2/
+    retry_horizon=_DAY,
 )
 
 CALENDLY: Final = Scheme(
@@ -110,6 +120,8 @@ CALENDLY: Final = Scheme(
     timestamp_prefix="t=",
     encoding="hex",
     tolerance=180,
+    # https://developer.calendly.com/api-docs/overview/webhooks/webhook-errors
+    retry_horizon=_DAY,
 )
 
 CASHFREE: Final = Scheme(
@@ -121,6 +133,8 @@ CASHFREE: Final = Scheme(
     timestamp_format="unix-ms",
     signed="{timestamp}{body}",
     encoding="base64",
+    # https://www.cashfree.com/docs/api-reference/webhooks/reliability-and-operations
+    retry_horizon=_HOUR,
 )
 
 CIRCLECI: Final = Scheme(
@@ -131,6 +145,10 @@ CIRCLECI: Final = Scheme(
     prefix="v1=",
     separator=",",
     encoding="hex",
+    body_id="/id",
+    # Tries again, and does not say for how long.
+    # https://circleci.com/docs/outbound-webhooks
+    retry_horizon=_DAY,
 )
 
 CLOUDFLARE_STREAM: Final = Scheme(
@@ -153,6 +171,8 @@ DOCUSIGN: Final = Scheme(
     signature_header=tuple(f"X-DocuSign-Signature-{number}" for number in range(1, 101)),
     encoding="base64",
     max_signatures=100,
+    # Up to ten times, a day apart (requiresAcknowledgement).
+    retry_horizon=10 * _DAY,
 )
 
 DROPBOX: Final = Scheme(
@@ -170,6 +190,8 @@ FLUTTERWAVE_V3: Final = Scheme(
     signature_header="verif-hash",
     signed="",
     encoding="plain",
+    # Tries again, and does not say for how long.
+    retry_horizon=_DAY,
 )
 
 FORGEJO: Final = Scheme(
@@ -223,6 +245,9 @@ GOCARDLESS: Final = Scheme(
     definition="https://developer.gocardless.com/getting-started/stay-up-to-date-with-webhooks-v2/",
     signature_header="Webhook-Signature",
     encoding="hex",
+    # Up to eight times, and it does not say for how long.
+    # https://support.gocardless.com/hc/en-nz/articles/360000989989-Webhook-retries-failures
+    retry_horizon=_DAY,
 )
 
 GOGS: Final = Scheme(
@@ -243,6 +268,8 @@ HUBSPOT_V3: Final = Scheme(
     timestamp_format="unix-ms",
     signed="{method}{url}{body}{timestamp}",
     encoding="base64",
+    # https://developers.hubspot.com/docs/api/webhooks
+    retry_horizon=_DAY,
 )
 
 INTERCOM: Final = Scheme(
@@ -253,6 +280,10 @@ INTERCOM: Final = Scheme(
     prefix="sha1=",
     encoding="hex",
     digest="sha1",
+    body_id="/id",
+    # Tries again, and does not say for how long; the body counts the attempts.
+    # https://developers.intercom.com/docs/webhooks/webhook-notifications
+    retry_horizon=_DAY,
 )
 
 LEMONSQUEEZY: Final = Scheme(
@@ -261,6 +292,8 @@ LEMONSQUEEZY: Final = Scheme(
     definition="https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
     signature_header="X-Signature",
     encoding="hex",
+    # https://docs.lemonsqueezy.com/help/webhooks/webhook-requests
+    retry_horizon=300,
 )
 
 LINE: Final = Scheme(
@@ -278,6 +311,8 @@ LINEAR: Final = Scheme(
     definition="https://linear.app/developers/webhooks",
     signature_header="Linear-Signature",
     encoding="hex",
+    # After a minute, an hour and six: https://developers.linear.app/docs/graphql/webhooks
+    retry_horizon=8 * _HOUR,
 )
 
 META: Final = Scheme(
@@ -287,6 +322,8 @@ META: Final = Scheme(
     signature_header="X-Hub-Signature-256",
     prefix="sha256=",
     encoding="hex",
+    # https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview
+    retry_horizon=7 * _DAY,
 )
 
 MUX: Final = Scheme(
@@ -299,6 +336,9 @@ MUX: Final = Scheme(
     separator=",",
     timestamp_prefix="t=",
     encoding="hex",
+    body_id="/id",
+    # https://www.mux.com/docs/core/listen-for-webhooks
+    retry_horizon=_DAY,
 )
 
 # The secret is the verification token that it sent, unsigned, when the subscription was made.
@@ -310,6 +350,9 @@ NOTION: Final = Scheme(
     prefix="sha256=",
     encoding="hex",
     secret_prefix="secret_",
+    body_id="/id",
+    # Tries again, and does not say for how long; the body counts the attempts.
+    retry_horizon=_DAY,
 )
 
 # Its SDKs allow 5 s, which a busy server or a clock without NTP exceeds.
@@ -325,6 +368,9 @@ PADDLE: Final = Scheme(
     encoding="hex",
     tolerance=300,
     secret_prefix="pdl_ntfset_",
+    body_id="/event_id",
+    # https://developer.paddle.com/webhooks/about/respond-to-webhooks
+    retry_horizon=3 * _DAY,
 )
 
 PAGERDUTY: Final = Scheme(
@@ -335,6 +381,7 @@ PAGERDUTY: Final = Scheme(
     prefix="v1=",
     separator=",",
     encoding="hex",
+    retry_horizon=2 * _DAY,
 )
 
 # Signs with the secret key of its API.
@@ -346,6 +393,8 @@ PAYSTACK: Final = Scheme(
     encoding="hex",
     digest="sha512",
     secret_prefix="sk_",
+    # Every three minutes, then every hour for three days: paystack.com/docs/payments/webhooks/
+    retry_horizon=4 * _DAY,
 )
 
 RAZORPAY: Final = Scheme(
@@ -354,6 +403,8 @@ RAZORPAY: Final = Scheme(
     definition="https://razorpay.com/docs/webhooks/validate-test/",
     signature_header="X-Razorpay-Signature",
     encoding="hex",
+    # https://razorpay.com/docs/webhooks/best-practices
+    retry_horizon=_DAY,
 )
 
 SENTRY: Final = Scheme(
@@ -362,6 +413,8 @@ SENTRY: Final = Scheme(
     definition="https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
     signature_header="Sentry-Hook-Signature",
     encoding="hex",
+    # src/sentry/sentry_apps/tasks/sentry_apps.py: three times, five minutes apart.
+    retry_horizon=900,
 )
 
 SHOPIFY: Final = Scheme(
@@ -370,6 +423,8 @@ SHOPIFY: Final = Scheme(
     definition="https://shopify.dev/docs/apps/build/webhooks/subscribe/https",
     signature_header="X-Shopify-Hmac-Sha256",
     encoding="base64",
+    # https://shopify.dev/changelog/updates-to-webhook-retry-mechanism
+    retry_horizon=4 * _HOUR,
 )
 
 SLACK: Final = Scheme(
@@ -392,6 +447,9 @@ SQUARE: Final = Scheme(
     signature_header="x-square-hmacsha256-signature",
     signed="{url}{body}",
     encoding="base64",
+    body_id="/event_id",
+    # https://developer.squareup.com/docs/webhooks/troubleshooting
+    retry_horizon=_DAY + _HOUR,
 )
 
 STANDARD_WEBHOOKS: Final = Scheme(
@@ -437,6 +495,8 @@ SVIX: Final = Scheme(
     separator=" ",
     encoding="base64",
     secret_format="whsec",
+    # https://docs.svix.com/retries
+    retry_horizon=28 * _HOUR,
 )
 
 TAILSCALE: Final = Scheme(
@@ -449,6 +509,8 @@ TAILSCALE: Final = Scheme(
     separator=",",
     timestamp_prefix="t=",
     encoding="hex",
+    # https://tailscale.com/docs/features/webhooks
+    retry_horizon=_DAY,
 )
 
 TRELLO: Final = Scheme(
@@ -459,6 +521,7 @@ TRELLO: Final = Scheme(
     signed="{body}{url}",
     encoding="base64",
     digest="sha1",
+    retry_horizon=300,
 )
 
 TWITCH: Final = Scheme(
@@ -482,6 +545,8 @@ TYPEFORM: Final = Scheme(
     signature_header="Typeform-Signature",
     prefix="sha256=",
     encoding="base64",
+    # https://www.typeform.com/developers/webhooks/
+    retry_horizon=11 * _HOUR,
 )
 
 VERCEL: Final = Scheme(
@@ -491,6 +556,7 @@ VERCEL: Final = Scheme(
     signature_header="x-vercel-signature",
     encoding="hex",
     digest="sha1",
+    retry_horizon=_DAY,
 )
 
 WOOCOMMERCE: Final = Scheme(
@@ -507,6 +573,8 @@ XERO: Final = Scheme(
     definition="https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/",
     signature_header="x-xero-signature",
     encoding="base64",
+    # https://developer.xero.com/documentation/webhooks/configuring-your-server
+    retry_horizon=_DAY,
 )
 
 ZENDESK: Final = Scheme(
@@ -518,6 +586,8 @@ ZENDESK: Final = Scheme(
     timestamp_format="rfc3339",
     signed="{timestamp}{body}",
     encoding="base64",
+    # Tries again, and does not say for how long.
+    retry_horizon=_DAY,
 )
 
 ZOOM: Final = Scheme(
@@ -529,6 +599,8 @@ ZOOM: Final = Scheme(
     signed="v0:{timestamp}:{body}",
     prefix="v0=",
     encoding="hex",
+    # https://devsupport.zoom.us/hc/en-us/articles/360059893812-Webhook-delays
+    retry_horizon=2 * _HOUR,
 )
 
 #: The senders of whom there is no scheme, by name, and why not: `get()` says it.

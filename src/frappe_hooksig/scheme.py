@@ -239,8 +239,7 @@ class Scheme:
     @property
     def pieces(self) -> list[tuple[str, str | None]]:
         """`signed` in pieces: fixed text and None, or nothing and the name of a part."""
-        found = [(text, part) for text, part, _, _ in Formatter().parse(self.signed)]
-        alone = [[(text, None), ("", part)] for text, part in found]
+        alone = [[(text, None), ("", part)] for text, part in _pieces(self.signed)]
         return [(text, part) for each in alone for text, part in each if text or part]
 
     def keys(self, several: Sequence[Secret]) -> list[Key]:
