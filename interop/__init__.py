@@ -1,0 +1,1 @@
+"""Whether our schemes agree with the vendors' own libraries, in both directions."""
