@@ -27,6 +27,7 @@ TABLES = (
     "header_types",
     "rotation",
     "timestamped",
+    "providers",
     "peers",
     "incremental",
     "memory",

@@ -12,6 +12,9 @@ from frappe_hooksig import Scheme, Signer, generate_secret
 
 SECRET = "S6D3Kvx1yMJ8Hv5Gm2QzTn4wRb7LpXce"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+HEX = "1f8b03c9d27ae46550b19f3cd8e7720a64fd91b8253ce07a"
+METHOD = "POST"
+URL = "https://example.com/hook"
 KIB = 1024
 
 # What Frappe sends beside its signature, as in tests/vectors/frappe-captures.json.
@@ -50,18 +53,31 @@ def document(size: int) -> bytes:
     return json.dumps(order).encode()
 
 
+def secret_of(scheme: Scheme) -> str:
+    """Return a secret as the sender writes its own."""
+    if scheme.secret_format == "text":
+        return scheme.secret_prefix + SECRET
+    return HEX if scheme.secret_format == "hex" else WHSEC
+
+
 def requests(scheme: Scheme, body: bytes, secret: str = SECRET) -> Requests:
-    """Return a genuine request, one whose body was changed, and one signed with another secret."""
+    """Return a genuine request, one whose body was changed, and one signed with another secret.
+
+    Where the secret itself is sent, another body is no forgery that could be seen.
+    """
     genuine = signed(scheme, body, secret)
+    other = scheme.secret_prefix if scheme.secret_format == "text" else ""
+    strangers = signed(scheme, body, other + generate_secret(scheme.secret_format))
     changed = replace(genuine, body=body.replace(b"0", b"1", 1))
-    return Requests(genuine, (changed, signed(scheme, body, generate_secret(scheme.secret_format))))
+    return Requests(genuine, (changed, strangers) if scheme.signs_body else (strangers,))
 
 
 def signed(
     scheme: Scheme, body: bytes, secret: str = SECRET, timestamp: float | None = None
 ) -> Request:
     """Return a request as a sender makes it, its signature between other headers."""
-    signature = Signer(secret, scheme=scheme).sign(body, timestamp=timestamp).headers
+    signer = Signer(secret, scheme=scheme)
+    signature = signer.sign(body, timestamp=timestamp, method=METHOD, url=URL).headers
     return Request(body, {**_BESIDE, **signature, "Content-Length": str(len(body))})
 
 

@@ -10,6 +10,7 @@ from doctest import ELLIPSIS
 from pathlib import Path
 
 import pytest
+from docs.write_providers import PAGE, written
 from sybil import Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -74,6 +75,14 @@ def test_terminal_sessions(tmp_path: Path) -> None:
 
     assert done.stdout.split(f"{CUT}\n") == [*(printed for _, printed in session), ""]
     assert len(session) > 15
+
+
+def test_providers_are_listed() -> None:
+    """What the page lists is what there is: else run `python -m docs.write_providers`."""
+    page = PAGE.read_text("utf-8")
+
+    assert written(page) == page
+    assert page.count("<!-- end -->") == 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

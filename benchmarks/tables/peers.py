@@ -18,7 +18,7 @@ from slack_sdk.signature import SignatureVerifier
 from benchmarks.comparison import Check, Contender, Request, Requests, Row, Table
 from benchmarks.duel_table import compare
 from benchmarks.measuring import Effort
-from benchmarks.traffic import KIB, SECRET, WHSEC, document, requests, size_name
+from benchmarks.traffic import KIB, SECRET, WHSEC, document, requests, secret_of, size_name
 from frappe_hooksig import Scheme, VerificationError, Verifier, generate_secret
 from frappe_hooksig.providers import (
     GITHUB,
@@ -83,20 +83,22 @@ def _svix(body: bytes) -> Iterator[Row]:
 
 
 def _stripe(body: bytes) -> Iterator[Row]:
+    secret = secret_of(STRIPE)
+
     def verify(body: bytes, headers: Any) -> None:
         # Its tolerance has no annotation.
         stripe.WebhookSignature.verify_header(  # pyright: ignore[reportUnknownMemberType]
-            body, headers.get("Stripe-Signature"), SECRET, stripe.Webhook.DEFAULT_TOLERANCE
+            body, headers.get("Stripe-Signature"), secret, stripe.Webhook.DEFAULT_TOLERANCE
         )
 
     def construct(body: bytes, headers: Any) -> None:
-        stripe.Webhook.construct_event(body, headers.get("Stripe-Signature"), SECRET)
+        stripe.Webhook.construct_event(body, headers.get("Stripe-Signature"), secret)
 
     refusal = stripe.SignatureVerificationError
     contender = Contender(name="stripe", check=verify, refusal=refusal, target=1.8)
-    yield _row(STRIPE, body, contender)
+    yield _row(STRIPE, body, contender, secret=secret)
     event = Contender(name="stripe `construct_event()`", check=construct, refusal=refusal)
-    yield _row(STRIPE, body, event, parse=True)
+    yield _row(STRIPE, body, event, secret=secret, parse=True)
 
 
 def _slack(body: bytes) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from benchmarks import by_hand
 from benchmarks.comparison import Contender, Row, Table
 from benchmarks.duel_table import compare
 from benchmarks.measuring import Effort
-from benchmarks.traffic import KIB, SECRET, WHSEC, document, requests
+from benchmarks.traffic import KIB, SECRET, WHSEC, document, requests, secret_of
 from frappe_hooksig import VerificationError, Verifier
 from frappe_hooksig.providers import SLACK, STANDARD_WEBHOOKS, STRIPE, WEBHOOK_TIMESTAMPED
 
@@ -30,7 +30,7 @@ def rows() -> Iterator[Row]:
     key = SECRET.encode()
     for scheme, secret, hand in (
         (WEBHOOK_TIMESTAMPED, SECRET, by_hand.webhook_timestamped(key)),
-        (STRIPE, SECRET, by_hand.stripe(key)),
+        (STRIPE, secret_of(STRIPE), by_hand.stripe(secret_of(STRIPE).encode())),
         (SLACK, SECRET, by_hand.slack(key)),
         (STANDARD_WEBHOOKS, WHSEC, by_hand.standard_webhooks(WHSEC)),
     ):

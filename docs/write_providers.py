@@ -1,0 +1,84 @@
+"""Writes what docs/providers.md lists: `python -m docs.write_providers`, after a change to them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.vectors import provider_vectors
+
+from frappe_hooksig import Scheme, providers
+
+PAGE = Path(__file__).with_name("providers.md")
+
+_COLUMNS = (
+    *("name", "sender", "header", "signed", "written as"),
+    *("window", "secret", "retries", "requests"),
+)
+_SHOWN = 4  # headers of one scheme
+_ASSUMED = 60  # seconds: where a scheme does not say for how long a sender tries
+_DIGESTS = {"sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"}
+_FORMATS = {"text": "text", "hex": "hex of the key", "whsec": "`whsec_` and base64 of the key"}
+
+
+def written(page: str) -> str:
+    """Return a page with its lists as they should be."""
+    for name, lines in (("table", _table()), ("unsupported", _unsupported())):
+        before, mark, rest = page.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition("\n<!-- end -->")
+        page = before + mark + "\n".join(lines) + end + after
+    return page
+
+
+def _table() -> Iterator[str]:
+    vectors = Counter(vector.provider for vector in provider_vectors())
+    yield _line(_COLUMNS)
+    yield _line(["---"] * len(_COLUMNS))
+    for scheme in map(providers.get, providers.names()):
+        title = f"[{scheme.title}]({scheme.definition})" if scheme.definition else scheme.title
+        yield _line(
+            [
+                f"`{scheme.name}`",
+                title,
+                _headers(scheme),
+                f"`{scheme.signed}`" if scheme.signed else "nothing",
+                _written_as(scheme),
+                f"{scheme.tolerance:g} s" if scheme.signs_timestamp else "-",
+                f"`{scheme.secret_prefix}...`"
+                if scheme.secret_prefix
+                else _FORMATS[scheme.secret_format],
+                _duration(scheme.retry_horizon) if scheme.retry_horizon != _ASSUMED else "-",
+                str(vectors[scheme.name] or "by openssl"),
+            ]
+        )
+
+
+def _unsupported() -> Iterator[str]:
+    for name, why in providers.UNSUPPORTED.items():
+        yield f"- `{name}`: {why}"
+
+
+def _line(cells: list[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _headers(scheme: Scheme) -> str:
+    names = [f"`{name}`" for name in scheme.header_names]
+    return ", ".join(names if len(names) <= _SHOWN else [names[0], "...", names[-1]])
+
+
+def _written_as(scheme: Scheme) -> str:
+    if not scheme.signs_body:
+        return "the secret itself"
+    prefix = f"`{scheme.prefix}`, " if scheme.prefix else ""
+    return f"{prefix}{scheme.encoding}, {_DIGESTS[scheme.digest]}"
+
+
+def _duration(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours / 24:g} days" if hours % 24 == 0 else f"{hours:g} h"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")
