@@ -154,13 +154,7 @@ SABOTAGE: dict[str, tuple[str, object, str, object, str]] = {
     "the MAC in the error": ("frappe", Verifier, "_accept", show_the_mac, "the error shows"),
     "another header": ("one-header", Header, "find", lambda *_: "x", "but it holds"),
     "no headers": ("all-headers", Header, "find", lambda *_: None, "written by format()"),
-    "other digits": (
-        "times",
-        timestamp,
-        "_DIGITS",
-        {"unix": (9, 1), "unix-ms": (12, 1)},
-        "read as",
-    ),
+    "other digits": ("times", timestamp, "_SECONDS", 9, "read as"),
     "any text is base64": ("secrets", secret, "_strength", lambda *_: 32, "stands for no key"),
     "the secret in the error": ("secrets", secret, "_as_bytes", show_the_secret, "shown by"),
     "seams without a text": (

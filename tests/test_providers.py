@@ -137,8 +137,8 @@ def test_no_two_are_the_same() -> None:
 
 def layout(scheme: Scheme) -> Scheme:
     """Return what a scheme says of its requests, without what it says of its sender."""
-    same = {"name": "x", "title": "", "definition": "", "body_id": None, "retry_horizon": 60}
-    return replace(scheme, **same)
+    named_alike = replace(scheme, name="x", title="", definition="")
+    return replace(named_alike, body_id=None, retry_horizon=60)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not providers.get(name).signs_body])

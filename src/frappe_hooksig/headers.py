@@ -115,14 +115,14 @@ def indexed(headers: Headers, *, whole: bool = False) -> Headers:
     """
     if hasattr(headers, "get"):
         pairs = getattr(headers, "items", None) if whole else None
-        return headers if pairs is None else _Index(pairs())
+        return headers if pairs is None else Index(pairs())
     if isinstance(headers, str | bytes) or not isinstance(headers, Iterable):
         msg = f"headers are {type(headers).__name__}, not a mapping or (name, value) pairs"
         raise TypeError(msg)
-    return _Index(headers)
+    return Index(headers)
 
 
-class _Index:
+class Index:
     """All values of each header, by its name in lower case."""
 
     def __init__(self, pairs: Iterable[tuple[Any, Any]]) -> None:
@@ -131,6 +131,11 @@ class _Index:
             name: str = key.decode("latin-1") if isinstance(key, bytes) else key
             if name.isascii() and value is not None:  # lower() makes a k of the Kelvin sign
                 self._values.setdefault(name.lower(), []).append(value)
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names that occur."""
+        return self._values
 
     def get(self, name: str, /) -> object:
         """Return the first value, or None."""
@@ -143,6 +148,8 @@ class _Index:
 
 def _values(headers: Any, name: str) -> list[Any]:
     """Return all values of a header."""
+    if isinstance(headers, Index):
+        return headers.getlist(name)
     get_all = _get_all_of(headers.__class__) or next(
         (method for method in _ALL_VALUES if hasattr(headers, method)), None
     )
@@ -158,7 +165,7 @@ def _values(headers: Any, name: str) -> list[Any]:
             values = []
     if (not values and _is(headers, Mapping)) or (get_all is None and _is(headers, dict)):
         # It may know one spelling only; a subclass of dict may even hold several.
-        return _Index(headers.items()).getlist(name)
+        return Index(headers.items()).getlist(name)
     return values
 
 

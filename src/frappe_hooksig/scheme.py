@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64, hexlify
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -13,7 +13,7 @@ from types import NoneType
 from typing import Literal, TypeAlias, get_args
 
 from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
-from frappe_hooksig.headers import MAX_HEADER, Header, Headers, indexed, is_readable
+from frappe_hooksig.headers import MAX_HEADER, Header, Headers, Index, indexed, is_readable
 from frappe_hooksig.secret import Digest, Hash, Key, Secret, SecretFormat, make_keys
 from frappe_hooksig.timestamp import (
     RFC3339,
@@ -34,6 +34,7 @@ _IN_NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 # RFC 9110 section 5.6.2.
 _IN_HEADERS = _IN_NAMES | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ!#$%&'*+-.^_`|~")
 _LONGEST_ID = 256  # characters
+_FEW_HEADERS = 4
 _LONGEST_METHOD = 20
 _LONGEST_PREFIX = 64
 # Perhaps an id, perhaps a time, then the body: what nearly everybody signs.
@@ -97,22 +98,29 @@ class _Layout:
     Attributes:
         signature: The headers with a signature.
         has_many: Whether there are several of them.
+        by_name: Those by their names in lower case, if there are so many that it is quicker to
+            look through the request's headers for them; else nothing.
         timestamp: The header with the time, if it has one of its own.
         id: The header with the id.
         commas: How many commas there are in a prefix.
         length: How many characters a signature has; None for a secret that is sent as it is.
         is_bare: Whether nothing is signed beside the body.
+        needs: Which of the method and the URL is signed.
+        ends: What is signed before and after the body, as templates.
         seams: What stands before the id, between it and the time, and between that and the body,
             if nothing else is signed, and in this order: what nearly everybody does.
         not_in_ids: What an id cannot contain.
     """
 
     __slots__ = (
+        "by_name",
         "commas",
+        "ends",
         "has_many",
         "id",
         "is_bare",
         "length",
+        "needs",
         "not_in_ids",
         "seams",
         "signature",
@@ -122,11 +130,16 @@ class _Layout:
     def __init__(self, scheme: Scheme) -> None:
         self.signature = tuple(map(Header, scheme.signature_headers))
         self.has_many = len(self.signature) > 1
+        self.by_name: dict[str, Header] = {}
+        if len(self.signature) > _FEW_HEADERS:
+            self.by_name = {header.name.lower(): header for header in self.signature}
         self.timestamp = _header(scheme.timestamp_header)
         self.id = _header(scheme.id_header)
         self.commas = scheme.prefix.count(",")
         self.length = _LENGTHS.get((scheme.encoding, scheme.digest))
         self.is_bare = scheme.signed in {"{body}", ""}
+        self.needs = [name for name in ("method", "url") if f"{{{name}}}" in scheme.signed]
+        self.ends = scheme.signed.split("{body}")
         self.seams = _seams_of(scheme.signed or "{body}")
         self.not_in_ids = tuple({*" ,", *_around_id(scheme.signed)})
 
@@ -274,8 +287,8 @@ class Scheme:
         """
         layout = self._layout
         known: Headers = headers
-        if layout.has_many or type(headers) is not dict:
-            known = indexed(known, whole=layout.has_many)
+        if layout.by_name or type(headers) is not dict:
+            known = indexed(known, whole=bool(layout.by_name))
         timestamp: str | None = None
         header = layout.signature[0]
         if layout.has_many:
@@ -303,7 +316,7 @@ class Scheme:
                 raise self._no_time(timestamp)
         delivery_id = None if layout.id is None else self._read_id(known, layout.id)
         before, after = self.around(timestamp, delivery_id, method, url)
-        if method is not None and "{method}" in self.signed and not _is_method(method):
+        if method is not None and "method" in layout.needs and not _is_method(method):
             raise VerificationError(Reason.SIGNATURE_MISMATCH, self.signature_headers[0])
         return self, signatures, time, delivery_id, before, after
 
@@ -352,20 +365,21 @@ class Scheme:
         Raises:
             ConfigurationError: The scheme signs the method or the URL, and it was not given.
         """
-        if self._layout.seams is not None:
-            start, between, end = self._layout.seams
+        layout = self._layout
+        if layout.seams is not None:
+            start, between, end = layout.seams
             return f"{start}{id or ''}{between}{timestamp or ''}{end}".encode(), b""
-        for name, value in (("method", method), ("url", url)):
-            if f"{{{name}}}" in self.signed and not isinstance(value, str):
+        parts = {"timestamp": timestamp, "id": id, "method": method, "url": url}
+        for name in layout.needs:
+            if not isinstance(parts[name], str):
                 msg = f"scheme {self.name!r} signs the request's {name}: pass {name}= as a str"
                 raise ConfigurationError(msg)
-        parts = {"timestamp": timestamp, "id": id, "method": method, "url": url}
+        before, after = layout.ends
         # A hostile URL may hold surrogates: it must end in a mismatch, not in UnicodeEncodeError.
-        before, after = [
-            template.format_map(parts).encode(errors="surrogatepass")
-            for template in self.signed.split("{body}")
-        ]
-        return before, after
+        return (
+            before.format_map(parts).encode(errors="surrogatepass"),
+            after.format_map(parts).encode(errors="surrogatepass"),
+        )
 
     def format(
         self,
@@ -418,12 +432,17 @@ class Scheme:
         for character in self._layout.not_in_ids:  # any() would take twice as long
             if character in text:
                 return False
-        return not (self.timestamp_format == "rfc3339" and re.search(RFC3339, text))
+        is_beside_time = ":" in text and self.timestamp_format == "rfc3339"
+        return not (is_beside_time and re.search(RFC3339, text))
 
     def _read_numbered(self, headers: Headers) -> list[bytes]:
         """Return the signatures of several headers, of which some may be absent."""
+        layout = self._layout
+        present: Iterable[Header] = layout.signature
+        if layout.by_name and isinstance(headers, Index):
+            present = [layout.by_name[name] for name in headers.names if name in layout.by_name]
         signatures: list[bytes] = []
-        for header in self._layout.signature:
+        for header in present:
             text = header.find(headers)
             if text is not None:
                 signatures.append(self._read_signature(header, text))
