@@ -30,6 +30,7 @@ fuzz: $(VENV)/core.stamp ## Try to break it for SECONDS=90 or COUNT=200000 cases
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(CASE),--case $(CASE)) $(TARGETS)
 
 check: lint types docs package matrix ## Everything else that must hold.
+	$(MAKE) interop
 	$(MAKE) fuzz SECONDS=30
 	$(MAKE) bench QUICK=1
 

@@ -18,6 +18,7 @@ _COLUMNS = (
 )
 _SHOWN = 4  # headers of one scheme
 _ASSUMED = 60  # seconds: where a scheme does not say for how long a sender tries
+_UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 _DIGESTS = {"sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"}
 _FORMATS = {"text": "text", "hex": "hex of the key", "whsec": "`whsec_` and base64 of the key"}
 
@@ -76,8 +77,8 @@ def _written_as(scheme: Scheme) -> str:
 
 
 def _duration(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{hours / 24:g} days" if hours % 24 == 0 else f"{hours:g} h"
+    unit, size = next(each for each in _UNITS if seconds % each[1] == 0)
+    return f"{seconds / size:g} {unit}"
 
 
 if __name__ == "__main__":
