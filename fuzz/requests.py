@@ -237,7 +237,8 @@ def _respelled(dice: Dice, name: str) -> str:
 
 def _look_alike(dice: Dice, scheme: Scheme, draft: Draft) -> None:
     """Add a header whose name is nearly one that decides: it counts for nothing."""
-    name = dice.pick(deciding(scheme))
+    names = deciding(scheme)
+    name = dice.pick(names)
     other = dice.pick(
         (
             f"{name}\0",
@@ -254,7 +255,7 @@ def _look_alike(dice: Dice, scheme: Scheme, draft: Draft) -> None:
             name.translate({ord("-"): "\u2010"}),
         )
     )
-    if other != name:
+    if other not in names:  # of numbered ones, 12 without its last digit is 1
         draft.pairs.insert(dice.randint(0, len(draft.pairs)), (other, hostile.value(dice)))
 
 
