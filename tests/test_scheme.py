@@ -50,6 +50,7 @@ def test_hostile_url(url: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"timestamp_format": []}, "timestamp_format must be one of"),
         ({"name": None}, "name must be a str"),
         ({"signed": None}, "signed must be a str"),
         ({"prefix": b"a="}, "prefix must be a str"),

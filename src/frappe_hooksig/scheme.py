@@ -575,7 +575,7 @@ def _contradictions(scheme: Scheme) -> Iterator[str]:
     yield from _wrong_values(scheme)
     yield from _wrong_retries(scheme)
     if scheme.signs_body:
-        yield from _problems_of(scheme.signed, scheme.timestamp_format)
+        yield from _problems_of(scheme.signed, scheme.timestamp_format == "rfc3339")
     else:
         yield from _wrong_without_signature(scheme)
     yield from _wrong_places(scheme)
@@ -664,11 +664,11 @@ def _wrong_values(scheme: Scheme) -> Iterator[str]:
 
 
 @lru_cache(maxsize=64)
-def _problems_of(signed: str, timestamp_format: TimestampFormat) -> tuple[str, ...]:
-    return tuple(_wrong_template(signed, timestamp_format))
+def _problems_of(signed: str, is_rfc3339: bool) -> tuple[str, ...]:  # noqa: FBT001
+    return tuple(_wrong_template(signed, is_rfc3339=is_rfc3339))
 
 
-def _wrong_template(signed: str, timestamp_format: TimestampFormat) -> Iterator[str]:
+def _wrong_template(signed: str, *, is_rfc3339: bool) -> Iterator[str]:
     try:
         pieces = _pieces(signed)
     except ValueError:
@@ -685,7 +685,7 @@ def _wrong_template(signed: str, timestamp_format: TimestampFormat) -> Iterator[
     before, method, behind = signed.partition("{method}")
     if method and any("A" <= each <= "Z" for each in before[-1:] + behind[:1]):
         yield "in signed, {method} cannot stand beside an upper-case letter"
-    seams = _SEAMS | _SEAMS_OF_RFC3339 if timestamp_format == "rfc3339" else _SEAMS
+    seams = _SEAMS | _SEAMS_OF_RFC3339 if is_rfc3339 else _SEAMS
     for (_, left), (between, right) in pairwise(pieces):
         if left and right and not between and (left, right) not in seams:
             yield f"in signed, {{{left}}} and {{{right}}} need fixed text between them"
