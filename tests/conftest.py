@@ -13,7 +13,7 @@ IN_CI = os.environ.get("CI") == "true"
 settings.register_profile("default", max_examples=200, deadline=None)
 settings.register_profile(
     "ci",
-    max_examples=200,
+    max_examples=120,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
