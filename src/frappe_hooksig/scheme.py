@@ -104,6 +104,7 @@ class _Layout:
         id: The header with the id.
         commas: How many commas there are in a prefix.
         length: How many characters a signature has; None for a secret that is sent as it is.
+        has_entries: Whether a signature header may hold several.
         is_bare: Whether nothing is signed beside the body.
         needs: Which of the method and the URL is signed.
         ends: What is signed before and after the body, as templates.
@@ -116,6 +117,7 @@ class _Layout:
         "by_name",
         "commas",
         "ends",
+        "has_entries",
         "has_many",
         "id",
         "is_bare",
@@ -137,6 +139,7 @@ class _Layout:
         self.id = _header(scheme.id_header)
         self.commas = scheme.prefix.count(",")
         self.length = _LENGTHS.get((scheme.encoding, scheme.digest))
+        self.has_entries = bool(scheme.separator)
         self.is_bare = scheme.signed in {"{body}", ""}
         self.needs = [name for name in ("method", "url") if f"{{{name}}}" in scheme.signed]
         self.ends = scheme.signed.split("{body}")
@@ -297,8 +300,8 @@ class Scheme:
             text = header.find(known)
             if text is None:
                 raise header.missing()
-            if self.timestamp_prefix or (
-                self.separator and (self.separator in text or text.startswith(" "))
+            if layout.has_entries and (
+                self.timestamp_prefix or self.separator in text or text.startswith(" ")
             ):
                 signatures, timestamp = self._read_entries(header, text)
             else:
@@ -455,12 +458,11 @@ class Scheme:
         # is_readable(), here and below, without the time that a call takes.
         if not (entry.isascii() and entry.isprintable() and len(entry) <= MAX_HEADER):
             raise header.unreadable(entry)
-        prefix = self.prefix
         # Neither alphabet has a comma: a server has joined two headers (RFC 9110 section 5.3).
         if "," in entry and entry.count(",") > self._layout.commas:
             raise header.doubled()
-        signature = entry.removeprefix(prefix)
-        if not signature or (prefix and signature == entry):
+        signature = entry.removeprefix(self.prefix)
+        if not signature or (signature == entry and self.prefix):
             raise self._none(header)
         return signature.encode()
 
