@@ -46,7 +46,7 @@ def same_content(scheme: Scheme, signed: bytes, url: str = "") -> list[Message]:
         ways = longer
     return [
         Message(
-            parts["body"].encode("latin-1"),
+            parts.get("body", "").encode("latin-1"),
             parts.get("timestamp"),
             parts.get("id"),
             parts.get("method"),

@@ -179,7 +179,7 @@ class SchemeFields(Target):
             raise Escape(msg)
         used = scheme.signed
         message = Message(
-            case.body,
+            case.body if "{body}" in used else b"",
             case.time if "{timestamp}" in used else None,
             next(filter(scheme.is_id, case.ids)) if "{id}" in used else None,
             case.method if "{method}" in used else None,
@@ -188,16 +188,16 @@ class SchemeFields(Target):
         secret = secret_of(_KEY, scheme.secret_format)
         verifier = Verifier(secret, scheme=scheme, clock=lambda: NOW)
         signed = Signer(secret, scheme=scheme).sign(
-            message.body,
+            case.body,
             id=message.id,
             timestamp=None if message.time is None else case.seconds,
             method=message.method,
             url=message.url,
         )
-        verifier.verify(message.body, signed.headers, method=message.method, url=message.url)
+        verifier.verify(case.body, signed.headers, method=message.method, url=message.url)
         code = mac(scheme, _KEY, message)
         headers = signed_headers(scheme, [code], message)
-        verifier.verify(message.body, headers, method=message.method, url=message.url)
+        verifier.verify(case.body, headers, method=message.method, url=message.url)
         for other in same_content(scheme, content(scheme, message), URL):
             if other == message:
                 continue
