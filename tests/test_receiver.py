@@ -15,6 +15,7 @@ from frappe_hooksig import (
     BodyTooLarge,
     ConfigurationError,
     MalformedPayload,
+    OneOf,
     Reason,
     Scheme,
     TimestampOutOfTolerance,
@@ -32,6 +33,10 @@ from tests.senders import secret_of
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
+
+
+SEVERAL = [providers.FRAPPE, providers.WEBHOOK_HEX]
+HEX = Verifier(OLD, scheme=providers.WEBHOOK_HEX)
 
 
 def no_default() -> None:
@@ -119,12 +124,41 @@ def test_ready_verifier() -> None:
             {"secret": SECRET},
             "signs the URL",
         ),
+        ([], {"secret": SECRET}, "needs a scheme, several, or a Verifier"),
+        ([providers.FRAPPE, "github"], {"secret": SECRET}, "needs a scheme, several, or a"),
+        (SEVERAL, {}, "'webhook-hex' needs secret="),
+        (SEVERAL, {"secret": SECRET, "tolerance": 5}, "are a scheme's: for several"),
+        (SEVERAL, {"secret": SECRET, "signed_at": no_default}, "are a scheme's: for several"),
+        (SEVERAL, {"secret": SECRET, "url": "https://a.example/"}, "url= has no use"),
+        (SEVERAL[:1] * 2, {"secret": SECRET}, "give several secrets to one"),
+        ([providers.STRIPE, providers.FRAPPE], {"secret": SECRET}, "have a secret in common"),
+        (OneOf(Verifier(SECRET), HEX), {"secret": SECRET}, "the Verifier's"),
+        (providers.FRAPPE, {"secret": SECRET, "url": "https://a.example/"}, "url= has no use"),
+        (providers.FRAPPE, {"secret": SECRET, "trust_forwarded": True}, "has no use"),
+        (
+            providers.SQUARE,
+            {"secret": SECRET, "url": "https://a.example/", "trust_forwarded": True},
+            "trust_forwarded= has no use",
+        ),
+        (providers.SQUARE, {"secret": SECRET, "url": "/hook"}, "the whole URL"),
+        (providers.SQUARE, {"secret": SECRET, "url": []}, "the whole URL"),
+        (Verifier(SECRET, scheme=providers.SQUARE), {}, "'square' signs the URL"),
     ],
 )
 def test_wrong_set_up(scheme_or_verifier: Any, options: dict[str, Any], message: str) -> None:
     """A mistake in the set-up is found when the program starts."""
     with pytest.raises(ConfigurationError, match=message):
         make_receiver(scheme_or_verifier, no_default, **options)
+
+
+def test_one_text_that_is_two_keys() -> None:
+    """Where a secret is decoded for one scheme and not for the other, it is no common one."""
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    both = [providers.STRIPE, providers.STANDARD_WEBHOOKS]
+    for given in (secret, lambda _request: secret):
+        receiver = make_receiver(both, no_default, secret=given)
+        for scheme in both:
+            assert receive(receiver, sign_payload(b"", secret, scheme=scheme)).scheme is scheme
 
 
 @pytest.mark.parametrize("secret", [None, SECRET, lambda _request: SECRET], ids=type)

@@ -614,6 +614,53 @@ def test_every_secret_and_candidate_is_compared(monkeypatch: pytest.MonkeyPatch)
         assert len(compared) == 4
 
 
+class TestRegisteredUrls:
+    """Schemes that sign the URL, and a verifier that knows which there are."""
+
+    ONE = "https://example.com/hook?a=1"
+    OTHER = "https://example.com/hook?a=2"
+
+    def signed(self, url: str) -> Any:
+        return sign_payload(BODY, SECRET, scheme=providers.SQUARE, url=url).headers
+
+    def test_one(self) -> None:
+        """It need not be said where a request was sent to, and nothing else may be."""
+        verifier = Verifier(SECRET, scheme=providers.SQUARE, url=self.ONE)
+
+        assert verifier.urls == (self.ONE,)
+        assert verifier.verify(BODY, self.signed(self.ONE))
+        assert verifier.verify(BODY, self.signed(self.ONE), url=self.ONE)
+        assert verifier.begin(self.signed(self.ONE)).verify(BODY)
+        assert reason_of(verifier, self.signed(self.OTHER)) is Reason.SIGNATURE_MISMATCH
+        with pytest.raises(VerificationError, match="URL is none of those that are registered"):
+            verifier.verify(BODY, self.signed(self.OTHER), url=self.OTHER)
+
+    def test_several(self) -> None:
+        """It has to be signed for the one that it was sent to."""
+        verifier = Verifier(SECRET, scheme=providers.SQUARE, url=[self.ONE, self.OTHER])
+
+        assert verifier.verify(BODY, self.signed(self.OTHER), url=self.OTHER)
+        with pytest.raises(VerificationError) as caught:
+            verifier.verify(BODY, self.signed(self.OTHER), url=self.ONE)
+        assert caught.value.reason is Reason.SIGNATURE_MISMATCH
+        with pytest.raises(ConfigurationError, match="url= has to say which one"):
+            verifier.verify(BODY, self.signed(self.ONE))
+
+    @pytest.mark.parametrize(
+        "url",
+        ["", "/hook", "example.com/hook", "https://", "https://a b", "https://\u00e9", [], [5]],
+    )
+    def test_none(self, url: Any) -> None:
+        """What is no URL would match nothing."""
+        with pytest.raises(ConfigurationError, match="url= is the whole URL"):
+            Verifier(SECRET, scheme=providers.SQUARE, url=url)
+
+    def test_no_use(self) -> None:
+        """A scheme that does not sign it would not notice another one."""
+        with pytest.raises(ConfigurationError, match="url= has no use: scheme 'frappe' does not"):
+            Verifier(SECRET, url=self.ONE)
+
+
 def test_method_and_url_are_not_looked_at() -> None:
     """An adapter may always pass them; a scheme that does not sign them does not care."""
     signed = sign_payload(BODY, SECRET, method="POST", url="https://example.com")

@@ -192,9 +192,9 @@ def _are_alike(one: Scheme, other: Scheme) -> bool:
 
 def _fixed(scheme: Scheme, beginning: bool) -> Iterator[AbstractSet[str]]:  # noqa: FBT001
     """Yield which characters may stand at each place of what is signed, as far as that is known."""
-    pieces = scheme.pieces if beginning else reversed(scheme.pieces)
+    pieces = scheme.pieces if beginning else scheme.pieces[::-1]
     known = _BEGINNINGS if beginning else _ENDS
-    for text, part in pieces:
+    for text, part in pieces[: pieces.index(("", "body"))]:
         if part is None:
             yield from ({character} for character in (text if beginning else reversed(text)))
             continue

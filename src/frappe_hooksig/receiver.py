@@ -194,12 +194,12 @@ class Receiver:
                     "tolerance and signed_at are a scheme's: for several, use OneOf(Verifier(...))"
                 )
                 raise ConfigurationError(msg)
+            # Refused by the first, if there is a URL that nobody signs.
+            signing = [each for each in schemes if "{url}" in each.signed] or schemes[:1]
             self._ways = tuple(
                 _Way(
                     scheme,
-                    registered(
-                        scheme, url if "{url}" in scheme.signed or not schemes[1:] else None
-                    ),
+                    registered(scheme, url if scheme in signing else None),
                     _finder(partial(build, scheme=scheme), secret, default_secret),
                 )
                 for scheme in schemes

@@ -376,11 +376,6 @@ class Verification:
         rest = self._accept(fed, b"", (scheme, signatures, timestamp, delivery_id, b"", after))
         return VerifiedRequest(rest.key_id, self._presented)
 
-    @property
-    def max_body(self) -> int:
-        """The largest accepted body, in bytes."""
-        return self._max_body
-
     def _use_up(self) -> None:
         if self._is_over:
             msg = "this verification is over: begin() another one for each request"
