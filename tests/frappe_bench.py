@@ -14,6 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.loopback import ROOT, Server, free_port, gunicorn, served, wait_until_open
 
 # All that are imitated. `make matrix` looks at one with each Python.
@@ -108,3 +110,18 @@ def valkey(*options: str, port: int = 0) -> Iterator[str]:
             yield f"redis://127.0.0.1:{port}"
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="module")
+def valkey_url() -> Iterator[str]:
+    """The URL of a Valkey."""
+    with valkey() as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def bench(
+    request: pytest.FixtureRequest, valkey_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Bench:
+    """An empty bench of each version. A module imports it, and `valkey_url`, to have it."""
+    return Bench(tmp_path_factory.mktemp("sites"), request.param, valkey_url)

@@ -33,7 +33,7 @@ from frappe_hooksig.integrations.frappe import (
     verify_webhook,
 )
 from frappe_hooksig.replay.memory import MemoryStore
-from tests.frappe_bench import VERSIONS, Bench, Site, valkey
+from tests.frappe_bench import Bench, Site, bench, valkey_url
 from tests.integrations.conformance import (
     BODY,
     OLD,
@@ -45,26 +45,13 @@ from tests.integrations.conformance import (
 )
 from tests.loopback import Answer, Server
 
+__all__ = ["bench", "valkey_url"]  # fixtures
+
 APP = "tests.integrations.frappe_app:application"
 OF_SITES = {"one.localhost": "Gp7Wd1Qs5Zx8Bm2Kv6Yc0Nt4", "two.localhost": "Tz5Hn8Vb2Jk6Pd0Lw4Xc9"}
 WERKZEUG = version("werkzeug")
 FORGED = (401, "signature-mismatch")
 FAILED = (500, "receiver-failed")
-
-
-@pytest.fixture(scope="module")
-def valkey_url() -> Iterator[str]:
-    """The URL of a Valkey."""
-    with valkey() as url:
-        yield url
-
-
-@pytest.fixture(scope="module", params=VERSIONS)
-def bench(
-    request: pytest.FixtureRequest, valkey_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Bench:
-    """A bench of each version."""
-    return Bench(tmp_path_factory.mktemp("sites"), request.param, valkey_url)
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.frappe_bench import VERSIONS, Bench, Site, valkey
+from tests.frappe_bench import Bench, Site, bench, valkey_url
 from tests.loopback import Answer, Server
 from tests.vectors import Exchange, frappe_exchanges, frappe_sites
+
+__all__ = ["bench", "valkey_url"]  # fixtures
 
 EXCHANGES = frappe_exchanges()
 RECORDED = 134
@@ -27,21 +29,6 @@ NOT_KEPT = {"exc", "exception", "_server_messages"}
 OF_REDIS_PY = {"redis_py", "mro"}
 
 SITES = frappe_sites()
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    """The URL of a Valkey."""
-    with valkey() as url:
-        yield url
-
-
-@pytest.fixture(scope="module", params=VERSIONS)
-def bench(
-    request: pytest.FixtureRequest, redis: str, tmp_path_factory: pytest.TempPathFactory
-) -> Bench:
-    """An empty bench of each version."""
-    return Bench(tmp_path_factory.mktemp("sites"), request.param, redis)
 
 
 @pytest.fixture(scope="module")
