@@ -245,8 +245,9 @@ def test_many_senders() -> None:
 @pytest.mark.parametrize(
     "name", [name for name in providers.names() if "{url}" not in providers.get(name).signed]
 )
+@pytest.mark.filterwarnings("error")
 def test_unknown_sender_is_a_mismatch(name: str, nothing: Any) -> None:
-    """Nobody can tell an unknown sender from a wrong signature."""
+    """Nobody can tell an unknown sender from a wrong signature; no warning of its secret does."""
     scheme = providers.get(name)
     secret = secret_of(scheme)
     known = make_receiver(scheme, no_default, secret=lambda _request: secret.replace("8", "9"))

@@ -454,7 +454,10 @@ def _always(verifier: Verifier) -> _Finder:
 def _of_a_sender(build: partial[Verifier]) -> _Finder:
     # An unknown sender gets a secret that nobody knows: the same work and the same answer as for a
     # wrong signature, so that nobody finds out which senders there are.
-    stand_in = Secret(generate_secret(build.keywords["scheme"].secret_format))
+    scheme: Scheme = build.keywords["scheme"]
+    # Behind the prefix that is expected: a warning takes time, and tells of the wrong secret.
+    prefix = scheme.secret_prefix if scheme.secret_format == "text" else ""
+    stand_in = Secret(prefix + generate_secret(scheme.secret_format))
     build(stand_in)  # a wrong limit is found at import, not at the first request
 
     def find(secret: Secrets | None) -> Verifier:
