@@ -297,6 +297,26 @@ def test_same_key_in_two_spellings() -> None:
         OneOf(Verifier(key), Verifier(key.hex(), scheme=timed))
 
 
+@pytest.mark.parametrize(
+    ("scheme", "secret"),
+    [
+        (providers.VERCEL, ONE),
+        (providers.PAYSTACK, ONE),
+        (providers.ADYEN, "1f8b03c9d27ae46550b19f3cd8e7720a64fd91b8253ce07a"),
+        (providers.STANDARD_WEBHOOKS, WHSEC),
+        (providers.STANDARD_WEBHOOKS, WHSEC.removeprefix("whsec_")),
+    ],
+    ids=["SHA-1", "SHA-512", "hex", "whsec", "base64"],
+)
+def test_key_that_is_sent(scheme: Scheme, secret: str) -> None:
+    """Who has seen a token can sign with what it stands for, whatever the hash and the format."""
+    verifiers = Verifier([OTHER, secret], scheme=providers.GITLAB), Verifier(secret, scheme=scheme)
+    for first, second in permutations(verifiers):
+        with pytest.raises(ConfigurationError, match="which one of them sends with each request"):
+            OneOf(first, second)
+    assert OneOf(Verifier(OTHER, scheme=providers.GITLAB), verifiers[1])
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few(count: int) -> None:
     """One verifier needs nothing around it."""

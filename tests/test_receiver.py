@@ -241,6 +241,36 @@ def test_many_senders() -> None:
         receive(receiver, signed, "broken")
 
 
+BASE64_KEY = Scheme(
+    name="base64-key", signature_header="X-Signature", encoding="hex", secret_format="base64"
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "secret"),
+    [
+        (providers.GITLAB, providers.GITHUB, SECRET),
+        (providers.GITLAB, providers.ADYEN, "1f8b03c9d27ae46550b19f3cd8e7720a64fd91b8253ce07a"),
+        (providers.GITLAB, providers.STANDARD_WEBHOOKS, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        (BASE64_KEY, providers.STANDARD_WEBHOOKS, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+@pytest.mark.parametrize("is_function", [False, True])
+def test_one_secret_for_two_schemes(
+    one: Scheme,
+    other: Scheme,
+    secret: str,
+    is_function: bool,  # noqa: FBT001
+) -> None:
+    """Refused if whoever sees a request of one sender could make one of the other's."""
+    for senders in ([one, other], [other, one]):
+        with pytest.raises(ConfigurationError, match="have a secret in common"):
+            make_receiver(
+                senders, no_default, secret=(lambda _request: secret) if is_function else secret
+            )
+
+
 @pytest.mark.parametrize("nothing", [None, [], ()])
 @pytest.mark.parametrize(
     "name", [name for name in providers.names() if "{url}" not in providers.get(name).signed]

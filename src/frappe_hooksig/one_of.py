@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.headers import indexed
+from frappe_hooksig.secret import Key, decoded
 from frappe_hooksig.verify import Verification, Verifier
 
 if TYPE_CHECKING:
     from frappe_hooksig.delivery import Delivery
     from frappe_hooksig.headers import Headers
     from frappe_hooksig.scheme import Scheme
-    from frappe_hooksig.secret import Key
 
 _DIGITS = frozenset(digits)
 # How the parts of what is signed begin, as the characters that may stand at each place, as far as
@@ -64,7 +64,7 @@ class OneOf:
             raise ConfigurationError(msg)
         self._schemes = strongest_first([each.scheme for each in verifiers])
         for one, other in combinations(verifiers, 2):
-            if _have_a_key_in_common(one.keys, other.keys):
+            if _have_a_key_in_common(one, other):
                 require_distinct(one.scheme, other.scheme)
         by_scheme = {each.scheme.name: each for each in verifiers}
         self._verifiers = tuple(by_scheme[scheme.name] for scheme in self._schemes)
@@ -151,6 +151,16 @@ def selected(schemes: Sequence[Scheme], headers: Headers) -> int:
     return present[0]
 
 
+def is_one_secret(one: Scheme, other: Scheme) -> bool:
+    """Whether one text as the secret of both schemes gives something away.
+
+    It does if it is the same key to both, or if one of them sends it as it is.
+    """
+    formats = {one.secret_format, other.secret_format}
+    is_one_key = len(formats) == 1 or formats == {"base64", "whsec"}
+    return is_one_key or one.signs_body != other.signs_body
+
+
 def require_distinct(one: Scheme, other: Scheme) -> None:
     """Refuse one key under two schemes if what is signed under one can be read as the other's.
 
@@ -173,10 +183,25 @@ def _weakness(scheme: Scheme) -> tuple[bool, bool, bool]:
     return not scheme.signs_body, not scheme.signs_timestamp, scheme.digest == "sha1"
 
 
-def _have_a_key_in_common(keys: Sequence[Key], others: Sequence[Key]) -> bool:
+def _have_a_key_in_common(one: Verifier, other: Verifier) -> bool:
     # What a key is known by, as its text is gone: what it makes of nothing.
-    marks = [{key.mac(b"", b"", b"").digest() for key in each} for each in (keys, others)]
+    marks = [
+        {key.mac(b"", b"", b"").digest() for key in _keys_as(scheme, each.keys)}
+        for each, scheme in ((one, other.scheme), (other, one.scheme))
+    ]
     return not marks[0].isdisjoint(marks[1])
+
+
+def _keys_as(scheme: Scheme, keys: Sequence[Key]) -> Sequence[Key]:
+    """Return what keys are to another scheme: secrets that are sent have a text, to be read."""
+    if not scheme.signs_body:
+        return keys
+    return [
+        Key.of(decoded(key.token, scheme.secret_format), scheme.digest, key.id)
+        if key.token
+        else key
+        for key in keys
+    ]
 
 
 def _are_alike(one: Scheme, other: Scheme) -> bool:

@@ -12,7 +12,7 @@ from frappe_hooksig.addresses import TargetOf, address_of
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.headers import Headers, indexed
 from frappe_hooksig.once import Once
-from frappe_hooksig.one_of import OneOf, require_distinct, selected, strongest_first
+from frappe_hooksig.one_of import OneOf, is_one_secret, require_distinct, selected, strongest_first
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.replay import AsyncStore, Store
 from frappe_hooksig.scheme import Scheme
@@ -392,7 +392,7 @@ def _schemes_of(senders: Scheme | Sequence[Scheme]) -> tuple[Scheme, ...]:
         )
         raise ConfigurationError(msg)
     for one, other in combinations(schemes, 2):
-        if one.secret_format == other.secret_format:  # else one text is two keys
+        if is_one_secret(one, other):
             require_distinct(one, other)
     return strongest_first(schemes)
 

@@ -297,7 +297,7 @@ def make_keys(
             raise ConfigurationError(msg)
         for suspicion in _suspicions_in_use(secret, secret_format, rewritten_characters, prefix):
             _warn(f"secret {key_id} {suspicion}")
-        key = _decoded(secret.reveal(), secret_format)
+        key = decoded(secret.reveal(), secret_format)
         token = secret.reveal() if is_sent else b""
         keys.append(Key.of(key, digest, key_id, secret.window, token))
         del key, token  # error reporters show the local variables of every frame
@@ -393,7 +393,7 @@ def _refusal(value: object, raw: bytes) -> str | None:
     return None
 
 
-def _decoded(raw: bytes, secret_format: SecretFormat) -> bytes:
+def decoded(raw: bytes, secret_format: SecretFormat) -> bytes:
     """Return the key that a secret stands for; none at all if it is not written as it must be."""
     if secret_format == "text":
         return raw
@@ -409,7 +409,7 @@ def _decoded(raw: bytes, secret_format: SecretFormat) -> bytes:
 
 def _strength(secret: Secret, secret_format: SecretFormat) -> int:
     """Return how many bytes of key there are, but for NULs at the end, which HMAC adds itself."""
-    return len(_decoded(secret.reveal(), secret_format).rstrip(b"\0"))
+    return len(decoded(secret.reveal(), secret_format).rstrip(b"\0"))
 
 
 def _text(raw: bytes) -> str:
@@ -456,7 +456,7 @@ def _suspicions_in_use(
     strength = _strength(secret, secret_format)
     if strength < _SHORTEST:
         yield f"stands for {strength} bytes only: use generate_secret()"
-    elif re.fullmatch(_ENCODED, _text(_decoded(secret.reveal(), secret_format))):
+    elif re.fullmatch(_ENCODED, _text(decoded(secret.reveal(), secret_format))):
         yield "is encoded twice: what it stands for is hex or base64 again"
 
 
