@@ -137,6 +137,23 @@ def test_same_header_and_a_time() -> None:
     assert outcome(one_of, timed) == "signature-mismatch X-Webhook-Signature"
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (providers.CASHFREE, providers.WEBHOOK_TIMESTAMPED),
+        (providers.CLOUDFLARE_STREAM, providers.STANDARD_WEBHOOKS),
+    ],
+    ids=lambda each: each.name,
+)
+def test_same_header_in_two_spellings(one: Scheme, other: Scheme) -> None:
+    """Names of headers have no case, whatever the senders' pages write."""
+    secrets = {one: ONE, other: WHSEC if other.secret_format == "whsec" else OTHER}
+    for order in permutations(secrets):
+        one_of = OneOf(*(Verifier(secrets[scheme], scheme=scheme) for scheme in order))
+        for scheme in order:
+            assert outcome(one_of, signed(scheme, secrets[scheme])) == scheme.name
+
+
 def test_half_of_the_headers() -> None:
     """If a time is missing and nothing else fits, that is what is said."""
     one_of = OneOf(Verifier(ONE, scheme=providers.SLACK), Verifier(OTHER))

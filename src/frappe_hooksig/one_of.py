@@ -143,10 +143,10 @@ def selected(schemes: Sequence[Scheme], headers: Headers) -> int:
     ]
     if not present:
         return 0
-    first = schemes[present[0]]
-    for position in present:
+    first = _signature_headers(schemes[present[0]])
+    for position in present if present[1:] else ():
         scheme = schemes[position]
-        if scheme.signature_headers == first.signature_headers and scheme.fits(headers):
+        if _signature_headers(scheme) == first and scheme.fits(headers):
             return position
     return present[0]
 
@@ -181,6 +181,10 @@ def require_distinct(one: Scheme, other: Scheme) -> None:
 
 def _weakness(scheme: Scheme) -> tuple[bool, bool, bool]:
     return not scheme.signs_body, not scheme.signs_timestamp, scheme.digest == "sha1"
+
+
+def _signature_headers(scheme: Scheme) -> tuple[str, ...]:
+    return tuple(map(str.lower, scheme.signature_headers))  # however its documentation spells them
 
 
 def _have_a_key_in_common(one: Verifier, other: Verifier) -> bool:
