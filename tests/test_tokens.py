@@ -149,3 +149,15 @@ def test_prefix() -> None:
     assert verifier.verify(b"", {"X-Token": f"token:{TOKEN}"})
     with pytest.raises(VerificationError, match="no signature that starts with token:"):
         verifier.verify(b"", {"X-Token": TOKEN})
+
+
+def test_several_headers() -> None:
+    """A token may be in any of them, and both are looked at."""
+    headers = ("X-Token-1", "X-Token-2")
+    scheme = Scheme(name="made-up", signature_header=headers, encoding="plain", signed="")
+    verifier = Verifier(TOKEN, scheme=scheme)
+
+    assert verifier.verify(b"", {"X-Token-1": OLD, "X-Token-2": TOKEN})
+    assert verifier.verify(b"", {"X-Token-2": TOKEN})
+    with pytest.raises(VerificationError, match="X-Token-1 is another secret"):
+        verifier.verify(b"", {"X-Token-1": OLD, "X-Token-2": OLD})

@@ -380,8 +380,8 @@ class Scheme:
         before, after = layout.ends
         # A hostile URL may hold surrogates: it must end in a mismatch, not in UnicodeEncodeError.
         return (
-            before.format_map(parts).encode(errors="surrogatepass"),
-            after.format_map(parts).encode(errors="surrogatepass"),
+            before.format_map(parts).encode("utf-8", "surrogatepass") if before else b"",
+            after.format_map(parts).encode("utf-8", "surrogatepass") if after else b"",
         )
 
     def format(

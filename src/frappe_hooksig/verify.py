@@ -218,7 +218,7 @@ class Verifier:
             if self._signed_at is not None:
                 presented = _timed(presented, _found_time(self._signed_at, delivery, now))
                 delivery = Delivery(body, key_id, presented)
-            _, _, timestamp, _, _, _ = presented
+            timestamp = presented[2]  # alone, as to unpack all of it takes longer
             age = now - (nan if timestamp is None else timestamp)
             # Written so that NaN, from the clock or for a time that is not there, is refused.
             if not -self._tolerance <= age <= self._tolerance:
@@ -229,11 +229,11 @@ class Verifier:
         self, keys: Sequence[Key], _body: bytes, presented: Presented
     ) -> tuple[str | int | None, str]:
         """Return the id of the key that was sent."""
-        _, (given,), _, _, _, _ = presented
         matched: str | int | None = None
         for key in keys:  # each of them, as below
-            if compare_digest(key.token, given) and matched is None:
-                matched = key.id
+            for given in presented[1]:
+                if compare_digest(key.token, given) and matched is None:
+                    matched = key.id
         return matched, ""
 
     def _judge_macs(  # noqa: C901  # one function, as the expected MACs must not leave it
