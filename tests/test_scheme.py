@@ -318,3 +318,20 @@ def test_is_id(text: str, is_id: bool) -> None:  # noqa: FBT001
     joined = scheme(signed="{id}.{body}", id_header="X-Id")
 
     assert joined.is_id(text) is is_id
+
+
+@pytest.mark.parametrize(
+    ("text", "is_id"),
+    [
+        ("e76c6bd4-55c9-4987-8304-da1588d8988b", True),
+        ("at-10:00:00", True),
+        ("2026-11-22", True),
+        ("x2026-11-22T08:00:00Z", False),
+        ("x2026-11-22T08:00:00+08:", False),  # the time's year ends the offset
+        ("x2026-11-22T08:00:00.5-08:2", False),
+        ("26-11-22T08:00:00Z", False),  # an offset before it took the century
+    ],
+)
+def test_is_id_beside_a_time(text: str, is_id: bool) -> None:  # noqa: FBT001
+    """Nor can bytes move between an id and a time of which one ends as the other begins."""
+    assert providers.TWITCH.is_id(text) is is_id

@@ -16,7 +16,7 @@ from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationEr
 from frappe_hooksig.headers import MAX_HEADER, Header, Headers, Index, indexed, is_readable
 from frappe_hooksig.secret import Digest, Hash, Key, Secret, SecretFormat, make_keys
 from frappe_hooksig.timestamp import (
-    RFC3339,
+    NEARLY_RFC3339,
     SPELLINGS,
     TimestampFormat,
     is_tolerance,
@@ -436,7 +436,7 @@ class Scheme:
             if character in text:
                 return False
         is_beside_time = ":" in text and self.timestamp_format == "rfc3339"
-        return not (is_beside_time and re.search(RFC3339, text))
+        return not (is_beside_time and re.search(NEARLY_RFC3339, text))
 
     def _read_numbered(self, headers: Headers) -> list[bytes]:
         """Return the signatures of several headers, of which some may be absent."""

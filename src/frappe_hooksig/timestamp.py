@@ -26,7 +26,10 @@ _SECONDS = 10
 _MILLISECONDS = 13
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # of what has lost its zone
-RFC3339 = r"(?a)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(?:Z|([+-])(\d\d):(\d\d))"
+_RFC3339 = r"(?a)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(?:Z|([+-])(\d\d):(\d\d))"
+# What an id has that holds one, or all of one but for two digits at either end: those can be the
+# end, or the beginning, of another one beside it (`+08:` and `2026-...`).
+NEARLY_RFC3339 = r"(?a)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d"
 _TO_SECONDS = len("2026-11-22T08:00:00")
 
 
@@ -92,4 +95,4 @@ def _read_rfc3339(text: str) -> float | None:
 @lru_cache(maxsize=1)
 def _rfc3339() -> re.Pattern[str]:
     # On first use, as few senders write it so.
-    return re.compile(RFC3339)
+    return re.compile(_RFC3339)
