@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -212,14 +213,34 @@ def test_one_key_under_two_readings(one: Scheme, other: Scheme) -> None:
     [
         (providers.STRIPE, providers.PADDLE),
         (providers.HUBSPOT_V3, providers.SQUARE),
-        (providers.SLACK, providers.ZOOM),
+        (providers.STRIPE, providers.MUX),
+        (providers.STANDARD_WEBHOOKS, providers.SVIX),
         (providers.FRAPPE, providers.GITHUB),
     ],
     ids=lambda each: each.name,
 )
 def test_one_key_under_one_reading(one: Scheme, other: Scheme) -> None:
     """What is signed means the same under both, or shows under which it was."""
-    assert OneOf(Verifier(ONE, scheme=one), Verifier(ONE, scheme=other))
+    secret = WHSEC if one.secret_format == "whsec" else ONE
+
+    assert OneOf(Verifier(secret, scheme=one), Verifier(secret, scheme=other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (providers.CIRCLECI, providers.GITHUB),
+        (providers.SLACK, providers.ZOOM),
+        (providers.SLACK, replace(providers.SLACK, name="mine", body_id="/id")),
+    ],
+    ids=lambda each: each.name,
+)
+def test_one_key_for_two_deliveries(one: Scheme, other: Scheme) -> None:
+    """One signature is good under both, but what it signs would be known by another id."""
+    for first, second in permutations((one, other)):
+        with pytest.raises(ConfigurationError, match="do not find the id of a delivery"):
+            OneOf(Verifier(ONE, scheme=first), Verifier(ONE, scheme=second))
+    assert OneOf(Verifier(ONE, scheme=one), Verifier(OTHER, scheme=other))
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,9 @@ def is_one_secret(one: Scheme, other: Scheme) -> bool:
 def require_distinct(one: Scheme, other: Scheme) -> None:
     """Refuse one key under two schemes if what is signed under one can be read as the other's.
 
+    Or if it is the same to both, but another delivery: with the signature moved to the header of
+    the other one, a repeat would be new.
+
     Raises:
         ConfigurationError: It can.
     """
@@ -177,6 +180,17 @@ def require_distinct(one: Scheme, other: Scheme) -> None:
             f"read as the other's ({other.signed}): use different secrets"
         )
         raise ConfigurationError(msg)
+    is_same = (one.digest, *_reading(one)) == (other.digest, *_reading(other))
+    if is_same and one.id_header is None and one.body_id != other.body_id:
+        msg = (
+            f"{names} have a secret in common, and do not find the id of a delivery at the same "
+            "place in its body: use different secrets"
+        )
+        raise ConfigurationError(msg)
+
+
+def _reading(scheme: Scheme) -> tuple[str, str]:
+    return scheme.signed, scheme.timestamp_format
 
 
 def _weakness(scheme: Scheme) -> tuple[bool, bool, bool]:
@@ -210,7 +224,7 @@ def _keys_as(scheme: Scheme, keys: Sequence[Key]) -> Sequence[Key]:
 
 def _are_alike(one: Scheme, other: Scheme) -> bool:
     """Whether the same bytes may be signed under both, and mean something else."""
-    if one.signed == other.signed and one.timestamp_format == other.timestamp_format:
+    if _reading(one) == _reading(other):
         return False
     for beginnings in (True, False):
         pairs = zip(_fixed(one, beginnings), _fixed(other, beginnings), strict=False)
