@@ -69,3 +69,25 @@ def test_doubled(name: str) -> None:
     with pytest.raises(VerificationError) as caught:
         address_of(("http", "/hook"), headers, trust_forwarded=True)
     assert caught.value.reason is Reason.DUPLICATE_HEADER
+
+
+@pytest.mark.parametrize("name", ["Host", "X-Forwarded-Host"])
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("example.com", "https://example.com/orders?a=/b"),
+        ("example.com:8443", "https://example.com:8443/orders?a=/b"),
+        ("example.com/test", ""),
+        ("example.com?test=", ""),
+        ("example.com#", ""),
+    ],
+)
+def test_host_is_no_path(name: str, host: str, expected: str) -> None:
+    """What was signed for /test/orders is not taken at /orders, by a host that ends in /test."""
+    assert address_of(TARGET, {name: host}, trust_forwarded=True) == expected
+
+
+@pytest.mark.parametrize("path", ["m/orders", "*", "https://example.com/orders", ""])
+def test_path_is_no_host(path: str) -> None:
+    """Nor can a host end in the path: h11 and Werkzeug let through one that begins without /."""
+    assert not address_of(("https", path), {"Host": "example.co"}, trust_forwarded=False)

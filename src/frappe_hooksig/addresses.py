@@ -18,12 +18,18 @@ _HOST = Header("Host")
 _FORWARDED_HOST = Header("X-Forwarded-Host")
 _FORWARDED_PROTO = Header("X-Forwarded-Proto")
 
+# What ends the host in a URL (RFC 3986 section 3.2).
+_NOT_IN_HOSTS = frozenset("/?#")
+
 # What PEP 3333 decodes, and RFC 3986 (section 3.3) allows in a path as it is.
 _IN_PATHS = "/:@!$&'()*+,;=~"
 
 
 def address_of(target: Target, headers: Headers, *, trust_forwarded: bool) -> str:
     """Return the URL that a request was sent to. It can hold anything: it has to be looked up.
+
+    Its path is the one that the server saw, or it is empty: servers let a host through that ends in
+    a part of a path.
 
     Args:
         target: How the server saw it.
@@ -40,6 +46,8 @@ def address_of(target: Target, headers: Headers, *, trust_forwarded: bool) -> st
     if trust_forwarded:
         proto = _FORWARDED_PROTO.find(known) or proto
         host = _FORWARDED_HOST.find(known) or host
+    if not path.startswith("/") or not _NOT_IN_HOSTS.isdisjoint(host):
+        return ""
     return f"{proto}://{host}{path}"
 
 
