@@ -231,7 +231,10 @@ def test_one_key_under_one_reading(one: Scheme, other: Scheme) -> None:
     [
         (providers.CIRCLECI, providers.GITHUB),
         (providers.SLACK, providers.ZOOM),
-        (providers.SLACK, replace(providers.SLACK, name="mine", body_id="/id")),
+        (
+            providers.SLACK,
+            replace(providers.SLACK, name="mine", signature_header="X-Mine", body_id="/id"),
+        ),
     ],
     ids=lambda each: each.name,
 )
@@ -373,6 +376,18 @@ def test_one_scheme_twice() -> None:
     """Two secrets of one sender are a list, of which each is tried."""
     with pytest.raises(ConfigurationError, match="give several secrets to one, as a list"):
         OneOf(Verifier(ONE), Verifier(OTHER))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(providers.GITHUB, providers.META), (providers.GITHUB_SHA1, providers.INTERCOM)],
+    ids=lambda each: each.name,
+)
+def test_same_headers_in_the_same_form(one: Scheme, other: Scheme) -> None:
+    """All of one sender's requests would be judged by the other one's secret."""
+    for first, second in permutations((one, other)):
+        with pytest.raises(ConfigurationError, match="cannot be told apart by their headers"):
+            OneOf(Verifier(ONE, scheme=first), Verifier(OTHER, scheme=second))
 
 
 def test_repr() -> None:

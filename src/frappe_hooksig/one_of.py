@@ -52,8 +52,9 @@ class OneOf:
             a `Verifier` a list of them.
 
     Raises:
-        ConfigurationError: Two are for one scheme, or have the same key although what one of them
-            signs can be read as what the other one does.
+        ConfigurationError: Two are for one scheme, or for two whose headers look the same; or they
+            have the same key although what one of them signs can be read as what the other one
+            does.
     """
 
     __slots__ = ("_schemes", "_verifiers")
@@ -66,6 +67,13 @@ class OneOf:
         for one, other in combinations(verifiers, 2):
             if _have_a_key_in_common(one, other):
                 require_distinct(one.scheme, other.scheme)
+        for first, second in combinations(self._schemes, 2):
+            if _hides(first, second):
+                msg = (
+                    f"{first.name!r} and {second.name!r} cannot be told apart by their headers: "
+                    "give the secrets of both to one, as a list"
+                )
+                raise ConfigurationError(msg)
         by_scheme = {each.scheme.name: each for each in verifiers}
         self._verifiers = tuple(by_scheme[scheme.name] for scheme in self._schemes)
 
@@ -199,6 +207,17 @@ def _weakness(scheme: Scheme) -> tuple[bool, bool, bool]:
 
 def _signature_headers(scheme: Scheme) -> tuple[str, ...]:
     return tuple(map(str.lower, scheme.signature_headers))  # however its documentation spells them
+
+
+def _hides(first: Scheme, second: Scheme) -> bool:
+    """Whether what has the headers of the second scheme always selects the first."""
+    forms = [
+        (_signature_headers(each), each.encoding, each.digest, each.prefix, each.separator)
+        for each in (first, second)
+    ]
+    needed, there = (set(map(str.lower, each.header_names)) for each in (first, second))
+    is_all_there = needed <= there and first.timestamp_prefix in {"", second.timestamp_prefix}
+    return forms[0] == forms[1] and is_all_there
 
 
 def _have_a_key_in_common(one: Verifier, other: Verifier) -> bool:
