@@ -124,6 +124,19 @@ def test_same_header(scheme: Scheme) -> None:
     assert outcome(one_of, {"X-Webhook-Signature": "?"}) == "signature-mismatch X-Webhook-Signature"
 
 
+def test_same_header_and_a_token() -> None:
+    """From a secret that is sent to a signature in one header: what is none is the secret."""
+    token = Scheme(
+        name="token", signature_header="X-Webhook-Signature", signed="", encoding="plain"
+    )
+    one_of = OneOf(Verifier(ONE, scheme=token), Verifier(OTHER, scheme=providers.WEBHOOK_SHA256))
+
+    assert outcome(one_of, signed(token)) == "token"
+    assert outcome(one_of, signed(providers.WEBHOOK_SHA256, OTHER)) == "webhook-sha256"
+    wrong = {"X-Webhook-Signature": "sha256=" + "0" * 64}
+    assert outcome(one_of, wrong) == "signature-mismatch X-Webhook-Signature"
+
+
 def test_same_header_and_a_time() -> None:
     """A request with a time is judged with it, and one that lacks it by the scheme without."""
     one_of = OneOf(

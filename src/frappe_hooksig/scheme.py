@@ -345,6 +345,8 @@ class Scheme:
     def fits(self, headers: Headers) -> bool:
         """Whether the signature among some headers is prefixed and as long as it has to be.
 
+        A secret that is sent as it is may have any length.
+
         Raises:
             VerificationError: It occurs twice.
         """
@@ -352,7 +354,7 @@ class Scheme:
         entries = text.split(self.separator) if self.separator else [text]
         return any(
             entry.lstrip(" ").startswith(self.prefix)
-            and len(entry.lstrip(" ")) - len(self.prefix) == self._layout.length
+            and self._layout.length in {None, len(entry.lstrip(" ")) - len(self.prefix)}
             for entry in entries
         )
 
