@@ -185,6 +185,26 @@ def test_numbered_headers() -> None:
     assert outcome(one_of, {"X-Two": signature}) == "numbered"
 
 
+def test_many_headers_are_read_once() -> None:
+    """A stranger's many headers are not walked through for each that a sender may have."""
+
+    class Counted(dict[str, str]):
+        """As frameworks' are: each look-up walks through all."""
+
+        looks = 0
+
+        def get(self, name: str, default: Any = None) -> Any:
+            type(self).looks += 1
+            return next((self[each] for each in self if each.lower() == name.lower()), default)
+
+    one_of = OneOf(Verifier(ONE), Verifier(OTHER, scheme=providers.DOCUSIGN))
+
+    for headers in (signed(providers.FRAPPE), signed(providers.DOCUSIGN, OTHER), {"X-A": "b"}):
+        expected = outcome(one_of, headers)
+        assert outcome(one_of, Counted(headers)) == expected
+    assert Counted.looks == 0
+
+
 def test_url() -> None:
     """Each verifier has its own registered URL."""
     url = "https://example.com/hooks"

@@ -114,7 +114,7 @@ class OneOf:
             VerificationError: No header is there that one of them needs, or one is malformed.
             ConfigurationError: As for `Verifier.verify()`.
         """
-        known = indexed(headers)
+        known = read_once(self._schemes, headers)
         verifier = self._verifiers[selected(self._schemes, known)]
         return verifier.begin(known, method=method, url=url)
 
@@ -134,12 +134,17 @@ def strongest_first(schemes: Sequence[Scheme]) -> tuple[Scheme, ...]:
     return tuple(sorted(schemes, key=_weakness))
 
 
+def read_once(schemes: Sequence[Scheme], headers: Headers) -> Headers:
+    """Return headers that can be looked up for several schemes, however many each of them reads."""
+    return indexed(headers, whole=any(scheme.has_many_headers for scheme in schemes))
+
+
 def selected(schemes: Sequence[Scheme], headers: Headers) -> int:
     """Return the position of the scheme that some headers select.
 
     Args:
         schemes: From `strongest_first()`.
-        headers: The request's headers: a mapping, or `indexed()`.
+        headers: The request's headers, from `read_once()`.
 
     Raises:
         VerificationError: A header occurs twice.

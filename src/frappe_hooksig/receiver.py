@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from frappe_hooksig.addresses import TargetOf, address_of
 from frappe_hooksig.exceptions import ConfigurationError
-from frappe_hooksig.headers import Headers, indexed
+from frappe_hooksig.headers import Headers
 from frappe_hooksig.once import Once
-from frappe_hooksig.one_of import OneOf, is_one_secret, require_distinct, selected, strongest_first
+from frappe_hooksig.one_of import (
+    OneOf,
+    is_one_secret,
+    read_once,
+    require_distinct,
+    selected,
+    strongest_first,
+)
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.replay import AsyncStore, Store
 from frappe_hooksig.scheme import Scheme
@@ -338,7 +345,7 @@ class Receiver:
         Raises:
             VerificationError: One occurs twice.
         """
-        known = indexed(headers)
+        known = read_once(self.schemes, headers)
         return known, self._ways[selected(self.schemes, known)]
 
     def _url_of(self, request: object, headers: Headers, urls: tuple[str, ...]) -> str:

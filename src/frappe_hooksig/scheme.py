@@ -242,6 +242,11 @@ class Scheme:
         return self.max_signatures if self.separator else len(self.signature_headers)
 
     @property
+    def has_many_headers(self) -> bool:
+        """Whether it has so many that a request's are rather read as a whole."""
+        return bool(self._layout.by_name)
+
+    @property
     def header_names(self) -> list[str]:
         """Names of all headers that it reads."""
         names = [*self.signature_headers, self.timestamp_header, self.id_header]
