@@ -268,3 +268,13 @@ def test_same_as_what_frappe_sends() -> None:
     data = {"name": "SINV-0001", "grand_total": 0.1 + 0.2, "items": [{"idx": 1}], "due": None}
 
     assert sign_payload(data, SECRET).body == json.dumps(data, default=str).encode()
+
+
+@pytest.mark.parametrize("method", ["post", "", "PO ST", "P\u00d6ST"])
+def test_method_that_is_never_verified(method: str) -> None:
+    """What no receiver accepts is not signed either."""
+    with pytest.raises(ConfigurationError, match="in upper-case letters"):
+        sign_payload(
+            b"{}", SECRET, scheme=providers.HUBSPOT_V3, method=method, url="https://a.example"
+        )
+    assert sign_payload(b"{}", SECRET, method=method)

@@ -324,7 +324,7 @@ class Scheme:
                 raise self._no_time(timestamp)
         delivery_id = None if layout.id is None else self._read_id(known, layout.id)
         before, after = self.around(timestamp, delivery_id, method, url)
-        if method is not None and "method" in layout.needs and not _is_method(method):
+        if method is not None and "method" in layout.needs and not is_method(method):
             raise VerificationError(Reason.SIGNATURE_MISMATCH, self.signature_headers[0])
         return self, signatures, time, delivery_id, before, after
 
@@ -574,7 +574,8 @@ def _pieces(signed: str) -> list[tuple[str, str | None]]:
     return [(text, part) for text, part, _, _ in Formatter().parse(signed)]
 
 
-def _is_method(text: str) -> bool:
+def is_method(text: str) -> bool:
+    """Whether a text is an HTTP method as it can be signed: so that it shows where it ends."""
     is_upper = text.isascii() and text.isalpha() and text.isupper()
     return is_upper and len(text) <= _LONGEST_METHOD
 

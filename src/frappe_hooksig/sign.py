@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.scheme import Scheme, require_scheme
+from frappe_hooksig.scheme import Scheme, is_method, require_scheme
 from frappe_hooksig.secret import Key, Secrets, redacted
 from frappe_hooksig.timestamp import spell_time
 
@@ -126,6 +126,9 @@ class Signer:
         body, headers = serialised(payload)
         time_text = self._spelled_time(timestamp)
         delivery_id = self._checked_id(id)
+        if method is not None and "{method}" in scheme.signed and not is_method(method):
+            msg = "method= is in upper-case letters, as it is sent: such as POST"
+            raise ConfigurationError(msg)
         before, after = scheme.around(time_text, delivery_id, method, url)
         keys = self._valid_keys()
         if scheme.signs_body:
