@@ -124,6 +124,15 @@ def test_same_header(scheme: Scheme) -> None:
     assert outcome(one_of, {"X-Webhook-Signature": "?"}) == "signature-mismatch X-Webhook-Signature"
 
 
+def test_same_header_and_a_time_in_it() -> None:
+    """A signature alone in a header is none of those that have their time beside them."""
+    bare = Scheme(name="bare", signature_header="Mux-Signature", encoding="hex", prefix="v1=")
+    one_of = OneOf(Verifier(ONE, scheme=bare), Verifier(OTHER, scheme=providers.MUX))
+
+    assert outcome(one_of, signed(bare)) == "bare"
+    assert outcome(one_of, signed(providers.MUX, OTHER)) == "mux"
+
+
 def test_same_header_and_a_token() -> None:
     """From a secret that is sent to a signature in one header: what is none is the secret."""
     token = Scheme(

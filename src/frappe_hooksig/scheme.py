@@ -350,18 +350,21 @@ class Scheme:
     def fits(self, headers: Headers) -> bool:
         """Whether the signature among some headers is prefixed and as long as it has to be.
 
+        And whether the time stands beside it, if it has to.
+
         A secret that is sent as it is may have any length.
 
         Raises:
             VerificationError: It occurs twice.
         """
         text = self._layout.signature[0].find(headers) or ""
-        entries = text.split(self.separator) if self.separator else [text]
+        padded = text.split(self.separator) if self.separator else [text]
+        entries = [entry.lstrip(" ") for entry in padded]
         return any(
-            entry.lstrip(" ").startswith(self.prefix)
-            and self._layout.length in {None, len(entry.lstrip(" ")) - len(self.prefix)}
+            entry.startswith(self.prefix)
+            and self._layout.length in {None, len(entry) - len(self.prefix)}
             for entry in entries
-        )
+        ) and any(entry.startswith(self.timestamp_prefix) for entry in entries)
 
     def around(
         self,
