@@ -403,7 +403,8 @@ class TestSign:
     def test_round_trip(self, name: str, tmp_path: Path) -> None:
         """What it prints is what `verify` reads."""
         scheme = providers.get(name)
-        options = ["--scheme", name, "--url", WHERE["url"], "-e", "ITS_SECRET"]
+        options = ["--scheme", name, "-e", "ITS_SECRET"]
+        options += ["--url", WHERE["url"]] if "{url}" in scheme.signed else []
         environment = ENVIRONMENT | {"ITS_SECRET": secret_of(scheme)}
         out, err = says(VERIFIED, "sign", *options, environment=environment)
         (tmp_path / "headers").write_text(out)
@@ -435,6 +436,20 @@ class TestSign:
         says(REFUSED, "verify", *options, "https://a.example", *given)
         says(REFUSED, "verify", *options, "https://b.example", "--method", "PUT", *given)
         says(VERIFIED, "verify", *options, "https://a.example", "--request", "-", body=request)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--scheme", "square"], "signs the URL: say which with --url"),
+            (["--scheme", "square", "--url", "/hook"], "url= is the whole URL"),
+            (["--scheme", "github", "--url", "https://a.example"], "does not sign the URL"),
+        ],
+    )
+    @pytest.mark.parametrize("command", ["sign", "verify"])
+    def test_wrong_url(self, command: str, arguments: list[str], message: str) -> None:
+        """One that is not signed, is none, or is missing."""
+        _, err = says(USAGE, command, "-e", "NEW", *arguments)
+        assert message in err
 
     def test_id_and_timestamp(self) -> None:
         """A retry can be signed as the first attempt was."""

@@ -121,4 +121,5 @@ def test_reasons_are_documented() -> None:
     page = (Path(__file__).parents[1] / "docs" / "reasons.md").read_text("utf-8")
     rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
 
-    assert sorted(rows) == sorted([*Reason, "malformed-payload"])
+    in_answers = ["malformed-payload", "in-flight", "store-unavailable"]
+    assert sorted(rows) == sorted([*Reason, *in_answers])

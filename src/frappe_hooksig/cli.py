@@ -26,7 +26,7 @@ from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secret, SecretWarning, generate_secret
 from frappe_hooksig.sign import Signer
 from frappe_hooksig.timestamp import read_time
-from frappe_hooksig.verify import MAX_BODY, Verifier
+from frappe_hooksig.verify import MAX_BODY, Verifier, registered
 
 PROGRAM = "frappe-hooksig"
 
@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sign(options: argparse.Namespace) -> tuple[int, str]:
     """Return the headers to send a body with."""
     scheme = options.scheme
+    _check_url(options)
     _check_standard_input(options, options.body)
     with _opened(options.body) as file:
         body = _read(file)
@@ -97,11 +98,24 @@ def _sign(options: argparse.Namespace) -> tuple[int, str]:
     return DONE, "\n".join(f"{name}: {value}" for name, value in signed.headers.items())
 
 
+def _check_url(options: argparse.Namespace) -> None:
+    """Refuse a URL that is not signed, or is none, and a missing one.
+
+    Raises:
+        ConfigurationError: There is such a one.
+    """
+    registered(options.scheme, options.url)
+    if options.url is None and "{url}" in options.scheme.signed:
+        msg = f"scheme {options.scheme.name!r} signs the URL: say which with --url"
+        raise _WrongUse(msg)
+
+
 def _verify(options: argparse.Namespace) -> tuple[int, str]:
     """Return whether a request is genuine, and why not."""
     if options.request is not None and (options.body is not None or options.header):
         msg = "--request has headers and body already: leave out -H and the body's file"
         raise _WrongUse(msg)
+    _check_url(options)
     verifier = Verifier(
         _secrets(options),
         scheme=options.scheme,
