@@ -26,14 +26,12 @@ DOCTYPES = {
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
 WHSEC = "whsec_Rw5Jx9Pf1Gs7Dk3Bn6Qm2Yt8"
-SHOP = Scheme(name="shop", signature_header="X-Shopify-Hmac-Sha256", encoding="base64")
-PAYMENTS = Scheme(name="payments", signature_header="X-Razorpay-Signature", encoding="hex")
 SENDERS: dict[str, tuple[Scheme, str]] = {
     "frappe_site": (providers.FRAPPE, SECRET),
     "github": (providers.GITHUB, OLD),
     "stripe": (providers.STRIPE, WHSEC),
-    "shop": (SHOP, SECRET),
-    "payments": (PAYMENTS, SECRET),
+    "shop": (providers.SHOPIFY, SECRET),
+    "payments": (providers.RAZORPAY, SECRET),
 }
 EVENT = b'{"id": "evt_1", "name": "SO-00001"}'
 
