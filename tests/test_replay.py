@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -265,6 +265,37 @@ class TestSQLiteStore(StoreCases):
 
         with pytest.raises(StoreError, match="full"):
             store.claim("x" * 20_000, "token", 60)
+
+    def test_no_log_beside_it(self, tmp_path: Path) -> None:
+        """What stands in the way of its log is named at once."""
+        (tmp_path / f"{self.PATH}-journal").mkdir()
+        store = SQLiteStore(tmp_path / self.PATH, timeout=60)
+
+        with pytest.raises(StoreError, match="unable to open database file"):
+            store.claim("a", "1", 4)
+
+    @pytest.mark.parametrize(("timeout", "is_waited_for"), [(20, True), (0.1, False)])
+    def test_locked_at_its_first_use(
+        self,
+        tmp_path: Path,
+        timeout: float,
+        is_waited_for: bool,  # noqa: FBT001
+    ) -> None:
+        """Many processes that start at once may be at it, so that each waits for the others."""
+        path = tmp_path / self.PATH
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("CREATE TABLE something (a)")
+            other.execute("BEGIN IMMEDIATE")  # for which SQLite does not wait here
+            store = SQLiteStore(path, timeout=timeout)
+            with ThreadPoolExecutor(1) as pool:
+                claimed = pool.submit(store.claim, "a", "1", 4)
+                if is_waited_for:
+                    assert not wait([claimed], timeout=0.2).done
+                    other.execute("COMMIT")
+                    assert claimed.result() is NEW
+                else:
+                    with pytest.raises(StoreError, match="database is locked"):
+                        claimed.result()
 
     def test_locked(self, tmp_path: Path) -> None:
         """Who writes for too long is not waited for."""

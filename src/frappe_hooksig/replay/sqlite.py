@@ -39,6 +39,8 @@ DELETE FROM deliveries WHERE key IN (
 )"""
 
 _FULL = "database or disk is full"
+_LOCKED = "database is locked"
+_LOOKS_EVERY = 0.01  # seconds
 _UNBOUNDED = 1_073_741_823  # pages: what every SQLite takes
 
 
@@ -166,7 +168,7 @@ class SQLiteStore:
             factory=_Connection,
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead(connection)
             connection.execute(_CREATE)
             connection.execute(_INDEX)
             self._bound(connection)
@@ -176,11 +178,30 @@ class SQLiteStore:
         self._local.held = (os.getpid(), connection)
         return connection
 
+    def _write_ahead(self, connection: sqlite3.Connection) -> None:
+        """Turn write-ahead logging on, which a file keeps; SQLite does not wait for that itself."""
+        deadline = time.monotonic() + self._timeout
+        while not _has_wal(connection):
+            if time.monotonic() > deadline:
+                raise sqlite3.OperationalError(_LOCKED)
+            time.sleep(_LOOKS_EVERY)
+
     def _bound(self, connection: sqlite3.Connection) -> None:
         if self._max_bytes is not None:
             (size,) = connection.execute("PRAGMA page_size").fetchone()
             # Not 0, which would ask for the bound and not set it.
             connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // size)}")
+
+
+def _has_wal(connection: sqlite3.Connection) -> bool:
+    """Turn write-ahead logging on; return whether nobody was in the way."""
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if str(error) != _LOCKED:
+            raise
+        return False
+    return True
 
 
 def _if_there_is_room(
