@@ -6,6 +6,7 @@ Exits with status 1 if a contender cannot tell a genuine request from a forged o
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import warnings
 from importlib import import_module
@@ -65,4 +66,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     warnings.simplefilter("error", SecretWarning)
+    # It says of each delivery that an old secret signed it, which nobody else does.
+    logging.getLogger("frappe_hooksig").disabled = True
     sys.exit(main())
