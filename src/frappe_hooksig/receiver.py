@@ -22,7 +22,7 @@ from frappe_hooksig.one_of import (
 )
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.replay import AsyncStore, Store
-from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.scheme import Presented, Scheme
 from frappe_hooksig.secret import Secret, Secrets, generate_secret, redacted
 from frappe_hooksig.verify import (
     MAX_BODY,
@@ -287,11 +287,7 @@ class Receiver:
             ConfigurationError: There is no usable secret: HTTP 500.
             RawBodyUnavailable: Something read the body before: HTTP 500.
         """
-        way = self._ways[0]
-        if self._ways[1:]:
-            headers, way = self._select(headers)
-        url = self._url_of(request, headers, way.urls) if way.urls else None
-        presented = way.scheme.parse(headers, method, url)
+        way, presented = self._parse(request, headers, method)
         secret_of = self._secret_of
         verifier = way.verifier_of(None if secret_of is None else secret_of(request))
         return verifier.expect(presented).verify(read_body(verifier.max_body))
@@ -319,11 +315,7 @@ class Receiver:
             ConfigurationError: There is no usable secret: HTTP 500.
             RawBodyUnavailable: Something read the body before: HTTP 500.
         """
-        way = self._ways[0]
-        if self._ways[1:]:
-            headers, way = self._select(headers)
-        url = self._url_of(request, headers, way.urls) if way.urls else None
-        presented = way.scheme.parse(headers, method, url)
+        way, presented = self._parse(request, headers, method)
         secret_of = self._secret_of
         # The secret in no variable, as error reporters show those of every frame.
         if secret_of is None:
@@ -339,14 +331,18 @@ class Receiver:
         delivery: Delivery = await in_thread(verification.verify, body)
         return delivery
 
-    def _select(self, headers: Headers) -> tuple[Headers, _Way]:
-        """Return what a request's headers select, and the headers, to be looked at again.
+    def _parse(self, request: object, headers: Headers, method: str) -> tuple[_Way, Presented]:
+        """Return which scheme a request's headers select, and what they claim by it.
 
         Raises:
-            VerificationError: One occurs twice.
+            VerificationError: A header is missing, doubled or malformed, or the URL is another.
         """
-        known = read_once(self.schemes, headers)
-        return known, self._ways[selected(self.schemes, known)]
+        way = self._ways[0]
+        if self._ways[1:]:
+            headers = read_once(self.schemes, headers)
+            way = self._ways[selected(self.schemes, headers)]
+        url = self._url_of(request, headers, way.urls) if way.urls else None
+        return way, way.scheme.parse(headers, method, url)
 
     def _url_of(self, request: object, headers: Headers, urls: tuple[str, ...]) -> str:
         """Return which of the registered URLs a request was sent to.

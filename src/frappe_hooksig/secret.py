@@ -212,6 +212,11 @@ class Key:
         outer.update(bytes(byte ^ 0x5C for byte in block))
         return cls(id, inner.copy, outer.copy, window, token)
 
+    def is_valid_at(self, now: float) -> bool:
+        """Whether it is used at a moment, in Unix seconds; never if that is no number."""
+        begin, end = self.window
+        return begin <= now < end
+
     def fed(self, start: Callable[[], Hash]) -> Key:
         """Return the same key, with an inner hash that was fed with a part of the message."""
         return Key(self.id, start, self.end, self.window, self.token)

@@ -140,7 +140,7 @@ class Signer:
 
     def _valid_keys(self) -> list[Key]:
         now = self._clock()
-        keys = [key for key in self._keys if key.window[0] <= now < key.window[1]]
+        keys = [key for key in self._keys if key.is_valid_at(now)]
         if not keys:
             msg = "no secret is valid now: see their not_before and not_after"
             raise ConfigurationError(msg)

@@ -198,7 +198,7 @@ class Verifier:
         all_keys = keys
         if self._has_windows:
             now = self._clock()
-            keys = [key for key in all_keys if key.window[0] <= now < key.window[1]]
+            keys = [key for key in all_keys if key.is_valid_at(now)]
         key_id, mistake = self._judge(keys, body, presented)
         if key_id is None:
             reason, detail = Reason.WRONG_ENCODING, mistake
