@@ -27,6 +27,9 @@ SecretFormat: TypeAlias = Literal["text", "hex", "base64", "whsec"]
 
 _MASK = "**********"
 
+#: When a secret is valid that has no moments.
+ALWAYS = (-inf, inf)
+
 # 128 bits, and no provider generates less.
 _SHORTEST = 16
 
@@ -96,7 +99,7 @@ class Secret:
         not_after: float | datetime | None = None,
     ) -> None:
         self._id = id
-        self._window = (-inf, inf)
+        self._window = ALWAYS
         self._value = _as_bytes(value)
         problem = _refusal(value, self._value)
         del value  # error reporters show the local variables of every frame
@@ -185,7 +188,7 @@ class Key:
         id: str | int,  # noqa: A002
         start: Callable[[], Hash],
         end: Callable[[], Hash],
-        window: tuple[float, float] = (-inf, inf),
+        window: tuple[float, float] = ALWAYS,
         token: bytes = b"",
     ) -> None:
         self.id = id
@@ -200,7 +203,7 @@ class Key:
         key: bytes,
         digest: Digest,
         id: str | int,  # noqa: A002
-        window: tuple[float, float] = (-inf, inf),
+        window: tuple[float, float] = ALWAYS,
         token: bytes = b"",
     ) -> Key:
         """Return the key made of some bytes."""
@@ -242,7 +245,7 @@ class RefusedSecret(Secret):
 
     def __init__(self, error: ConfigurationError | SecretWarning) -> None:
         self._id = None
-        self._window = (-inf, inf)
+        self._window = ALWAYS
         self._value = b""
         self.error = error
 

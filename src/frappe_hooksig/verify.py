@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from hmac import compare_digest
 from inspect import iscoroutinefunction
-from math import inf, isfinite, nan
+from math import isfinite, nan
 from typing import TypeAlias
 
 from frappe_hooksig.delivery import Delivery, VerifiedRequest
@@ -22,7 +22,7 @@ from frappe_hooksig.exceptions import (
 from frappe_hooksig.headers import Headers
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Presented, Scheme, require_scheme
-from frappe_hooksig.secret import Hash, Key, Secrets, redacted
+from frappe_hooksig.secret import ALWAYS, Hash, Key, Secrets, redacted
 from frappe_hooksig.timestamp import is_tolerance
 
 #: The largest accepted body, in bytes: what Frappe itself takes.
@@ -32,7 +32,6 @@ MAX_BODY = 25 * 1024 * 1024
 SignedAt: TypeAlias = Callable[[Delivery], float | datetime | None]
 
 _URL = re.compile(r"https?://[!-~]+")
-_ALWAYS = (-inf, inf)
 
 # How far a time out of the body may be from now, in seconds: it is made before queues, not after.
 _BODY_TOLERANCE = 24 * 60 * 60
@@ -99,7 +98,7 @@ class Verifier:
         self._max_body = max_body
         self._clock = clock
         self._keys = scheme.keys(several)
-        self._has_windows = any(key.window != _ALWAYS for key in self._keys)
+        self._has_windows = any(key.window != ALWAYS for key in self._keys)
 
     @property
     def scheme(self) -> Scheme:

@@ -226,6 +226,21 @@ def ended(notes: Path) -> Counter[str]:
     return Counter(re.findall(r"^end (\d+)$", notes.read_text(), re.MULTILINE))
 
 
+def twice_and_none_lost(statuses: list[int], kills: int, handled: Counter[str]) -> list[str]:
+    """Return what was handled twice, although processes were killed, of which nothing is lost."""
+    lost, twice = lost_and_twice(statuses, handled)
+    tell(
+        sent=DELIVERIES,
+        kills=kills,
+        lost=len(lost),
+        twice=len(twice),
+        unanswered=statuses.count(0),
+    )
+    assert kills
+    assert not lost
+    return twice
+
+
 class TestKilled:
     """Processes that are killed at their work: nothing that anybody has answered is lost."""
 
@@ -234,16 +249,7 @@ class TestKilled:
         with flask(notes, f"sqlite:{notes}.sqlite", 4) as server:
             statuses, kills = send_and_kill(server)
 
-        lost, twice = lost_and_twice(statuses, ended(notes))
-        tell(
-            sent=DELIVERIES,
-            kills=kills,
-            lost=len(lost),
-            twice=len(twice),
-            unanswered=statuses.count(0),
-        )
-        assert kills
-        assert not lost
+        twice = twice_and_none_lost(statuses, kills, ended(notes))
         # Killed between the handler's end and what the store was told of it.
         assert len(twice) <= kills * 16
 
@@ -254,17 +260,7 @@ class TestKilled:
 
         with closing(sqlite3.connect(database["NAME"], timeout=30)) as connection:
             handled = Counter(what for (what,) in connection.execute("SELECT what FROM noted"))
-        lost, twice = lost_and_twice(statuses, handled)
-        tell(
-            sent=DELIVERIES,
-            kills=kills,
-            lost=len(lost),
-            twice=len(twice),
-            unanswered=statuses.count(0),
-        )
-        assert kills
-        assert not lost
-        assert not twice
+        assert not twice_and_none_lost(statuses, kills, handled)
 
 
 def send_through(
