@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from frappe_hooksig import providers
-from frappe_hooksig.delivery import Delivery, VerifiedRequest
-from frappe_hooksig.exceptions import (
-    BodyTooLarge,
-    ConfigurationError,
-    HooksigError,
-    MalformedPayload,
-    PayloadError,
-    RawBodyUnavailable,
-    Reason,
-    StoreError,
-    TimestampOutOfTolerance,
-    VerificationError,
-)
-from frappe_hooksig.one_of import OneOf
-from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.secret import Secret, SecretWarning, generate_secret
-from frappe_hooksig.sign import SignedPayload, Signer, sign_payload
-from frappe_hooksig.verify import Verification, Verifier, verify_payload
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frappe_hooksig import providers
+    from frappe_hooksig.delivery import Delivery, VerifiedRequest
+    from frappe_hooksig.exceptions import (
+        BodyTooLarge,
+        ConfigurationError,
+        HooksigError,
+        MalformedPayload,
+        PayloadError,
+        RawBodyUnavailable,
+        Reason,
+        SecretWarning,
+        StoreError,
+        TimestampOutOfTolerance,
+        VerificationError,
+    )
+    from frappe_hooksig.multi import MultiVerifier
+    from frappe_hooksig.scheme import Scheme
+    from frappe_hooksig.secret import Secret, generate_secret
+    from frappe_hooksig.sign import SignedPayload, Signer, sign_payload
+    from frappe_hooksig.streaming import Verification
+    from frappe_hooksig.verify import Verifier, verify_payload
 
 __all__ = [
     "BodyTooLarge",
@@ -28,7 +33,7 @@ __all__ = [
     "Delivery",
     "HooksigError",
     "MalformedPayload",
-    "OneOf",
+    "MultiVerifier",
     "PayloadError",
     "RawBodyUnavailable",
     "Reason",
@@ -49,12 +54,36 @@ __all__ = [
     "verify_payload",
 ]
 
+# Each name is imported when it is first used: a receiver loads no sender, a sender no receiver, and
+# nobody all providers.
+_MODULES = {
+    "delivery": ("Delivery", "VerifiedRequest"),
+    "multi": ("MultiVerifier",),
+    "scheme": ("Scheme",),
+    "secret": ("Secret", "generate_secret"),
+    "sign": ("SignedPayload", "Signer", "sign_payload"),
+    "streaming": ("Verification",),
+    "verify": ("Verifier", "verify_payload"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
-def __getattr__(name: str) -> str:
-    """Look the version up when it is asked for: importing the metadata reader takes longer."""
+
+def __getattr__(name: str) -> object:
+    """Import a public name, and keep it."""
+    from importlib import import_module, metadata
+
     if name == "__version__":
-        from importlib.metadata import version
+        return metadata.version("frappe-hooksig")
+    if name == "providers":
+        return import_module("frappe_hooksig.providers")
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    module = import_module(f"frappe_hooksig.{_HOMES.get(name, 'exceptions')}")
+    value: object = getattr(module, name)
+    globals()[name] = value
+    return value
 
-        return version("frappe-hooksig")
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -19,14 +19,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeAlias
 
+from frappe_hooksig._frappe import FRAPPE, SECRET_SETTING
+from frappe_hooksig._raw_body import MAX_BODY
+from frappe_hooksig._registered_urls import registered
+from frappe_hooksig._timestamp import read_time
 from frappe_hooksig.exceptions import ConfigurationError, HooksigError, VerificationError
-from frappe_hooksig.providers import FRAPPE, get, names
-from frappe_hooksig.receiver import SECRET_SETTING
+from frappe_hooksig.providers import get, names
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secret, SecretWarning, generate_secret
 from frappe_hooksig.sign import Signer
-from frappe_hooksig.timestamp import read_time
-from frappe_hooksig.verify import MAX_BODY, Verifier, registered
+from frappe_hooksig.verify import Verifier
 
 PROGRAM = "frappe-hooksig"
 
@@ -144,7 +146,7 @@ def _verify(options: argparse.Namespace) -> tuple[int, str]:
             return REFUSED, _refused(error, as_json=options.json)
     answer = {
         "scheme": request.scheme.name,
-        "secret": request.key_id,
+        "secret": request.secret_id,
         "id": request.id,
         "timestamp": request.timestamp,
     }

@@ -1,4 +1,4 @@
-"""What `verify()` returns: a request whose signature was right, with its body or without."""
+"""What `verify()` returns: a request whose signature is right, with its body or without."""
 
 from __future__ import annotations
 
@@ -9,52 +9,55 @@ from typing import TYPE_CHECKING, Any, cast
 from frappe_hooksig.exceptions import MalformedPayload
 
 if TYPE_CHECKING:
-    from frappe_hooksig.scheme import Presented, Scheme
+    from frappe_hooksig._wire import ParsedHeaders
+    from frappe_hooksig.scheme import Scheme
+
+__all__ = ["Delivery", "VerifiedRequest"]
 
 
 class VerifiedRequest:
-    """What is known of a request whose signature was right, apart from its body.
+    """What is known of a request whose signature is right, apart from its body.
 
     Only a `Verifier` makes it, and its attributes cannot be set.
     """
 
-    __slots__ = ("_key_id", "_presented")
+    __slots__ = ("_parsed", "_secret_id")
 
-    def __init__(self, key_id: str | int, presented: Presented) -> None:
-        self._key_id = key_id
-        self._presented = presented
+    def __init__(self, secret_id: str | None, parsed: ParsedHeaders) -> None:
+        self._secret_id = secret_id
+        self._parsed = parsed
 
     @property
     def scheme(self) -> Scheme:
         """The scheme that it was verified with."""
-        return self._presented[0]
+        return self._parsed[0]
 
     @property
-    def key_id(self) -> str | int:
-        """Which secret matched: its id, else its position among those configured.
+    def secret_id(self) -> str | None:
+        """The id of the secret that matched (`Secret(..., id=)`), or None if it has none.
 
-        Once no request has the old secret's, that secret may go.
+        Once no request has the old secret's id any more, you can remove that secret.
         """
-        return self._key_id
+        return self._secret_id
 
     @property
     def id(self) -> str | None:
         """The sender's id for this delivery, if the scheme signs one (Frappe's does not)."""
-        _, _, _, delivery_id, _, _ = self._presented
+        _, _, _, delivery_id, _, _ = self._parsed
         return delivery_id
 
     @property
     def timestamp(self) -> float | None:
         """When it was signed, in Unix seconds, if the scheme signs that (Frappe's does not)."""
-        _, _, timestamp, _, _, _ = self._presented
+        _, _, timestamp, _, _, _ = self._parsed
         return timestamp
 
     @property
     def is_signed(self) -> bool:
         """Whether a signature covers the body.
 
-        False where the sender sends the secret itself (GitLab): the request comes from somebody who
-        knows it, and nothing shows that the body is what was sent.
+        False if the sender sends the secret itself (GitLab): the request comes from somebody who
+        knows it, but the body could have been changed.
         """
         return self.scheme.signs_body
 
@@ -64,7 +67,7 @@ class VerifiedRequest:
     def _described(self) -> str:
         return (
             f"{self.scheme.name}, {'' if self.is_signed else 'body not signed, '}"
-            f"key_id={self.key_id!r}, id={self.id!r}, timestamp={self.timestamp!r}"
+            f"secret_id={self.secret_id!r}, id={self.id!r}, timestamp={self.timestamp!r}"
         )
 
 
@@ -73,10 +76,12 @@ class Delivery(VerifiedRequest):
 
     __slots__ = ("_body",)
 
-    def __init__(self, body: bytes, key_id: str | int, presented: Presented) -> None:
+    def __init__(self, body: bytes, secret_id: str | None, parsed: ParsedHeaders) -> None:
         self._body = body
-        self._key_id = key_id  # as super().__init__() does, without the time that a call takes
-        self._presented = presented
+        self._secret_id = (
+            secret_id  # as super().__init__() does, without the time that a call takes
+        )
+        self._parsed = parsed
 
     @property
     def body(self) -> bytes:
@@ -84,21 +89,21 @@ class Delivery(VerifiedRequest):
         return self._body
 
     @property
-    def key(self) -> str:
+    def dedup_key(self) -> str:
         """What a repeat of this delivery is recognised by: 64 hex digits.
 
-        Made from the signed id, else from the id in the body (`Scheme.body_id`), else from all that
-        was signed; never from the signature, which differs between secrets, nor from a header that
-        is not signed. It does not tell endpoints or senders apart: where they share a table, make
-        them part of its key.
+        It is made from the signed id, else from the id in the body (`Scheme.body_id`), else from
+        all signed content; never from the signature, which differs between secrets, nor from a
+        header that is not signed. Endpoints and senders may have equal keys: if they share a table,
+        make them part of its key.
         """
-        scheme, _, _, delivery_id, before, after = self._presented
+        scheme, _, _, delivery_id, before, after = self._parsed
         if delivery_id is not None:
-            return digest_of(b"id", delivery_id.encode())
+            return _digest_of(b"id", delivery_id.encode())
         body_id = None if scheme.body_id is None else self._body_id(scheme.body_id)
         if body_id is not None:
-            return digest_of(b"body-id", body_id.encode())
-        return digest_of(b"content", before, sha256(self._body).digest(), after)
+            return _digest_of(b"body-id", body_id.encode())
+        return _digest_of(b"content", before, sha256(self._body).digest(), after)
 
     def _body_id(self, pointer: str) -> str | None:
         """Return the text or number that a JSON Pointer leads to, if it does."""
@@ -115,8 +120,8 @@ class Delivery(VerifiedRequest):
     def json(self) -> Any:
         """Parse the verified bytes as JSON, whatever the Content-Type (Frappe sends none).
 
-        Parsed anew at each call, so that nobody shares what a caller changes. Python's dialect:
-        `NaN` and `Infinity`, which Frappe can send, are read.
+        Each call parses it again, so that a caller may change the result. `NaN` and `Infinity`,
+        which Frappe can send, are read.
 
         Raises:
             MalformedPayload: The body is not JSON, or too deeply nested. HTTP 400.
@@ -131,7 +136,7 @@ class Delivery(VerifiedRequest):
         return f"{super()._described()}, {len(self._body)} bytes"
 
 
-def digest_of(*parts: bytes) -> str:
+def _digest_of(*parts: bytes) -> str:
     """Return 64 hex digits that tell sequences of parts apart, wherever one ends."""
     digest = sha256()
     for part in parts:

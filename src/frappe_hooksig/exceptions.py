@@ -1,4 +1,4 @@
-"""What can go wrong, and why: every exception of the package, and `Reason`."""
+"""Every exception of the package, and the `Reason` of a refusal."""
 
 from __future__ import annotations
 
@@ -18,27 +18,40 @@ class Reason(str, Enum):
     WRONG_ENCODING = "wrong-encoding"
     #: No secret gives this signature for this body.
     SIGNATURE_MISMATCH = "signature-mismatch"
-    #: The request was sent to another URL than those that are registered with the sender.
+    #: The request was sent to a URL that is not registered with the sender.
     UNKNOWN_URL = "unknown-url"
     #: The timestamp is not written as the scheme demands.
     MALFORMED_TIMESTAMP = "malformed-timestamp"
-    #: Rightly signed, but longer ago than the tolerance.
+    #: The signature is right, but older than the tolerance.
     TIMESTAMP_TOO_OLD = "timestamp-too-old"
-    #: Rightly signed, but further ahead than the tolerance.
+    #: The signature is right, but further ahead than the tolerance.
     TIMESTAMP_IN_FUTURE = "timestamp-in-future"
     #: The body is larger than `max_body`.
     BODY_TOO_LARGE = "body-too-large"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status to answer with: 400, 401 or 413."""
+        return _STATUSES.get(self, 401)
 
     def __str__(self) -> str:
         return self.value
 
 
+_STATUSES = {
+    Reason.MALFORMED_HEADER: 400,
+    Reason.DUPLICATE_HEADER: 400,
+    Reason.MALFORMED_TIMESTAMP: 400,
+    Reason.BODY_TOO_LARGE: 413,
+}
+
+
 class HooksigError(Exception):
-    """Every exception that this package raises on purpose."""
+    """Base of every exception that this package raises on purpose."""
 
 
 class ConfigurationError(HooksigError, ValueError):
-    """The program is set up wrongly: a secret, a scheme or an option. Never the sender's fault."""
+    """A secret, a scheme or an option is wrong. Never the sender's fault."""
 
 
 class PayloadError(HooksigError, ValueError):
@@ -50,11 +63,15 @@ class MalformedPayload(PayloadError):
 
 
 class StoreError(HooksigError):
-    """A store of deliveries is full or cannot be reached: HTTP 503, and nothing is handled."""
+    """A store is full or cannot be reached: HTTP 503, and the delivery is not handled."""
 
 
 class RawBodyUnavailable(HooksigError, RuntimeError):
     """Something read the request body before it could be verified: HTTP 500, the app's fault."""
+
+
+class SecretWarning(UserWarning):
+    """A secret can be used, but is probably not what was meant."""
 
 
 _SENTENCES = {
@@ -66,7 +83,7 @@ _SENTENCES = {
         "{header} does not match the body: another secret was used, "
         "or the body was changed or serialised anew after signing"
     ),
-    Reason.UNKNOWN_URL: "the request's URL is none of those that are registered (url=)",
+    Reason.UNKNOWN_URL: "the request's URL is not one of the registered ones (url=)",
     Reason.MALFORMED_TIMESTAMP: "the timestamp in {header} is not {detail}",
 }
 
@@ -76,28 +93,36 @@ class VerificationError(HooksigError):
 
     Attributes:
         reason: The stable code.
-        header: Name of the header to look at, or None where it is not about a header, but about
-            the body.
-        detail: What is wrong with it. Holds nothing that the sender or the secret decides.
+        header: Name of the header to look at; None if the reason is in the body or the URL.
     """
 
     def __init__(self, reason: Reason, header: str | None = None, detail: str = "") -> None:
         super().__init__(reason, header, detail)
         self.reason = reason
         self.header = header
-        self.detail = detail
+        self._detail = detail  # our own words: nothing that the sender or the secret decides
+
+    @property
+    def status(self) -> int:
+        """The HTTP status to answer with: 400, 401 or 413."""
+        return self.reason.status
+
+    @property
+    def message(self) -> str:
+        """What is wrong, as one sentence. It contains no secret and nothing of the request."""
+        if self.reason is Reason.SIGNATURE_MISMATCH and self._detail:
+            return f"{self.header} {self._detail}"
+        sentence = _SENTENCES.get(self.reason, self.reason.value)
+        return sentence.format(header=self.header or "the body", detail=self._detail)
 
     def __str__(self) -> str:
-        if self.reason is Reason.SIGNATURE_MISMATCH and self.detail:
-            return f"{self.header} {self.detail}"
-        sentence = _SENTENCES.get(self.reason, self.reason.value)
-        return sentence.format(header=self.header or "the body", detail=self.detail)
+        return self.message
 
 
 class TimestampOutOfTolerance(VerificationError):
     """The signature is right, but was made too long ago or in the future.
 
-    So says a header, or the body (`signed_at=`), and then `header` is None.
+    The time stands in a header; or in the body (`timestamp_from=`), and then `header` is None.
 
     Attributes:
         age: Seconds since signing; negative if the sender's clock is ahead.
@@ -111,11 +136,13 @@ class TimestampOutOfTolerance(VerificationError):
         self.age = age
         self.tolerance = tolerance
 
-    def __str__(self) -> str:
+    @property
+    def message(self) -> str:
+        """What is wrong, as one sentence."""
         side = "ago" if self.age > 0 else "ahead of this clock"
         return (
             f"the timestamp in {self.header or 'the body'} is {abs(self.age):.0f} s {side}, "
-            f"tolerance {self.tolerance:g} s"
+            f"and the tolerance is {self.tolerance:g} s"
         )
 
 
@@ -131,5 +158,7 @@ class BodyTooLarge(VerificationError):
         self.args = (limit,)  # what pickle hands back to __init__
         self.limit = limit
 
-    def __str__(self) -> str:
+    @property
+    def message(self) -> str:
+        """What is wrong, as one sentence."""
         return f"the body is larger than {self.limit} bytes (max_body, or the app's own limit)"

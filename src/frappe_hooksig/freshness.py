@@ -1,4 +1,4 @@
-"""When a delivery was made, as a field of its signed body says: for `signed_at=`."""
+"""`body_time()`: when a delivery was made, as a field of its signed body says."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from datetime import datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+from frappe_hooksig._timestamp import read_time
+from frappe_hooksig._tolerance import TimestampFrom
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
-from frappe_hooksig.timestamp import read_time
+
+__all__ = ["TimestampFrom", "body_time"]
 
 # As Frappe writes it: str() of a naive datetime, which leaves out a fraction that is 0.
 _LOCAL = re.compile(r"(?a)(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
 
 
 def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery], float | datetime]:
-    """Return a function for `signed_at=` that reads a field of a JSON body.
+    """Return a function for `timestamp_from=` that reads a field of a JSON body.
 
     The field is a date and time as Frappe writes it, `2026-11-22 09:35:43.019032`, in the time zone
     of its site; or the same with an offset; or a number, which is Unix seconds. Nothing else.
@@ -26,7 +29,7 @@ def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery]
     >>> secret = "S6D3Kvx1yMJ8Hv5Gm2QzTn4wRb7LpXce"
     >>> signed = sign_payload({"modified": "2020-02-02 09:35:43"}, secret)
     >>> verify_payload(
-    ...     signed.body, signed.headers, secret, signed_at=body_time(time_zone="Asia/Kolkata")
+    ...     signed.body, signed.headers, secret, timestamp_from=body_time(time_zone="Asia/Kolkata")
     ... )
     Traceback (most recent call last):
         ...
@@ -50,7 +53,7 @@ def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery]
     names = field.split(".")
     zone = _zone(time_zone)
 
-    def signed_at(delivery: Delivery) -> float | datetime:
+    def timestamp_from(delivery: Delivery) -> float | datetime:
         found = delivery.json()
         for name in names:
             if not (isinstance(found, dict) and name in found):
@@ -64,7 +67,7 @@ def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery]
             raise VerificationError(Reason.MALFORMED_TIMESTAMP, detail=detail)
         return time
 
-    return signed_at
+    return timestamp_from
 
 
 def _zone(name: str) -> ZoneInfo:

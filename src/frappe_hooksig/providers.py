@@ -7,24 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from frappe_hooksig._frappe import FRAPPE as FRAPPE  # noqa: PLC0414  # one of them
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.scheme import Scheme
 
 _HOUR = 3600  # seconds
 _DAY = 24 * _HOUR
-
-# frappe/integrations/doctype/webhook/webhook.py, unchanged from v13.0.0 to 16: base64, no time, no
-# id, no event name; up to three byte-identical attempts.
-# A secret that looks like HTML is stored with entities in it (Document._sanitize_content).
-FRAPPE: Final = Scheme(
-    name="frappe",
-    title="Frappe (ERPNext)",
-    definition="https://docs.frappe.io/framework/user/en/guides/integration/webhooks",
-    signature_header="X-Frappe-Webhook-Signature",
-    encoding="base64",
-    rewritten_characters="<>&",
-    retry_delays=(1, 4),
-)
 
 # The secret itself is sent, as it is by many who make a Webhook in Frappe by hand, with a row for
 # this header in place of a secret.

@@ -1,22 +1,21 @@
-"""Signing what is sent: the bytes to send and the headers to send them with."""
+"""`Signer` and `sign_payload()`: the bytes to send and the headers to send them with."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from datetime import datetime
-from secrets import token_hex
-from typing import Any, TypeAlias
 
-from frappe_hooksig.exceptions import ConfigurationError, PayloadError
-from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.scheme import Scheme, is_method, require_scheme
-from frappe_hooksig.secret import Key, Secrets, redacted
-from frappe_hooksig.timestamp import spell_time
+from frappe_hooksig._frappe import FRAPPE
+from frappe_hooksig._keys import Key, make_keys, redacted
+from frappe_hooksig._payload import Payload, new_id, serialised
+from frappe_hooksig._timestamp import spell_time
+from frappe_hooksig._wire import is_method, wire_of
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.secret import Secrets
 
-#: What can be signed: bytes and str as they are, the rest as JSON.
-Payload: TypeAlias = bytes | str | dict[Any, Any] | list[Any] | float | bool | None
+__all__ = ["Payload", "SignedPayload", "Signer", "sign_payload"]
 
 
 class SignedPayload:
@@ -69,7 +68,7 @@ class Signer:
         ConfigurationError: A secret cannot be used, or there are more than the header can carry.
     """
 
-    __slots__ = ("_clock", "_keys", "_scheme")
+    __slots__ = ("_clock", "_keys", "_scheme", "_wire")
 
     def __init__(
         self,
@@ -80,8 +79,8 @@ class Signer:
     ) -> None:
         several = redacted(secret)
         del secret  # error reporters show the local variables of every frame
-        require_scheme(scheme)
-        keys = scheme.keys(several)
+        self._wire = wire_of(scheme)
+        keys = make_keys(several, scheme)
         if len(keys) > scheme.capacity > 1:
             msg = f"{len(keys)} secrets, but scheme {scheme.name!r} carries {scheme.capacity}"
             raise ConfigurationError(msg)
@@ -129,13 +128,10 @@ class Signer:
         if method is not None and "{method}" in scheme.signed and not is_method(method):
             msg = "method= is in upper-case letters, as it is sent: such as POST"
             raise ConfigurationError(msg)
-        before, after = scheme.around(time_text, delivery_id, method, url)
-        keys = self._valid_keys()
-        if scheme.signs_body:
-            signatures = [scheme.encode(key.mac(before, body, after)) for key in keys]
-        else:
-            signatures = [key.token for key in keys]
-        headers |= scheme.format(signatures, timestamp=time_text, id=delivery_id)
+        wire = self._wire
+        before, after = wire.around(time_text, delivery_id, method, url)
+        signatures = [wire.encode(key.mac(before, body, after)) for key in self._valid_keys()]
+        headers |= wire.format(signatures, timestamp=time_text, id=delivery_id)
         return SignedPayload(body, headers, signatures[0].decode())
 
     def _valid_keys(self) -> list[Key]:
@@ -169,7 +165,7 @@ class Signer:
             return None
         if given is None:
             given = new_id()
-        if not self._scheme.is_id(given):
+        if not self._wire.is_id(given):
             msg = "id= is not printable ASCII, or holds what the scheme joins its parts with"
             raise ConfigurationError(msg)
         return given
@@ -214,34 +210,3 @@ def sign_payload(
     signer = Signer(secret, scheme=scheme)
     del secret  # as in Signer.__init__
     return signer.sign(payload, id=id, timestamp=timestamp, method=method, url=url)
-
-
-def new_id() -> str:
-    """Return an id for a delivery, which all of its attempts have."""
-    return f"msg_{token_hex(16)}"
-
-
-def serialised(payload: Payload) -> tuple[bytes, dict[str, str]]:
-    """Return the body, and the headers that say what it is.
-
-    Raises:
-        PayloadError: The payload cannot be turned into bytes.
-    """
-    if isinstance(payload, bytes):
-        return payload, {}
-    if isinstance(payload, str):
-        try:
-            return payload.encode(), {}
-        except UnicodeEncodeError:
-            msg = "the payload is a str with a lone surrogate, which has no UTF-8 form"
-            raise PayloadError(msg) from None
-    if payload is not None and not isinstance(payload, dict | list | int | float):
-        msg = f"a {type(payload).__name__} has no agreed JSON form: pass a dict, list, str or bytes"
-        raise PayloadError(msg)
-    try:
-        # What Frappe's own sender calls: webhook.py, enqueue_webhook().
-        text = json.dumps(payload, default=str)
-    except Exception as error:  # default=str calls whatever __str__ is inside
-        msg = f"the payload cannot be serialised as JSON: {type(error).__name__}"
-        raise PayloadError(msg) from error
-    return text.encode(), {"Content-Type": "application/json"}

@@ -20,7 +20,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.status import WS_1008_POLICY_VIOLATION
 
-from frappe_hooksig.answers import refusal
+from frappe_hooksig._frappe import FRAPPE
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
     ConfigurationError,
@@ -28,11 +28,11 @@ from frappe_hooksig.exceptions import (
     RawBodyUnavailable,
     VerificationError,
 )
-from frappe_hooksig.integrations.starlette import claim, receive, response_to, setting, target_of
-from frappe_hooksig.once import Once
-from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import Options, Receiver, Senders, hide_secret, name_of
-from frappe_hooksig.replay.keeper import AsyncHeld
+from frappe_hooksig.integrations._asgi import claim, receive, response_to, setting, target_of
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret
+from frappe_hooksig.integrations._receiver import Receiver, name_of
+from frappe_hooksig.integrations._responses import refusal
+from frappe_hooksig.replay._claims import AsyncClaim
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -67,18 +67,18 @@ class Refusal(BaseModel):
 
 
 class Refused(HTTPException):
-    """Ends a request that is refused. The answer needs no handler of yours, but may have one.
+    """Ends a request that is refused. Its response needs no handler of yours, but may have one.
 
     Attributes:
         error: What was wrong with the request.
-        response: The answer.
+        response: The response.
     """
 
     def __init__(self, error: VerificationError) -> None:
-        answer = refusal(error)
-        super().__init__(answer.status, answer.content, answer.headers)
+        refused = refusal(error)
+        super().__init__(refused.status, refused.content, refused.headers)
         self.error = error
-        self.response = Response(answer.body, answer.status, answer.headers)
+        self.response = Response(refused.body, refused.status, refused.headers)
 
 
 class Webhook(SecurityBase):
@@ -88,9 +88,9 @@ class Webhook(SecurityBase):
 
     Args:
         scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
-            request's headers select one; or a `Verifier` or `OneOf`, which has its secrets and
-            limits already.
-        **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. A
+            request's headers select one; or a `Verifier` or `MultiVerifier`, which has its secrets
+            and limits already.
+        **options: See `frappe_hooksig.integrations.Options`. A
             `secret` that is a function gets the request; it may look at path and headers, and must
             leave the body alone. It may be async; else it is called in a thread.
 
@@ -143,7 +143,7 @@ class Webhook(SecurityBase):
         """
         if not isinstance(request, Request):
             raise WebSocketException(WS_1008_POLICY_VIOLATION)
-        if self.once is not None and _ROUTE not in request.scope:
+        if self._receiver.deduplicates and _ROUTE not in request.scope:
             msg = "store= needs APIRouter(route_class=WebhookRoute), which sees the answer"
             raise ConfigurationError(msg)
         verified: dict[Webhook, Delivery] = request.scope.setdefault(_DELIVERIES, {})
@@ -159,11 +159,6 @@ class Webhook(SecurityBase):
             except ClientDisconnect as error:
                 raise HTTPException(400) from error  # to nobody
         return verified[self]
-
-    @property
-    def once(self) -> Once | None:
-        """What lets each delivery be handled once, if there is a store. For `WebhookRoute`."""
-        return self._receiver.once
 
     @overload
     def payload(self, model: type[_Model]) -> Callable[[Delivery], Awaitable[_Model]]: ...
@@ -232,24 +227,24 @@ class WebhookRoute(APIRoute):
             for webhook in left:
                 await webhook(request)
             # Once each: payload() depends on its webhook, which the function may do as well.
-            different = dict.fromkeys(left)
-            stores = [(each, each.once) for each in different if each.once is not None]
-            if not stores:
+            receivers = {each: each._receiver for each in left}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            deduplicating = [each for each in receivers if receivers[each].deduplicates]
+            if not deduplicating:
                 return await handle(request)
             async with AsyncExitStack() as own:
                 # Dependencies with scope="function" end before the answer is sent: a commit that
                 # fails in one makes it a 500. Who comes first into FastAPI's stack ends after them.
                 stack: AsyncExitStack = request.scope.get("fastapi_function_astack", own)
-                claims: list[AsyncHeld] = []
-                for webhook, once in stores:
+                claims: list[AsyncClaim] = []
+                for webhook in deduplicating:
                     delivery = request.scope[_DELIVERIES][webhook]
-                    held = await claim(once, request, endpoint, delivery)
-                    if isinstance(held, Response):
+                    claimed = await claim(receivers[webhook], request, endpoint, delivery)
+                    if isinstance(claimed, Response):
                         for other in claims:
                             await other.release()
-                        return held
-                    if held is not None:
-                        claims.append(await stack.enter_async_context(held))
+                        return claimed
+                    if claimed is not None:
+                        claims.append(await stack.enter_async_context(claimed))
                 answers: list[Response] = []
                 await stack.enter_async_context(_settled(claims, answers))
                 answers.append(await handle(request))
@@ -259,11 +254,11 @@ class WebhookRoute(APIRoute):
 
 
 @asynccontextmanager
-async def _settled(claims: list[AsyncHeld], answers: list[Response]) -> AsyncGenerator[None, None]:
+async def _settled(claims: list[AsyncClaim], answers: list[Response]) -> AsyncGenerator[None, None]:
     """Settle claims at the end by what was answered, unless there is an exception."""
     yield
-    for held in claims:
-        await held.settle(answers[0].status_code)
+    for claimed in claims:
+        await claimed.settle(answers[0].status_code)
 
 
 def _webhooks_of(dependant: Dependant, overridden: Mapping[Any, Any]) -> Iterator[Webhook]:

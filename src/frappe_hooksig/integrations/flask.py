@@ -18,8 +18,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 from werkzeug.local import LocalProxy
 from werkzeug.wsgi import LimitedStream, get_content_length
 
-from frappe_hooksig.addresses import Target, target_of_environ
-from frappe_hooksig.answers import Answer, refusal
+from frappe_hooksig._frappe import FRAPPE, SECRET_SETTING
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
@@ -28,17 +27,11 @@ from frappe_hooksig.exceptions import (
     RawBodyUnavailable,
     VerificationError,
 )
-from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import (
-    SECRET_SETTING,
-    Options,
-    Receiver,
-    Senders,
-    hide_secret,
-    name_of,
-    name_of_handler,
-)
-from frappe_hooksig.replay.keeper import Held
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret
+from frappe_hooksig.integrations._receiver import Receiver, name_of, name_of_handler
+from frappe_hooksig.integrations._responses import WebhookResponse, refusal
+from frappe_hooksig.integrations._urls import RequestTarget, target_of_environ
+from frappe_hooksig.replay._claims import Claim
 from frappe_hooksig.secret import Secrets
 
 if sys.version_info >= (3, 11):
@@ -63,9 +56,9 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
 
     Args:
         scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
-            request's headers select one; or a `Verifier` or `OneOf`, which has its secrets and
-            limits already.
-        **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. A
+            request's headers select one; or a `Verifier` or `MultiVerifier`, which has its secrets
+            and limits already.
+        **options: See `frappe_hooksig.integrations.Options`. A
             `secret` that is a function gets Flask's request; it may look at path and headers, and
             must leave the body alone.
 
@@ -76,7 +69,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     receiver = Receiver(scheme_or_verifier, _setting, target_of=_target_of, **options)
     receiver.refuse_to_wait("Flask's request")
 
-    def admit(view: Callable[..., Any]) -> Held | Response | None:
+    def admit(view: Callable[..., Any]) -> Claim | Response | None:
         """Keep the delivery for the view, and claim it if it is to be handled once.
 
         Returns:
@@ -91,15 +84,15 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
         except VerificationError as error:
             return _refused(error)
         current.environ[_DELIVERY] = delivery
-        if receiver.once is None:
+        if not receiver.deduplicates:
             return None
         # Flask's own name for the route: those of classes have the same function, as their view.
         endpoint = current.endpoint or name_of(view)
         kind = getattr(current_app.view_functions.get(endpoint), "view_class", None)
         if kind is not None:
             endpoint = f"{endpoint} {name_of_handler(kind, current.method)}"
-        held = receiver.once.claim(current, endpoint, delivery)
-        return _answered(held) if isinstance(held, Answer) else held
+        claim = receiver.claim(current, endpoint, delivery)
+        return _respond(claim) if isinstance(claim, WebhookResponse) else claim
 
     def decorator(view: _View) -> _View:
         if isclass(view):
@@ -109,29 +102,29 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
 
             @wraps(view)
             async def async_inner(*args: Any, **kwargs: Any) -> Any:
-                held = admit(view)
-                if isinstance(held, Response):
-                    return held
-                with held or nullcontext():
+                claim = admit(view)
+                if isinstance(claim, Response):
+                    return claim
+                with claim or nullcontext():
                     try:
                         result = await view(*args, **kwargs)
                     except MalformedPayload as error:
                         result = _refused(error)
-                    return result if held is None else _settled(held, result)
+                    return result if claim is None else _settle(claim, result)
 
             return cast("_View", async_inner)
 
         @wraps(view)
         def inner(*args: Any, **kwargs: Any) -> Any:
-            held = admit(view)
-            if isinstance(held, Response):
-                return held
-            with held or nullcontext():
+            claim = admit(view)
+            if isinstance(claim, Response):
+                return claim
+            with claim or nullcontext():
                 try:
                     result = view(*args, **kwargs)
                 except MalformedPayload as error:
                     result = _refused(error)
-                return result if held is None else _settled(held, result)
+                return result if claim is None else _settle(claim, result)
 
         return cast("_View", inner)
 
@@ -253,20 +246,20 @@ def _least(limit: int, other: int | None) -> int:
     return limit if other is None else min(limit, other)
 
 
-def _settled(held: Held, result: Any) -> Response:
+def _settle(claim: Claim, result: Any) -> Response:
     """Return a view's answer, which says whether it was handled."""
     response = current_app.make_response(result)
-    held.settle(response.status_code)
+    claim.settle(response.status_code)
     return response
 
 
 def _refused(error: VerificationError | MalformedPayload) -> Response:
-    return _answered(refusal(error))
+    return _respond(refusal(error))
 
 
-def _answered(answer: Answer) -> Response:
-    return Response(answer.body, answer.status, answer.headers)
+def _respond(response: WebhookResponse) -> Response:
+    return Response(response.body, response.status, response.headers)
 
 
-def _target_of(request: Request) -> Target:
+def _target_of(request: Request) -> RequestTarget:
     return target_of_environ(request.environ)

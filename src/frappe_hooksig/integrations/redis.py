@@ -9,8 +9,7 @@ import redis.asyncio
 from redis.exceptions import NoScriptError, RedisClusterException
 
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
-from frappe_hooksig.replay import State
-from frappe_hooksig.replay.lua import (
+from frappe_hooksig.replay._lua import (
     CLAIM,
     COMPLETE,
     RELEASE,
@@ -19,6 +18,7 @@ from frappe_hooksig.replay.lua import (
     claimed,
     milliseconds,
 )
+from frappe_hooksig.replay._protocol import State
 
 __all__ = ["AsyncRedisStore", "RedisStore"]
 
@@ -59,7 +59,7 @@ class RedisStore:
         self._prefix = prefix
 
     def claim(self, key: str, token: str, lease: float) -> State:
-        """Do what `Store.claim()` does.
+        """See `Store.claim()`.
 
         Raises:
             StoreError: The server cannot be reached, or refuses: its memory is full, it is a
@@ -68,23 +68,23 @@ class RedisStore:
         return STATES[self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
     def renew(self, key: str, token: str, lease: float) -> bool:
-        """Do what `Store.renew()` does.
+        """See `Store.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
         return bool(self._run(RENEW, key, claimed(token), milliseconds(lease)))
 
-    def complete(self, key: str, token: str, keep: float) -> bool:
-        """Do what `Store.complete()` does.
+    def complete(self, key: str, token: str, retention: float) -> bool:
+        """See `Store.complete()`.
 
         Raises:
             StoreError: As for `claim()`, but a full memory does not matter.
         """
-        return bool(self._run(COMPLETE, key, claimed(token), milliseconds(keep)))
+        return bool(self._run(COMPLETE, key, claimed(token), milliseconds(retention)))
 
     def release(self, key: str, token: str) -> bool:
-        """Do what `Store.release()` does.
+        """See `Store.release()`.
 
         Raises:
             StoreError: As for `complete()`.
@@ -127,7 +127,7 @@ class AsyncRedisStore:
         self._prefix = prefix
 
     async def claim(self, key: str, token: str, lease: float) -> State:
-        """Do what `Store.claim()` does.
+        """See `Store.claim()`.
 
         Raises:
             StoreError: As for `RedisStore.claim()`.
@@ -135,23 +135,23 @@ class AsyncRedisStore:
         return STATES[await self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
     async def renew(self, key: str, token: str, lease: float) -> bool:
-        """Do what `Store.renew()` does.
+        """See `Store.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
         return bool(await self._run(RENEW, key, claimed(token), milliseconds(lease)))
 
-    async def complete(self, key: str, token: str, keep: float) -> bool:
-        """Do what `Store.complete()` does.
+    async def complete(self, key: str, token: str, retention: float) -> bool:
+        """See `Store.complete()`.
 
         Raises:
             StoreError: As for `RedisStore.complete()`.
         """
-        return bool(await self._run(COMPLETE, key, claimed(token), milliseconds(keep)))
+        return bool(await self._run(COMPLETE, key, claimed(token), milliseconds(retention)))
 
     async def release(self, key: str, token: str) -> bool:
-        """Do what `Store.release()` does.
+        """See `Store.release()`.
 
         Raises:
             StoreError: As for `complete()`.

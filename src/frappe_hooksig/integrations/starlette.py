@@ -5,42 +5,31 @@ They stand on the endpoint itself: a function, `async def` or `def`, or a method
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial, wraps
 from inspect import isclass, iscoroutinefunction
-from io import BytesIO
 from typing import Any, TypeVar, cast, overload
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
-from frappe_hooksig.addresses import Target, target_of_scope
-from frappe_hooksig.answers import Answer, refusal
+from frappe_hooksig._frappe import FRAPPE
 from frappe_hooksig.delivery import Delivery
-from frappe_hooksig.exceptions import (
-    BodyTooLarge,
-    ConfigurationError,
-    MalformedPayload,
-    RawBodyUnavailable,
-    VerificationError,
+from frappe_hooksig.exceptions import ConfigurationError, MalformedPayload, VerificationError
+from frappe_hooksig.integrations._asgi import (
+    DELIVERY,
+    claim,
+    in_thread,
+    receive,
+    response_to,
+    setting,
+    target_of,
 )
-from frappe_hooksig.once import Once
-from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import (
-    SECRET_SETTING,
-    Options,
-    Receiver,
-    Senders,
-    hide_secret,
-    name_of,
-    settled,
-)
-from frappe_hooksig.replay.keeper import AsyncHeld
-from frappe_hooksig.secret import Secrets
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret
+from frappe_hooksig.integrations._receiver import Receiver, name_of
+from frappe_hooksig.replay._claims import AsyncClaim
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -50,9 +39,6 @@ else:
 __all__ = ["get_delivery", "verify_frappe_webhook", "verify_webhook"]
 
 _View = TypeVar("_View", bound=Callable[..., Any])
-
-# No header can end up under this name: ASGI keeps those in a list of their own.
-_DELIVERY = "frappe_hooksig.delivery"
 
 
 def verify_webhook(
@@ -65,9 +51,9 @@ def verify_webhook(
 
     Args:
         scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
-            request's headers select one; or a `Verifier` or `OneOf`, which has its secrets and
-            limits already.
-        **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. A
+            request's headers select one; or a `Verifier` or `MultiVerifier`, which has its secrets
+            and limits already.
+        **options: See `frappe_hooksig.integrations.Options`. A
             `secret` that is a function gets Starlette's request; it may look at path and headers,
             and must leave the body alone. It may be async; else it is called in a thread.
 
@@ -82,7 +68,7 @@ def verify_webhook(
         if isclass(view):
             msg = f"decorate the methods of {view.__name__}, such as post(), not the class"
             raise ConfigurationError(msg)
-        run = view if iscoroutinefunction(view) else partial(_in_thread, view)
+        run = view if iscoroutinefunction(view) else partial(in_thread, view)
 
         @wraps(view)
         async def inner(*args: Any, **kwargs: Any) -> Any:
@@ -93,21 +79,21 @@ def verify_webhook(
                 return response_to(error)
             except ClientDisconnect:
                 return Response(status_code=400)  # to nobody
-            held: AsyncHeld | Response | None = None
-            if receiver.once is not None:
+            claimed: AsyncClaim | Response | None = None
+            if receiver.deduplicates:
                 # A method may be inherited by several classes.
                 owner = "" if args[0] is request else name_of(cast("type", args[0].__class__))
                 endpoint = f"{name_of(view)} {owner}"
-                held = await claim(receiver.once, request, endpoint, delivery)
-            if isinstance(held, Response):
-                return held
-            async with held or nullcontext():
+                claimed = await claim(receiver, request, endpoint, delivery)
+            if isinstance(claimed, Response):
+                return claimed
+            async with claimed or nullcontext():
                 try:
                     response = await run(*args, **kwargs)
                 except MalformedPayload as error:
                     response = response_to(error)
-                if held is not None:
-                    await held.settle(response.status_code)
+                if claimed is not None:
+                    await claimed.settle(response.status_code)
                 return response
 
         return cast("_View", inner)
@@ -149,7 +135,7 @@ def get_delivery(request: HTTPConnection) -> Delivery:
     Raises:
         ConfigurationError: The endpoint is not decorated.
     """
-    delivery: Delivery | None = request.scope.get(_DELIVERY)
+    delivery: Delivery | None = request.scope.get(DELIVERY)
     if delivery is None:
         msg = (
             f"{request.url.path}: this request was not verified. Put @verify_frappe_webhook or "
@@ -157,58 +143,6 @@ def get_delivery(request: HTTPConnection) -> Delivery:
         )
         raise ConfigurationError(msg)
     return delivery
-
-
-def setting() -> Secrets:
-    """Return the secret of Frappe's webhooks."""
-    secret = os.environ.get(SECRET_SETTING)
-    if secret is None:
-        msg = f"set the environment variable {SECRET_SETTING}, or secret="
-        raise ConfigurationError(msg)
-    return secret
-
-
-async def receive(receiver: Receiver, request: Request) -> Delivery:
-    """Verify a request and keep the delivery for `get_delivery()`.
-
-    Raises:
-        VerificationError: To be answered with `refusal()`.
-        ConfigurationError: There is no usable secret: HTTP 500.
-        RawBodyUnavailable: Something read the body before: HTTP 500.
-        ClientDisconnect: The client went away before its body had come.
-    """
-    delivery = await receiver.receive_async(
-        request, request.headers, request.method, partial(_raw_body, request), _in_thread
-    )
-    request.scope[_DELIVERY] = delivery
-    return delivery
-
-
-async def claim(
-    once: Once, request: Request, endpoint: str, delivery: Delivery
-) -> AsyncHeld | Response | None:
-    """Claim a verified delivery, which is to be handled once.
-
-    Args:
-        once: Has the store.
-        request: The request.
-        endpoint: Tells endpoints apart.
-        delivery: What was verified.
-
-    Returns:
-        The claim, if there is one; or the answer to a request that the endpoint does not get.
-    """
-    held = await once.claim_async(request, endpoint, delivery, _in_thread)
-    return _answered(held) if isinstance(held, Answer) else held
-
-
-def response_to(error: VerificationError | MalformedPayload) -> Response:
-    """Return the answer to a request that is refused."""
-    return _answered(refusal(error))
-
-
-def _answered(answer: Answer) -> Response:
-    return Response(answer.body, answer.status, answer.headers)
 
 
 def _request_of(view: Callable[..., Any], args: tuple[Any, ...]) -> Request:
@@ -222,54 +156,3 @@ def _request_of(view: Callable[..., Any], args: tuple[Any, ...]) -> Request:
         )
         raise ConfigurationError(msg)
     return requests[0]
-
-
-async def _in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return await settled(run_in_threadpool(function, *args, **kwargs))
-
-
-async def _raw_body(request: Request, limit: int) -> bytes:
-    """Return the raw body, which stays readable for the endpoint, forms and files included."""
-    held = vars(request)
-    kept: bytes | None = held.get("_body")  # where request.body() keeps it, and stream() finds it
-    if kept is not None:
-        return kept
-    length = _announced(request)
-    if length is not None and length > limit:
-        raise BodyTooLarge(limit)
-    body = BytesIO()  # unlike b"".join(), it does not hold everything twice
-    try:
-        async for chunk in request.stream():
-            body.write(chunk)
-            if body.tell() > limit:
-                raise BodyTooLarge(limit)
-    except RuntimeError as error:  # "Stream consumed"
-        if length != 0 or held.get(
-            "_form"
-        ):  # a form that was parsed is not empty, whatever it says
-            raise RawBodyUnavailable(_GONE) from error
-    if body.tell() < (length or 0):  # a middleware has read of it
-        raise RawBodyUnavailable(_GONE)
-    held["_body"] = body.getvalue()
-    return body.getvalue()
-
-
-_GONE = (
-    "the raw body is gone: something read request.form() or request.stream() before the signature "
-    "was verified. Do that in the endpoint, or await request.body() first, which keeps a copy"
-)
-
-
-def _announced(request: Request) -> int | None:
-    """Return how many bytes the body has, if a header says so."""
-    if "transfer-encoding" in request.headers:
-        return None  # RFC 9112 section 6.3: it overrides Content-Length
-    try:
-        return int(request.headers.get("content-length", ""))
-    except ValueError:
-        return None
-
-
-def target_of(request: Request) -> Target:
-    """Return how the server saw a request."""
-    return target_of_scope(request.scope)

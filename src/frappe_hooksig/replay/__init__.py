@@ -1,75 +1,24 @@
-"""What is remembered of deliveries, so that each is handled once: the protocol of all stores.
-
-Nothing here is called before a delivery is verified.
-"""
+"""Handling each delivery once: stores that remember deliveries, and how a route uses one."""
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING
+
+from frappe_hooksig.replay._deduplicator import Deduplicator
+from frappe_hooksig.replay._memory import MemoryStore
+from frappe_hooksig.replay._protocol import AsyncStore, State, Store
+
+if TYPE_CHECKING:
+    from frappe_hooksig.replay._sqlite import SQLiteStore
+
+__all__ = ["AsyncStore", "Deduplicator", "MemoryStore", "SQLiteStore", "State", "Store"]
 
 
-class State(Enum):
-    """What a store says to a claim."""
+def __getattr__(name: str) -> object:
+    """Import `SQLiteStore` when it is asked for: not every Python has SQLite."""
+    if name == "SQLiteStore":
+        from frappe_hooksig.replay._sqlite import SQLiteStore
 
-    #: Nobody has it: it is the caller's until its lease ends.
-    NEW = "new"
-    #: Somebody else has claimed it, and that lease has not ended yet.
-    IN_FLIGHT = "in-flight"
-    #: It was handled.
-    DONE = "done"
-
-
-@runtime_checkable
-class Store(Protocol):
-    """Remembers which deliveries are being handled and which were.
-
-    Every method is atomic, for all threads, processes and hosts that share the store. A claim is
-    its token's: with another one, or once the lease has ended, a method changes nothing and returns
-    False. So who comes late, after somebody else has taken over, does no harm.
-
-    What cannot be done, since the store is full or cannot be reached, raises `StoreError`.
-    """
-
-    def claim(self, key: str, token: str, lease: float) -> State:
-        """Claim a delivery, if nobody has it.
-
-        Args:
-            key: Tells deliveries apart: up to 100 printable ASCII characters.
-            token: Tells claims apart: never used before.
-            lease: After how many seconds the claim ends by itself.
-        """
-        ...
-
-    def renew(self, key: str, token: str, lease: float) -> bool:
-        """Let the lease end so many seconds from now; return whether it was still held."""
-        ...
-
-    def complete(self, key: str, token: str, keep: float) -> bool:
-        """Remember for so many seconds that it was handled; return whether it was still held."""
-        ...
-
-    def release(self, key: str, token: str) -> bool:
-        """Give the claim up, so that somebody else may have it; return whether it was held."""
-        ...
-
-
-@runtime_checkable
-class AsyncStore(Protocol):
-    """The same for asyncio: `Store` with methods to be awaited."""
-
-    async def claim(self, key: str, token: str, lease: float) -> State:
-        """Do what `Store.claim()` does."""
-        ...
-
-    async def renew(self, key: str, token: str, lease: float) -> bool:
-        """Do what `Store.renew()` does."""
-        ...
-
-    async def complete(self, key: str, token: str, keep: float) -> bool:
-        """Do what `Store.complete()` does."""
-        ...
-
-    async def release(self, key: str, token: str) -> bool:
-        """Do what `Store.release()` does."""
-        ...
+        return SQLiteStore
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -2,13 +2,14 @@
 
 The decorators work by themselves. As an app in INSTALLED_APPS, this package adds to
 `manage.py check` what is wrong with `FRAPPE_WEBHOOK_SECRET`, and to `manage.py migrate` the
-table of `frappe_hooksig.integrations.django.stores.DjangoStore`.
+table of `DjangoStore`.
 """
 
-from frappe_hooksig.integrations.django.decorators import (
+from frappe_hooksig.integrations.django._decorators import (
     get_delivery,
     verify_frappe_webhook,
     verify_webhook,
 )
+from frappe_hooksig.integrations.django._store import DjangoStore
 
-__all__ = ["get_delivery", "verify_frappe_webhook", "verify_webhook"]
+__all__ = ["DjangoStore", "get_delivery", "verify_frappe_webhook", "verify_webhook"]

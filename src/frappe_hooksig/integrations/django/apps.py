@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 
-from frappe_hooksig.integrations.django.checks import check_secret
+from frappe_hooksig.integrations.django._checks import check_secret
 
 
 class HooksigConfig(AppConfig):

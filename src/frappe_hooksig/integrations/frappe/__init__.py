@@ -1,13 +1,13 @@
 """Frappe: a decorator for whitelisted methods, the site's secrets, and a sender for hooks."""
 
-from frappe_hooksig.integrations.frappe.cache_store import CacheStore
-from frappe_hooksig.integrations.frappe.decorators import (
+from frappe_hooksig.integrations.frappe._cache_store import CacheStore
+from frappe_hooksig.integrations.frappe._decorators import (
     get_delivery,
     verify_frappe_webhook,
     verify_webhook,
 )
-from frappe_hooksig.integrations.frappe.sending import enqueue_webhook, send_webhook
-from frappe_hooksig.integrations.frappe.site_secrets import SecretReference, password, site_config
+from frappe_hooksig.integrations.frappe._sending import enqueue_webhook, send_webhook
+from frappe_hooksig.integrations.frappe._site_secrets import SecretReference, password, site_config
 
 __all__ = [
     "CacheStore",

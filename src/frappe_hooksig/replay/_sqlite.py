@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
-from frappe_hooksig.replay import State
+from frappe_hooksig.replay._protocol import State
 
 # With each so many claims, so many expired ones are forgotten: more of these, so that none are
 # left over.
@@ -89,7 +89,7 @@ class SQLiteStore:
         self._local = threading.local()
 
     def claim(self, key: str, token: str, lease: float) -> State:
-        """Do what `Store.claim()` does.
+        """See `Store.claim()`.
 
         Raises:
             StoreError: The file is locked, full, or cannot be written.
@@ -110,23 +110,23 @@ class SQLiteStore:
             return State.NEW
 
     def renew(self, key: str, token: str, lease: float) -> bool:
-        """Do what `Store.renew()` does.
+        """See `Store.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
         return self._change(_CHANGE, key, token, token, lease)
 
-    def complete(self, key: str, token: str, keep: float) -> bool:
-        """Do what `Store.complete()` does.
+    def complete(self, key: str, token: str, retention: float) -> bool:
+        """See `Store.complete()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        return self._change(_CHANGE, key, token, None, keep)
+        return self._change(_CHANGE, key, token, None, retention)
 
     def release(self, key: str, token: str) -> bool:
-        """Do what `Store.release()` does.
+        """See `Store.release()`.
 
         Raises:
             StoreError: As for `claim()`.

@@ -7,10 +7,11 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # Django's own name
 
+from frappe_hooksig._frappe import SECRET_SETTING
+from frappe_hooksig._keys import redacted
 from frappe_hooksig.exceptions import ConfigurationError
-from frappe_hooksig.integrations.django.setting import setting
-from frappe_hooksig.receiver import SECRET_SETTING
-from frappe_hooksig.secret import Secret, redacted
+from frappe_hooksig.integrations.django._setting import setting
+from frappe_hooksig.secret import Secret
 from frappe_hooksig.verify import Verifier
 
 

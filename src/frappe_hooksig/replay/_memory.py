@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TypeAlias
 
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
-from frappe_hooksig.replay import State
+from frappe_hooksig.replay._protocol import State
 
 # Expired ones are forgotten so often, and so many with one claim that it does not take long.
 _EVERY = 0.01  # seconds
@@ -55,7 +55,7 @@ class MemoryStore:
         self._due = clock()
 
     def claim(self, key: str, token: str, lease: float) -> State:
-        """Do what `Store.claim()` does.
+        """See `Store.claim()`.
 
         Raises:
             StoreError: It is full.
@@ -74,15 +74,15 @@ class MemoryStore:
             return _NEW
 
     def renew(self, key: str, token: str, lease: float) -> bool:
-        """Do what `Store.renew()` does."""
+        """See `Store.renew()`."""
         return self._change(key, token, token, lease)
 
-    def complete(self, key: str, token: str, keep: float) -> bool:
-        """Do what `Store.complete()` does."""
-        return self._change(key, token, None, keep)
+    def complete(self, key: str, token: str, retention: float) -> bool:
+        """See `Store.complete()`."""
+        return self._change(key, token, None, retention)
 
     def release(self, key: str, token: str) -> bool:
-        """Do what `Store.release()` does."""
+        """See `Store.release()`."""
         with self._lock:
             if not self._is_held(key, token, self._clock()):
                 return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frappe_hooksig.replay import State
+from frappe_hooksig.replay._protocol import State
 
 # What a key holds: "done", or "claimed:" and the token. When that ends is the server's business.
 # Scripts, as SET takes NX and GET together from Redis 7 on only. Each has one key, which is what a

@@ -11,15 +11,16 @@ from urllib.parse import urlsplit
 import frappe
 import requests
 
+from frappe_hooksig._frappe import FRAPPE
+from frappe_hooksig._payload import Payload, new_id, serialised
 from frappe_hooksig.exceptions import ConfigurationError
-from frappe_hooksig.integrations.frappe.site_secrets import (
+from frappe_hooksig.integrations.frappe._site_secrets import (
     InPasswordFields,
     InSiteConfig,
     SecretReference,
 )
-from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.sign import Payload, Signer, new_id, serialised
+from frappe_hooksig.sign import Signer
 
 # Frappe's own sender waits 5 s. Each of six attempts may take that to connect and that to answer.
 _TIMEOUT = 5

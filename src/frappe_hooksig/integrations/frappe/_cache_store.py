@@ -8,8 +8,7 @@ import frappe
 from redis.exceptions import RedisError
 
 from frappe_hooksig.exceptions import StoreError
-from frappe_hooksig.replay import State
-from frappe_hooksig.replay.lua import (
+from frappe_hooksig.replay._lua import (
     CLAIM,
     COMPLETE,
     RELEASE,
@@ -18,6 +17,7 @@ from frappe_hooksig.replay.lua import (
     claimed,
     milliseconds,
 )
+from frappe_hooksig.replay._protocol import State
 
 
 class CacheStore:
@@ -27,7 +27,7 @@ class CacheStore:
     hooks.py has `persistent_cache_keys = ["hooksig:"]`. As bench sets it up, the cache forgets what
     was used least when its memory is full, and everything when Redis is restarted. What is
     forgotten is handled again if it comes again; where that must not be, insert a document whose
-    name is `get_delivery().key` together with what is done.
+    name is `get_delivery().dedup_key` together with what is done.
 
     Args:
         prefix: What the names of all keys begin with, after the site's own prefix.
@@ -39,7 +39,7 @@ class CacheStore:
         self._claims: dict[str, _Place] = {}
 
     def claim(self, key: str, token: str, lease: float) -> State:
-        """Do what `Store.claim()` does.
+        """See `Store.claim()`.
 
         Raises:
             StoreError: Redis cannot be reached, or refuses.
@@ -51,7 +51,7 @@ class CacheStore:
         return state
 
     def renew(self, key: str, token: str, lease: float) -> bool:  # noqa: ARG002  # the token's
-        """Do what `Store.renew()` does.
+        """See `Store.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
@@ -59,16 +59,16 @@ class CacheStore:
         place = self._claims.get(token)
         return place is not None and bool(place.run(RENEW, token, lease))
 
-    def complete(self, key: str, token: str, keep: float) -> bool:  # noqa: ARG002
-        """Do what `Store.complete()` does.
+    def complete(self, key: str, token: str, retention: float) -> bool:  # noqa: ARG002
+        """See `Store.complete()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        return self._settle(COMPLETE, token, keep)
+        return self._settle(COMPLETE, token, retention)
 
     def release(self, key: str, token: str) -> bool:  # noqa: ARG002
-        """Do what `Store.release()` does.
+        """See `Store.release()`.
 
         Raises:
             StoreError: As for `claim()`.

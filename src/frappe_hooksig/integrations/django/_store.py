@@ -16,8 +16,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
-from frappe_hooksig.integrations.django.transactions import is_open
-from frappe_hooksig.replay import State
+from frappe_hooksig.integrations.django._transactions import is_open
+from frappe_hooksig.replay._protocol import State
 
 _log = logging.getLogger("frappe_hooksig")
 
@@ -64,7 +64,7 @@ class DjangoStore:
         self._idle: dict[int, list[BaseDatabaseWrapper]] = {}
 
     def claim(self, key: str, token: str, lease: float) -> State:
-        """Do what `Store.claim()` does.
+        """See `Store.claim()`.
 
         Raises:
             StoreError: The database cannot be reached, or refuses.
@@ -77,7 +77,7 @@ class DjangoStore:
             return state
 
     def renew(self, key: str, token: str, lease: float) -> bool:
-        """Do what `Store.renew()` does.
+        """See `Store.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
@@ -86,8 +86,8 @@ class DjangoStore:
             now = self._clock()
             return bool(self._held(key, token, now).update(ends=now + lease))
 
-    def complete(self, key: str, token: str, keep: float) -> bool:
-        """Do what `Store.complete()` does, in the transaction that is open in this thread.
+    def complete(self, key: str, token: str, retention: float) -> bool:
+        """See `Store.complete()`, in the transaction that is open in this thread.
 
         In one, it is enough that nobody else has taken over since the lease has ended: nobody can,
         from then on. If somebody has, the transaction is to be rolled back.
@@ -99,12 +99,12 @@ class DjangoStore:
         if is_open(connections[self.using]):
             with self._explained():
                 claimed = self._rows(key=key, token=token)
-                return bool(claimed.update(token=None, ends=now + keep))
+                return bool(claimed.update(token=None, ends=now + retention))
         with self._on_its_own():
-            return bool(self._held(key, token, now).update(token=None, ends=now + keep))
+            return bool(self._held(key, token, now).update(token=None, ends=now + retention))
 
     def release(self, key: str, token: str) -> bool:
-        """Do what `Store.release()` does.
+        """See `Store.release()`.
 
         Raises:
             StoreError: As for `claim()`.

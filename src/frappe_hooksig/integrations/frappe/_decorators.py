@@ -16,14 +16,14 @@ import inspect
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial, wraps
 from typing import Any, TypeVar, cast, overload
 
 import frappe
 from werkzeug.wrappers import Request, Response
 
-from frappe_hooksig.addresses import Target, target_of_environ
-from frappe_hooksig.answers import Answer, failure, refusal
+from frappe_hooksig._frappe import FRAPPE
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
@@ -31,10 +31,14 @@ from frappe_hooksig.exceptions import (
     MalformedPayload,
     VerificationError,
 )
-from frappe_hooksig.integrations.frappe.site_secrets import SecretReference, site_config
-from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import Options, Receiver, Senders, hide_secret, name_of
-from frappe_hooksig.replay.keeper import Held
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret
+from frappe_hooksig.integrations._receiver import Receiver, name_of
+from frappe_hooksig.integrations._responses import WebhookResponse, failure, refusal
+from frappe_hooksig.integrations._urls import RequestTarget, target_of_environ
+from frappe_hooksig.integrations.frappe._site_secrets import SecretReference, site_config
+from frappe_hooksig.replay import AsyncStore, Deduplicator, Store
+from frappe_hooksig.replay._claims import Claim
+from frappe_hooksig.replay._deduplicator import deduplicator_of
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -58,11 +62,10 @@ def verify_webhook(
 
     Args:
         scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
-            request's headers select one; or a `Verifier` or `OneOf`, which has one secret for all
-            sites.
-        **options: `secret`, `tolerance`, `max_body`; see `frappe_hooksig.receiver.Options`. Each
-            site has its own secret with `site_config()`, `password()` or a function of Werkzeug's
-            request.
+            request's headers select one; or a `Verifier` or `MultiVerifier`, which has one secret
+            for all sites.
+        **options: See `frappe_hooksig.integrations.Options`. Each site has its own secret with
+            `site_config()`, `password()` or a function of Werkzeug's request.
 
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another; or the
@@ -74,7 +77,7 @@ def verify_webhook(
         # nothing may be left when the next site's request comes, in the same process.
         options["secret"] = site_config("webhook_secret")
     if "store" in options:
-        _tell_sites_apart(options)
+        options["store"] = _by_site(options["store"], options.get("secret"))
     receiver = Receiver(scheme_or_verifier, None, target_of=_target_of, **options)
     receiver.refuse_to_wait("Frappe's request")
 
@@ -84,16 +87,16 @@ def verify_webhook(
 
         @wraps(view)
         def inner(*_args: Any, **_kwargs: Any) -> Any:
-            held = _admit(receiver, endpoint)
-            if isinstance(held, Response):
-                return held
-            with held or nullcontext():
+            claim = _admit(receiver, endpoint)
+            if isinstance(claim, Response):
+                return claim
+            with claim or nullcontext():
                 try:
                     result = view()
                 except MalformedPayload as error:
                     result = _respond(refusal(error))
-                if held is not None:
-                    _settle(held, result)
+                if claim is not None:
+                    _settle(claim, result)
                 return result
 
         # What Frappe fills in and converts arguments by: nothing here is to be filled in.
@@ -173,16 +176,20 @@ def _require_method(view: Callable[..., Any]) -> None:
         raise ConfigurationError(msg)
 
 
-def _tell_sites_apart(options: Options) -> None:
+def _by_site(store: Store | AsyncStore | Deduplicator, secret: object) -> Deduplicator:
     """Make the site a part of what tells deliveries apart."""
-    tenant = options.get("tenant")
+    deduplicator = deduplicator_of(store)
+    tenant = deduplicator.tenant
     if tenant is not None:
-        options["tenant"] = lambda request: f"{frappe.local.site}\n{tenant(request)}"
-    elif isinstance(options.get("secret"), SecretReference) or not callable(options.get("secret")):
-        options["tenant"] = lambda _request: frappe.local.site
+        return replace(
+            deduplicator, tenant=lambda request: f"{frappe.local.site}\n{tenant(request)}"
+        )
+    if callable(secret) and not isinstance(secret, SecretReference):
+        return deduplicator  # it has to say itself how to tell its senders apart
+    return replace(deduplicator, tenant=lambda _request: frappe.local.site)
 
 
-def _admit(receiver: Receiver, endpoint: str) -> Held | Response | None:
+def _admit(receiver: Receiver, endpoint: str) -> Claim | Response | None:
     """Keep the delivery for the method, and claim it if it is to be handled once.
 
     Returns:
@@ -208,32 +215,30 @@ def _admit(receiver: Receiver, endpoint: str) -> Held | Response | None:
     except Exception as error:  # noqa: BLE001  # Frappe shows strangers the traceback of any
         return _respond(failure(error))
     request.environ[_DELIVERY] = delivery
-    if receiver.once is None:
-        return None
-    held = receiver.once.claim(request, endpoint, delivery)
-    return _respond(held) if isinstance(held, Answer) else held
+    claim = receiver.claim(request, endpoint, delivery)
+    return _respond(claim) if isinstance(claim, WebhookResponse) else claim
 
 
-def _settle(held: Held, result: object) -> None:
+def _settle(claim: Claim, result: object) -> None:
     """Complete a claim when what was done is committed; release it if it is not."""
     if isinstance(result, Response):
         status = result.status_code
     else:
         status = frappe.local.response.get("http_status_code") or 200
     if status not in range(200, 300):
-        held.release()
+        claim.release()
         return
     after_commit = getattr(frappe.db, "after_commit", None)
     if after_commit is None:  # Frappe 14
         frappe.db.commit()
-        held.complete()
+        claim.complete()
         return
-    held.rest()  # whatever becomes of the request now, it does not take long
-    after_commit.add(held.complete)
-    frappe.db.after_rollback.add(held.release)
+    claim.rest()  # whatever becomes of the request now, it does not take long
+    after_commit.add(claim.complete)
+    frappe.db.after_rollback.add(claim.release)
 
 
-def _respond(answer: Answer) -> Response:
+def _respond(response: WebhookResponse) -> Response:
     # An answer commits, where an exception would be answered with a traceback, and by Frappe 14
     # even with HTTP 200 if the sender accepts HTML.
     frappe.db.rollback()
@@ -243,8 +248,8 @@ def _respond(answer: Answer) -> Response:
     frappe.local.debug_log = []
     # To a request that names the method in `cmd`, Frappe answers with this and not with what the
     # method returns.
-    frappe.local.response.update(answer.content, http_status_code=answer.status)
-    return Response(answer.body, answer.status, answer.headers)
+    frappe.local.response.update(response.content, http_status_code=response.status)
+    return Response(response.body, response.status, response.headers)
 
 
 def _raw_body(request: Request, _limit: int) -> bytes:
@@ -262,5 +267,5 @@ def _has_more(request: Request) -> bool:
     return bool(request.environ["wsgi.input"].read(1))
 
 
-def _target_of(request: Request) -> Target:
+def _target_of(request: Request) -> RequestTarget:
     return target_of_environ(request.environ)

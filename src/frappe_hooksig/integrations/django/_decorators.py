@@ -21,8 +21,7 @@ from django.http import (
     UnreadablePostError,
 )
 
-from frappe_hooksig.addresses import Target, target_of_environ, target_of_scope
-from frappe_hooksig.answers import Answer, in_flight, refusal
+from frappe_hooksig._frappe import FRAPPE, SECRET_SETTING
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
@@ -31,20 +30,18 @@ from frappe_hooksig.exceptions import (
     RawBodyUnavailable,
     VerificationError,
 )
-from frappe_hooksig.integrations.django.setting import setting
-from frappe_hooksig.integrations.django.stores import DjangoStore
-from frappe_hooksig.integrations.django.transactions import after_commit, open_around, roll_back
-from frappe_hooksig.providers import FRAPPE
-from frappe_hooksig.receiver import (
-    SECRET_SETTING,
-    Options,
-    Receiver,
-    Senders,
-    hide_secret,
-    name_of,
-    name_of_handler,
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret
+from frappe_hooksig.integrations._receiver import Receiver, name_of, name_of_handler
+from frappe_hooksig.integrations._responses import WebhookResponse, in_flight, refusal
+from frappe_hooksig.integrations._urls import (
+    RequestTarget,
+    target_of_environ,
+    target_of_scope,
 )
-from frappe_hooksig.replay.keeper import AsyncHeld, Held
+from frappe_hooksig.integrations.django._setting import setting
+from frappe_hooksig.integrations.django._store import DjangoStore
+from frappe_hooksig.integrations.django._transactions import after_commit, open_around, roll_back
+from frappe_hooksig.replay._claims import AsyncClaim, Claim
 from frappe_hooksig.secret import Secrets
 
 if sys.version_info >= (3, 11):
@@ -71,10 +68,9 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
 
     Args:
         scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
-            request's headers select one; or a `Verifier` or `OneOf`, which has its secrets and
-            limits already.
-        **options: `secret`, `tolerance`, `max_body`, `store`; see
-            `frappe_hooksig.receiver.Options`. A `secret` that is a function gets Django's request;
+            request's headers select one; or a `Verifier` or `MultiVerifier`, which has its secrets
+            and limits already.
+        **options: See `frappe_hooksig.integrations.Options`. A `secret` that is a function gets Django's request;
             it may look at path and headers, and must leave the body alone. For an async view it may
             be async; if it is not, it runs in a thread, and may use the ORM.
 
@@ -96,32 +92,32 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
 
             @wraps(view)
             async def async_inner(request: Any, *args: Any, **kwargs: Any) -> Any:
-                held = await _admit_async(receiver, _of_django(request), view)
-                if isinstance(held, HttpResponse):
-                    return held
-                async with held or nullcontext():
+                claim = await _admit_async(receiver, _of_django(request), view)
+                if isinstance(claim, HttpResponse):
+                    return claim
+                async with claim or nullcontext():
                     try:
                         response = await view(request, *args, **kwargs)
                     except MalformedPayload as error:
                         response = _refused(error)  # in no transaction: async views have none
-                    if held is not None:
-                        await held.settle(_status(response))
+                    if claim is not None:
+                        await claim.settle(_status(response))
                     return response
 
             return cast("_View", _exempt(async_inner))
 
         @wraps(view)
         def inner(request: Any, *args: Any, **kwargs: Any) -> Any:
-            held = _admit(receiver, _of_django(request), view)
-            if isinstance(held, HttpResponse):
-                return held
-            with held or nullcontext():
+            claim = _admit(receiver, _of_django(request), view)
+            if isinstance(claim, HttpResponse):
+                return claim
+            with claim or nullcontext():
                 try:
                     response = view(request, *args, **kwargs)
                 except MalformedPayload as error:
                     roll_back(open_around())  # it is an answer, yet a failure
                     response = _refused(error)
-            return response if held is None else _settled(held, receiver, response)
+            return response if claim is None else _settle(claim, response)
 
         return cast("_View", _exempt(inner))
 
@@ -185,7 +181,7 @@ def _secret() -> Secrets:
 
 
 # method_decorator() decorates anew for each request. What is made of the setting is to outlive it.
-def _target_of(request: HttpRequest) -> Target:
+def _target_of(request: HttpRequest) -> RequestTarget:
     scope: dict[str, Any] | None = getattr(request, "scope", None)  # what an ASGI server sent
     return target_of_environ(request.META) if scope is None else target_of_scope(scope)
 
@@ -212,7 +208,7 @@ class _Headers:
 
 def _admit(
     receiver: Receiver, request: HttpRequest, view: Callable[..., Any]
-) -> Held | HttpResponse | None:
+) -> Claim | HttpResponse | None:
     """Keep the delivery for the view, and claim it if it is to be handled once.
 
     Args:
@@ -235,15 +231,15 @@ def _admit(
         _log.error("webhook not verified: %s", error)
         raise
     _keep(request, delivery)
-    if receiver.once is None:
+    if not receiver.deduplicates:
         return None
-    held = receiver.once.claim(request, _endpoint(view, request), delivery)
-    return _answered(held) if isinstance(held, Answer) else held
+    claim = receiver.claim(request, _endpoint(view, request), delivery)
+    return _respond(claim) if isinstance(claim, WebhookResponse) else claim
 
 
 async def _admit_async(
     receiver: Receiver, request: HttpRequest, view: Callable[..., Any]
-) -> AsyncHeld | HttpResponse | None:
+) -> AsyncClaim | HttpResponse | None:
     """Do the same, and wait for the secret and the store."""
 
     async def read_body(limit: int) -> bytes:
@@ -262,12 +258,10 @@ async def _admit_async(
         _log.error("webhook not verified: %s", error)
         raise
     _keep(request, delivery)
-    if receiver.once is None:
+    if not receiver.deduplicates:
         return None
-    held = await receiver.once.claim_async(
-        request, _endpoint(view, request), delivery, _in_any_thread
-    )
-    return _answered(held) if isinstance(held, Answer) else held
+    claim = await receiver.claim_async(request, _endpoint(view, request), delivery, _in_any_thread)
+    return _respond(claim) if isinstance(claim, WebhookResponse) else claim
 
 
 async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
@@ -334,7 +328,7 @@ def _endpoint(view: Any, request: HttpRequest) -> str:
     return f"{name} {name_of_handler(kind, request.method)}"
 
 
-def _settled(held: Held, receiver: Receiver, response: Any) -> Any:
+def _settle(claim: Claim, response: Any) -> Any:
     """Say whether it was handled once what the view has written is there to stay.
 
     Rendering a template and streaming come later, and what fails there undoes nothing.
@@ -342,23 +336,23 @@ def _settled(held: Held, receiver: Receiver, response: Any) -> Any:
     status = _status(response)
     around = open_around()
     if not around:
-        held.settle(status)
+        claim.settle(status)
         return response
-    held.rest()  # without a commit it ends by itself
+    claim.rest()  # without a commit it ends by itself
     if any(connection.needs_rollback for connection in around):
-        held.release()
+        claim.release()
         return response
-    store = None if receiver.once is None else receiver.once.store
+    store = claim.store
     in_one = isinstance(store, DjangoStore) and [each.alias for each in around] == [store.using]
     if status not in range(200, 300) or not in_one:
         # In several databases, the one that is committed first must not say that it was handled.
-        after_commit(around, partial(held.settle, status))
+        after_commit(around, partial(claim.settle, status))
         return response
-    if held.complete():
+    if claim.complete():
         return response
     # Somebody else handles it, and what was written here would be there twice.
     roll_back(around)
-    return _answered(in_flight())
+    return _respond(in_flight())
 
 
 def _status(response: Any) -> int:
@@ -419,11 +413,11 @@ def _spooled(request: HttpRequest) -> int:
 
 
 def _refused(error: VerificationError | MalformedPayload) -> HttpResponse:
-    return _answered(refusal(error))
+    return _respond(refusal(error))
 
 
-def _answered(answer: Answer) -> HttpResponse:
-    return HttpResponse(answer.body, status=answer.status, headers=answer.headers)
+def _respond(response: WebhookResponse) -> HttpResponse:
+    return HttpResponse(response.body, status=response.status, headers=response.headers)
 
 
 def _unreadable() -> HttpResponse:

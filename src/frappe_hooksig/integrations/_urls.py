@@ -1,4 +1,4 @@
-"""Which of the registered URLs a request was sent to, for schemes that sign the URL."""
+"""The URL that a request was sent to, for schemes that sign it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from frappe_hooksig.headers import Header, Headers, indexed
+from frappe_hooksig._headers import Header, Headers, indexed
 
 #: How a server saw a request: the protocol, and the path with the query as they were sent.
-Target: TypeAlias = tuple[str, str]
+RequestTarget: TypeAlias = tuple[str, str]
 
 #: Finds that in a framework's request.
-TargetOf: TypeAlias = Callable[[Any], Target]
+RequestTargetOf: TypeAlias = Callable[[Any], RequestTarget]
 
 _HOST = Header("Host")
 _FORWARDED_HOST = Header("X-Forwarded-Host")
@@ -25,7 +25,7 @@ _NOT_IN_HOSTS = frozenset("/?#")
 _IN_PATHS = "/:@!$&'()*+,;=~"
 
 
-def address_of(target: Target, headers: Headers, *, trust_forwarded: bool) -> str:
+def url_of(target: RequestTarget, headers: Headers, *, trust_forwarded: bool) -> str:
     """Return the URL that a request was sent to. It can hold anything: it has to be looked up.
 
     Its path is the one that the server saw, or it is empty: servers let a host through that ends in
@@ -51,7 +51,7 @@ def address_of(target: Target, headers: Headers, *, trust_forwarded: bool) -> st
     return f"{proto}://{host}{path}"
 
 
-def target_of_environ(environ: Mapping[str, Any]) -> Target:
+def target_of_environ(environ: Mapping[str, Any]) -> RequestTarget:
     """Return how a WSGI server saw a request."""
     # As it was sent: gunicorn and Werkzeug, uWSGI and Apache.
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
@@ -62,7 +62,7 @@ def target_of_environ(environ: Mapping[str, Any]) -> Target:
     return environ["wsgi.url_scheme"], raw
 
 
-def target_of_scope(scope: Mapping[str, Any]) -> Target:
+def target_of_scope(scope: Mapping[str, Any]) -> RequestTarget:
     """Return how an ASGI server saw a request."""
     # A server that does not know it leaves it out.
     raw: bytes = scope.get("raw_path") or quote(scope["path"], _IN_PATHS).encode()

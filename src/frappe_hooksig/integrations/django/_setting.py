@@ -6,7 +6,7 @@ import os
 
 from django.conf import settings
 
-from frappe_hooksig.receiver import SECRET_SETTING
+from frappe_hooksig._frappe import SECRET_SETTING
 from frappe_hooksig.secret import Secrets
 
 

@@ -1,0 +1,239 @@
+"""From what a user passes as `secret=` to the keys that messages are signed with."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from binascii import hexlify
+from collections.abc import Callable, Sequence
+from secrets import token_bytes
+from typing import TYPE_CHECKING, Protocol, get_args
+
+from frappe_hooksig._secret_checks import (
+    ALWAYS,
+    FORMATS,
+    SecretFormat,
+    decoded,
+    fits_header,
+    strength,
+    suspicions_in_use,
+    warn,
+)
+from frappe_hooksig.exceptions import ConfigurationError, SecretWarning
+from frappe_hooksig.secret import Secret, Secrets
+
+if TYPE_CHECKING:
+    from frappe_hooksig.scheme import Digest, Scheme
+
+# RFC 2104 section 2: what the key is combined with, byte by byte, before it is hashed.
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+
+# Keys are compared by their fingerprints: of no use to anybody outside of this process.
+_SALT = token_bytes(32)
+
+
+class Hash(Protocol):
+    """A hash under way, as `hashlib` makes it; its documentation holds."""
+
+    def copy(self) -> Hash: ...
+    def update(self, data: bytes | bytearray | memoryview, /) -> None: ...
+    def digest(self) -> bytes: ...
+    def hexdigest(self) -> str: ...
+
+
+class Key:
+    """A secret made ready to sign with: the key schedule is done and the text is gone.
+
+    HMAC is a hash inside of a hash (RFC 2104), and the key goes into both before the message does.
+
+    Attributes:
+        secret_id: The secret's own id, or None.
+        start: Returns a new inner hash, to be fed with the message.
+        end: Returns a new outer hash, to be fed with the inner one's digest.
+        window: From when until when it is used, in Unix seconds.
+        fingerprints: Equal to another key's if both are made of one secret.
+    """
+
+    __slots__ = ("end", "fingerprints", "secret_id", "start", "window")
+
+    def __init__(
+        self,
+        secret_id: str | None,
+        start: Callable[[], Hash],
+        end: Callable[[], Hash],
+        window: tuple[float, float] = ALWAYS,
+        fingerprints: frozenset[bytes] = frozenset(),
+    ) -> None:
+        self.secret_id = secret_id
+        self.start = start
+        self.end = end
+        self.window = window
+        self.fingerprints = fingerprints
+
+    @classmethod
+    def of(
+        cls,
+        key: bytes,
+        digest: Digest,
+        secret_id: str | None = None,
+        window: tuple[float, float] = ALWAYS,
+    ) -> Key:
+        """Return the key made of some bytes."""
+        # RFC 2104 section 4: the two blocks that the key makes are hashed once and kept.
+        inner, outer = hashlib.new(digest), hashlib.new(digest)
+        size = inner.block_size
+        block = (hashlib.new(digest, key).digest() if len(key) > size else key).ljust(size, b"\0")
+        inner.update(block.translate(_INNER))
+        outer.update(block.translate(_OUTER))
+        return cls(secret_id, inner.copy, outer.copy, window, frozenset((_fingerprint(key),)))
+
+    @classmethod
+    def of_token(
+        cls, token: bytes, secret_id: str | None, window: tuple[float, float] = ALWAYS
+    ) -> Key:
+        """Return the key of a sender that signs nothing and sends the secret itself.
+
+        Its MAC is the token, whatever the message.
+        """
+        hashed = _Token(token)
+        # The same text may be another scheme's secret, in any format.
+        keys = (decoded(token, secret_format) for secret_format in get_args(SecretFormat))
+        marks = frozenset(_fingerprint(key) for key in keys if key)
+        return cls(secret_id, hashed.copy, hashed.copy, window, marks)
+
+    def is_valid_at(self, now: float) -> bool:
+        """Whether it is used at a moment, in Unix seconds; never if that is not a number."""
+        begin, end = self.window
+        return begin <= now < end
+
+    def fed(self, start: Callable[[], Hash]) -> Key:
+        """Return the same key, with an inner hash that was fed with a part of the message."""
+        return Key(self.secret_id, start, self.end, self.window)
+
+    def mac(self, before: bytes, body: bytes, after: bytes) -> Hash:
+        """Return the HMAC over three parts in a row; not joined, so that no body is copied."""
+        inner, outer = self.start(), self.end()
+        inner.update(before)
+        inner.update(body)
+        inner.update(after)
+        outer.update(inner.digest())
+        return outer
+
+
+class _Token:
+    """A hash that ignores its message: its digest is a token. Its repr shows nothing."""
+
+    __slots__ = ("_token",)
+
+    def __init__(self, token: bytes) -> None:
+        self._token = token
+
+    def copy(self) -> _Token:
+        return self
+
+    def update(self, _data: bytes | bytearray | memoryview, /) -> None:
+        pass
+
+    def digest(self) -> bytes:
+        return self._token
+
+    def hexdigest(self) -> str:
+        return hexlify(self._token).decode()
+
+
+class RefusedSecret(Secret):
+    """Stands for a secret that cannot be used, until its error may be raised.
+
+    Attributes:
+        error: What is wrong with it.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: ConfigurationError | SecretWarning) -> None:
+        self._id = None
+        self._source = ""
+        self._window = ALWAYS
+        self._value = b""
+        self.error = error
+
+
+def redacted(secret: Secrets | None) -> tuple[Secret, ...]:
+    """Wrap one or several secrets, so that no frame has a plain one when something is raised.
+
+    It raises nothing itself, for the same reason.
+    """
+    if isinstance(secret, Sequence) and not isinstance(secret, str | bytes | bytearray):
+        several = tuple(secret)
+    else:
+        several = () if secret is None else (secret,)
+    return tuple(each if isinstance(each, Secret) else _wrapped(each) for each in several)
+
+
+def make_keys(several: Sequence[Secret], scheme: Scheme) -> list[Key]:
+    """Return a key for each secret, in their order.
+
+    Args:
+        several: The secrets, from `redacted()`.
+        scheme: How their sender signs, and writes its secrets.
+
+    Raises:
+        ConfigurationError: There is no secret, one cannot be used or is not written in
+            `secret_format`, or two have the same id.
+    """
+    if not several:
+        msg = "no secret is set, and unsigned requests are never accepted"
+        raise ConfigurationError(msg)
+    keys = [
+        _key_of(secret, scheme, name_of(several, index)) for index, secret in enumerate(several)
+    ]
+    ids = [key.secret_id for key in keys if key.secret_id is not None]
+    if len(set(ids)) < len(ids):
+        msg = "two secrets have the same id"
+        raise ConfigurationError(msg)
+    return keys
+
+
+def name_of(several: Sequence[Secret], index: int) -> str:
+    """Return how messages call one of several secrets, without showing it."""
+    secret = several[index]
+    if secret.source:
+        return secret.source
+    if secret.id is not None:
+        return f"the secret {secret.id!r}"
+    return f"secret {index + 1} of {len(several)}" if several[1:] else "the secret"
+
+
+def _key_of(secret: Secret, scheme: Scheme, name: str) -> Key:
+    if isinstance(secret, RefusedSecret):
+        raise secret.error
+    secret_format = scheme.secret_format
+    if strength(secret.reveal(), secret_format) == 0:
+        msg = f"{name} is not {FORMATS[secret_format]}: use generate_secret({secret_format!r})"
+        raise ConfigurationError(msg)
+    if not scheme.signs_body and not fits_header(secret.reveal()):
+        msg = (
+            f"{name} cannot stand in a header: it has to be printable ASCII without a comma, "
+            "and without spaces around it"
+        )
+        raise ConfigurationError(msg)
+    for suspicion in suspicions_in_use(
+        secret.reveal(), secret_format, scheme.rewritten_characters, scheme.secret_prefix
+    ):
+        warn(f"{name} {suspicion}")
+    if not scheme.signs_body:
+        return Key.of_token(secret.reveal(), secret.id, secret.window)
+    return Key.of(decoded(secret.reveal(), secret_format), scheme.digest, secret.id, secret.window)
+
+
+def _fingerprint(key: bytes) -> bytes:
+    # HMAC pads a key with NULs: those at its end make no other key.
+    return hmac.digest(_SALT, key.rstrip(b"\0"), "sha256")
+
+
+def _wrapped(value: str | bytes) -> Secret:
+    try:
+        return Secret(value)
+    except (ConfigurationError, SecretWarning) as error:  # the latter under python -W error
+        return RefusedSecret(error.with_traceback(None))

@@ -1,0 +1,191 @@
+"""Comparing signatures: which secret signed a request, and whether it was in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from hmac import compare_digest
+from math import nan
+
+from frappe_hooksig._keys import Hash, Key, make_keys, name_of
+from frappe_hooksig._raw_body import MAX_BODY, checked_max_body, not_raw
+from frappe_hooksig._secret_checks import ALWAYS
+from frappe_hooksig._tolerance import TimestampFrom, checked_tolerance, found_time
+from frappe_hooksig._wire import ParsedHeaders, wire_of
+from frappe_hooksig.delivery import Delivery
+from frappe_hooksig.exceptions import (
+    BodyTooLarge,
+    Reason,
+    TimestampOutOfTolerance,
+    VerificationError,
+)
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.secret import Secret
+
+
+class Matcher:
+    """Holds the keys of a verifier, and judges what the parsed headers claim of a body.
+
+    Args:
+        several: The secrets, from `redacted()`.
+        scheme: As for `Verifier`.
+        tolerance: As for `Verifier`.
+        timestamp_from: As for `Verifier`.
+        max_body: As for `Verifier`.
+        clock: As for `Verifier`.
+
+    Attributes:
+        keys: The secrets as keys, in their order.
+        max_body: The largest accepted body, in bytes.
+        tolerance: How far the time of a delivery may be from now, in seconds; None if no time is
+            known.
+        timestamp_from: Finds the time of a delivery in its body.
+
+    Raises:
+        ConfigurationError: A secret cannot be used, or an option makes no sense.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_has_windows",
+        "_is_hex",
+        "_names",
+        "_scheme",
+        "_wire",
+        "keys",
+        "max_body",
+        "timestamp_from",
+        "tolerance",
+    )
+
+    def __init__(
+        self,
+        several: Sequence[Secret],
+        *,
+        scheme: Scheme,
+        tolerance: float | None = None,
+        timestamp_from: TimestampFrom | None = None,
+        max_body: int = MAX_BODY,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._wire = wire_of(scheme)
+        self._scheme = scheme
+        self._is_hex = scheme.encoding == "hex"
+        self._clock = clock
+        self.max_body = checked_max_body(max_body)
+        self.tolerance = checked_tolerance(scheme, tolerance, timestamp_from)
+        self.timestamp_from = timestamp_from
+        self.keys = make_keys(several, scheme)
+        self._names = [name_of(several, index) for index in range(len(several))]
+        self._has_windows = any(key.window != ALWAYS for key in self.keys)
+
+    def verify(self, body: bytes, parsed: ParsedHeaders) -> Delivery:
+        """Return the delivery if the body is a raw one of accepted size, and matches.
+
+        Raises:
+            VerificationError: The request must not be trusted; `reason` says why.
+            TypeError: The body is not bytes.
+        """
+        if not isinstance(body, bytes):
+            raise not_raw(body)
+        if len(body) > self.max_body:
+            raise BodyTooLarge(self.max_body)
+        return self.match(self.keys, body, parsed)
+
+    def match(self, keys: Sequence[Key], body: bytes, parsed: ParsedHeaders) -> Delivery:
+        """Return the delivery if one of the keys signed it, in time.
+
+        Args:
+            keys: `keys`; or the same, fed with the beginning of what is signed.
+            body: The body, or the rest of it.
+            parsed: What the headers claim.
+
+        Raises:
+            VerificationError: The request must not be trusted; `reason` says why.
+        """
+        valid = keys
+        if self._has_windows:
+            now = self._clock()
+            valid = [key for key in keys if key.is_valid_at(now)]
+        key, mistake = self._matching_key(valid, body, parsed)
+        if key is None:
+            raise self._mismatch(keys, valid, body, parsed, mistake)
+        if key is not valid[0]:
+            self._log_old(keys.index(key))
+        delivery = Delivery(body, key.secret_id, parsed)
+        if self.tolerance is not None:
+            now = self._clock()
+            if self.timestamp_from is not None:
+                scheme, signatures, _, delivery_id, before, after = parsed
+                time = found_time(self.timestamp_from, delivery, now)
+                parsed = (scheme, signatures, time, delivery_id, before, after)
+                delivery = Delivery(body, key.secret_id, parsed)
+            timestamp = parsed[2]  # alone, as to unpack all of it takes longer
+            age = now - (nan if timestamp is None else timestamp)
+            # Written so that NaN, from the clock or for a time that is not there, is refused.
+            if not -self.tolerance <= age <= self.tolerance:
+                raise TimestampOutOfTolerance(age, self.tolerance, self._wire.timestamp_place)
+        return delivery
+
+    def _matching_key(  # noqa: C901  # one function, as the expected MACs must not leave it
+        self, keys: Sequence[Key], body: bytes, parsed: ParsedHeaders
+    ) -> tuple[Key | None, str]:
+        """Return the key that signed, else how the signature was misspelt if it was.
+
+        The expected MACs stay in here: when something is raised, error reporters show the local
+        variables of every frame.
+        """
+        _, signatures, _, _, before, after = parsed
+        encode = self._wire.encode
+        is_hex = self._is_hex
+        macs: list[Hash] = []
+        matched: Key | None = None
+        for key in keys:
+            inner = key.start()  # as Key.mac() does, without the time that a call takes
+            if before:
+                inner.update(before)
+            inner.update(body)
+            if after:
+                inner.update(after)
+            mac = key.end()
+            mac.update(inner.digest())
+            macs.append(mac)
+            expected = encode(mac)
+            for signature in signatures:
+                given = signature.lower() if is_hex else signature
+                if compare_digest(expected, given) and matched is None:
+                    matched = key
+        if matched is not None:
+            return matched, ""
+        for mac in macs:
+            for spelling, mistake in self._wire.misspellings(mac.digest()):
+                for signature in signatures:
+                    if compare_digest(spelling, signature):
+                        return None, mistake
+        return None, ""
+
+    def _mismatch(
+        self,
+        keys: Sequence[Key],
+        valid: Sequence[Key],
+        body: bytes,
+        parsed: ParsedHeaders,
+        mistake: str,
+    ) -> VerificationError:
+        """Return the error that says why no key matched."""
+        reason, detail = Reason.WRONG_ENCODING, mistake
+        if not mistake:
+            reason = Reason.SIGNATURE_MISMATCH
+            others = [key for key in keys if key not in valid]
+            if self._matching_key(others, body, parsed)[0] is not None:
+                detail = "is a secret's that is not valid now: not_before, not_after"
+            elif not self._scheme.signs_body:
+                detail = "is another secret"
+        return VerificationError(reason, self._scheme.signature_headers[0], detail)
+
+    def _log_old(self, index: int) -> None:
+        """Log that a sender does not use the newest secret yet."""
+        import logging  # takes as long as all of this package, and is hardly needed
+
+        message = "scheme %r: a delivery was signed with %s only, which is not the newest secret"
+        logging.getLogger("frappe_hooksig").warning(message, self._scheme.name, self._names[index])

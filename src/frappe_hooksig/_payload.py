@@ -1,0 +1,43 @@
+"""From what a caller wants to send to the bytes of a body."""
+
+from __future__ import annotations
+
+import json
+from secrets import token_hex
+from typing import Any, TypeAlias
+
+from frappe_hooksig.exceptions import PayloadError
+
+#: What can be signed: bytes and str as they are, the rest as JSON.
+Payload: TypeAlias = bytes | str | dict[Any, Any] | list[Any] | float | bool | None
+
+
+def new_id() -> str:
+    """Return an id for a delivery, which all of its attempts have."""
+    return f"msg_{token_hex(16)}"
+
+
+def serialised(payload: Payload) -> tuple[bytes, dict[str, str]]:
+    """Return the body, and the headers that say what it is.
+
+    Raises:
+        PayloadError: The payload cannot be turned into bytes.
+    """
+    if isinstance(payload, bytes):
+        return payload, {}
+    if isinstance(payload, str):
+        try:
+            return payload.encode(), {}
+        except UnicodeEncodeError:
+            msg = "the payload is a str with a lone surrogate, which has no UTF-8 form"
+            raise PayloadError(msg) from None
+    if payload is not None and not isinstance(payload, dict | list | int | float):
+        msg = f"a {type(payload).__name__} has no agreed JSON form: pass a dict, list, str or bytes"
+        raise PayloadError(msg)
+    try:
+        # What Frappe's own sender calls: webhook.py, enqueue_webhook().
+        text = json.dumps(payload, default=str)
+    except Exception as error:  # default=str calls whatever __str__ is inside
+        msg = f"the payload cannot be serialised as JSON: {type(error).__name__}"
+        raise PayloadError(msg) from error
+    return text.encode(), {"Content-Type": "application/json"}

@@ -1,0 +1,58 @@
+"""The URLs that are registered with a sender, for schemes that sign the URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
+
+if TYPE_CHECKING:
+    from frappe_hooksig.scheme import Scheme
+
+_URL = r"https?://[!-~]+"
+
+
+def registered(scheme: Scheme, url: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the URLs that are registered with the sender.
+
+    Args:
+        scheme: How the sender lays out its signature.
+        url: As for `Verifier`.
+
+    Raises:
+        ConfigurationError: One of them is not a URL, or the scheme signs none.
+    """
+    if url is None:
+        return ()
+    urls = (url,) if isinstance(url, str) else tuple(url)
+    if not scheme.signs_url:
+        msg = f"url= has no use: scheme {scheme.name!r} does not sign the URL"
+        raise ConfigurationError(msg)
+    if not urls or not all(isinstance(each, str) and re.fullmatch(_URL, each) for each in urls):
+        msg = "url= is the whole URL, as it is registered with the sender: https://..."
+        raise ConfigurationError(msg)
+    return urls
+
+
+def only_registered(urls: Sequence[str], url: str | None) -> str:
+    """Return the registered URL that a request was sent to.
+
+    Args:
+        urls: From `registered()`, at least one.
+        url: The URL of the request, if it is known.
+
+    Raises:
+        VerificationError: It is not a registered one.
+        ConfigurationError: Several are registered, and the request's is not known.
+    """
+    if url is None:
+        only, *others = urls
+        if others:
+            msg = "several URLs are registered: url= has to say which one a request was sent to"
+            raise ConfigurationError(msg)
+        return only
+    if url not in urls:
+        raise VerificationError(Reason.UNKNOWN_URL)
+    return url

@@ -1,0 +1,129 @@
+"""Which of several schemes a request's headers select, and which schemes may stand together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from frappe_hooksig._headers import Headers, indexed
+from frappe_hooksig._wire import Wire
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.scheme import Scheme
+
+
+def strongest_first(schemes: Sequence[Scheme]) -> tuple[Scheme, ...]:
+    """Return schemes in the order in which they are selected.
+
+    Raises:
+        ConfigurationError: One occurs twice.
+    """
+    if len({scheme.name for scheme in schemes}) < len(schemes):
+        msg = "two are for one scheme: give several secrets to one, as a list"
+        raise ConfigurationError(msg)
+    return tuple(sorted(schemes, key=_weakness))
+
+
+def index_headers(wires: Sequence[Wire], headers: Headers) -> Headers:
+    """Return headers that can be looked up for several schemes, however many each of them reads."""
+    return indexed(headers, whole=any(wire.has_many_headers for wire in wires))
+
+
+def select(wires: Sequence[Wire], headers: Headers) -> int:
+    """Return the position of the scheme that some headers select.
+
+    Args:
+        wires: Of `strongest_first()` schemes.
+        headers: The request's headers, from `index_headers()`.
+
+    Raises:
+        VerificationError: A header occurs twice.
+    """
+    present = [position for position, wire in enumerate(wires) if wire.is_in(headers)]
+    # If none is complete, the strongest that has a signature says what it lacks.
+    present = present or [
+        position for position, wire in enumerate(wires) if wire.signatures_in(headers)
+    ]
+    if not present:
+        return 0
+    first = _signature_headers(wires[present[0]].scheme)
+    for position in present if present[1:] else ():
+        wire = wires[position]
+        if _signature_headers(wire.scheme) == first and wire.fits(headers):
+            return position
+    return present[0]
+
+
+def is_one_secret(one: Scheme, other: Scheme) -> bool:
+    """Whether one text as the secret of both schemes is one key, or is sent by one of them."""
+    formats = {one.secret_format, other.secret_format}
+    is_one_key = len(formats) == 1 or formats == {"base64", "whsec"}
+    return is_one_key or one.signs_body != other.signs_body
+
+
+def require_one_reading(one: Scheme, other: Scheme) -> None:
+    """Refuse one secret under two schemes, unless both sign the same content.
+
+    Otherwise a signature under one scheme could be moved to another scheme's header, and the bytes
+    that it covers be read as something else.
+
+    Raises:
+        ConfigurationError: They do not sign the same content, or one of them sends the secret.
+    """
+    names = f"{one.name!r} and {other.name!r}"
+    if one.signs_body != other.signs_body:
+        msg = f"{names} have a secret in common, which one of them sends with each request"
+        raise ConfigurationError(msg)
+    if _content(one) != _content(other):
+        msg = (
+            f"{names} have a secret in common, but do not sign the same content ({one.signed} and "
+            f"{other.signed}): use different secrets"
+        )
+        raise ConfigurationError(msg)
+    if one.id_header is None and one.body_id != other.body_id:
+        # With the signature moved to the other one's header, a repeat would be a new delivery.
+        msg = (
+            f"{names} have a secret in common, and do not find the id of a delivery at the same "
+            "place in its body: use different secrets"
+        )
+        raise ConfigurationError(msg)
+
+
+def require_told_apart(schemes: Sequence[Scheme]) -> None:
+    """Refuse two schemes of which the second would never be selected.
+
+    Args:
+        schemes: From `strongest_first()`.
+
+    Raises:
+        ConfigurationError: There are two such.
+    """
+    for first, second in combinations(schemes, 2):
+        if _hides(first, second):
+            msg = (
+                f"{first.name!r} and {second.name!r} cannot be told apart by their headers: "
+                "give the secrets of both to one, as a list"
+            )
+            raise ConfigurationError(msg)
+
+
+def _content(scheme: Scheme) -> tuple[str, str]:
+    return scheme.signed, scheme.timestamp_format if scheme.signs_timestamp else ""
+
+
+def _weakness(scheme: Scheme) -> tuple[bool, bool, bool]:
+    return not scheme.signs_body, not scheme.signs_timestamp, scheme.digest == "sha1"
+
+
+def _signature_headers(scheme: Scheme) -> tuple[str, ...]:
+    return tuple(map(str.lower, scheme.signature_headers))  # however its documentation spells them
+
+
+def _hides(first: Scheme, second: Scheme) -> bool:
+    """Whether what has the headers of the second scheme always selects the first."""
+    forms = [
+        (_signature_headers(each), each.encoding, each.digest, each.prefix, each.separator)
+        for each in (first, second)
+    ]
+    needed, there = (set(map(str.lower, each.header_names)) for each in (first, second))
+    is_all_there = needed <= there and first.timestamp_prefix in {"", second.timestamp_prefix}
+    return forms[0] == forms[1] and is_all_there

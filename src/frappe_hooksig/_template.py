@@ -1,0 +1,67 @@
+"""What a scheme signs, as a template: its pieces, and whether bytes could move between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
+from string import Formatter
+
+_PARTS = {"body", "timestamp", "id", "method", "url"}
+
+# What may stand side by side in the signed content with nothing between: a time has a fixed form,
+# a method is upper-case letters, and a URL is one that the receiver knows. Bytes could be moved
+# across any other seam without changing the MAC.
+_SEAMS = {
+    ("timestamp", "body"),
+    ("body", "timestamp"),
+    ("method", "url"),
+    ("url", "body"),
+    ("body", "url"),
+}
+# An RFC 3339 time shows where it begins and ends, as long as the id does not look like one.
+_SEAMS_OF_RFC3339 = {("id", "timestamp"), ("timestamp", "id")}
+
+
+def pieces(signed: str) -> list[tuple[str, str | None]]:
+    """Return the parts of what is signed, each with the text before it; None behind the last.
+
+    Raises:
+        ValueError: It has unbalanced braces.
+    """
+    return [(text, part) for text, part, _, _ in Formatter().parse(signed)]
+
+
+# Most senders sign one of a few things, so this is worked out once for each of those.
+@lru_cache(maxsize=64)
+def problems_of(signed: str, is_rfc3339: bool) -> tuple[str, ...]:  # noqa: FBT001
+    """Return what is wrong with a template.
+
+    Args:
+        signed: The template.
+        is_rfc3339: Whether its time is an RFC 3339 text.
+    """
+    return tuple(_problems(signed, is_rfc3339=is_rfc3339))
+
+
+def _problems(signed: str, *, is_rfc3339: bool) -> Iterator[str]:
+    try:
+        found = pieces(signed)
+    except ValueError:
+        yield "signed has unbalanced braces"
+        return
+    if any("\ud800" <= character <= "\udfff" for character in signed):
+        yield "signed has a lone surrogate, which has no UTF-8 form"
+    parts = [part for _, part in found if part is not None]
+    plain = "".join(text if part is None else f"{text}{{{part}}}" for text, part in found)
+    if not set(parts) <= _PARTS or plain != signed:
+        yield f"signed knows only {', '.join(sorted(_PARTS))} in braces, and no other braces"
+    if len(set(parts)) < len(parts) or "body" not in parts:
+        yield "signed must contain {body}, and nothing twice"
+    before, method, behind = signed.partition("{method}")
+    if method and any("A" <= each <= "Z" for each in before[-1:] + behind[:1]):
+        yield "in signed, {method} cannot stand beside an upper-case letter"
+    seams = _SEAMS | _SEAMS_OF_RFC3339 if is_rfc3339 else _SEAMS
+    for (_, left), (between, right) in pairwise(found):
+        if left and right and not between and (left, right) not in seams:
+            yield f"in signed, {{{left}}} and {{{right}}} need fixed text between them"

@@ -1,0 +1,423 @@
+"""Strict reading and writing of a scheme's headers, worked out once for each scheme."""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64, hexlify
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import TypeAlias
+
+from frappe_hooksig._headers import MAX_HEADER, Header, Headers, Index, indexed, is_readable
+from frappe_hooksig._keys import Hash
+from frappe_hooksig._template import pieces
+from frappe_hooksig._timestamp import (
+    NEARLY_RFC3339,
+    SPELLINGS,
+    TimestampFormat,
+    read_time,
+)
+from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
+from frappe_hooksig.scheme import Scheme
+
+#: What the headers of one request claim, well-formed but not verified: the scheme that they were
+#: read with, the candidate signatures as the ASCII text that stood behind the prefix, the time in
+#: Unix seconds or None, the delivery's id or None, and what is signed before and after the body.
+#: A bare tuple, unpacked in this order, because an object takes a twentieth of a whole verify().
+ParsedHeaders: TypeAlias = tuple[
+    Scheme, Sequence[bytes], "float | None", "str | None", bytes, bytes
+]
+
+_LONGEST_ID = 256  # characters
+_FEW_HEADERS = 4
+_LONGEST_METHOD = 20  # characters
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+# Perhaps an id, perhaps a time, then the body: what nearly everybody signs.
+_USUAL = {("body",), ("id", "body"), ("timestamp", "body"), ("id", "timestamp", "body")}
+
+# How many characters a MAC has: two for a byte, or four for each three bytes that are begun.
+_LENGTHS = {
+    ("hex", "sha1"): 40,
+    ("hex", "sha256"): 64,
+    ("hex", "sha512"): 128,
+    ("base64", "sha1"): 28,
+    ("base64", "sha256"): 44,
+    ("base64", "sha512"): 88,
+}
+
+
+class Wire:
+    """A scheme as it stands on the wire: reads its headers and writes them.
+
+    Attributes:
+        scheme: The scheme.
+        encode: Writes a MAC as the header holds it, without prefix.
+        timestamp_place: Name of the header that the time stands in, or None.
+        has_many_headers: Whether it reads so many headers that a request's are rather indexed as a
+            whole.
+    """
+
+    __slots__ = (
+        "_by_name",
+        "_commas",
+        "_ends",
+        "_has_entries",
+        "_has_many",
+        "_id",
+        "_is_bare",
+        "_length",
+        "_needs",
+        "_not_in_ids",
+        "_prefix",
+        "_seams",
+        "_separator",
+        "_signature",
+        "_timestamp",
+        "_timestamp_format",
+        "_timestamp_prefix",
+        "encode",
+        "has_many_headers",
+        "scheme",
+        "timestamp_place",
+    )
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.scheme = scheme
+        self.encode: Callable[[Hash], bytes] = _ENCODERS[scheme.encoding]
+        self.timestamp_place = (
+            scheme.signature_headers[0] if scheme.timestamp_prefix else scheme.timestamp_header
+        )
+        self._prefix = scheme.prefix
+        self._separator = scheme.separator
+        self._timestamp_prefix = scheme.timestamp_prefix
+        self._timestamp_format: TimestampFormat = scheme.timestamp_format
+        self._signature = tuple(map(Header, scheme.signature_headers))
+        self._has_many = len(self._signature) > 1
+        # With so many signature headers it is quicker to look through the request's for them.
+        self.has_many_headers = len(self._signature) > _FEW_HEADERS
+        self._by_name = (
+            {header.name.lower(): header for header in self._signature}
+            if self.has_many_headers
+            else {}
+        )
+        self._timestamp = _header(scheme.timestamp_header)
+        self._id = _header(scheme.id_header)
+        self._commas = scheme.prefix.count(",")
+        self._length = _LENGTHS.get((scheme.encoding, scheme.digest))
+        self._has_entries = bool(scheme.separator)
+        self._is_bare = scheme.signed in {"{body}", ""}
+        self._needs = [name for name in ("method", "url") if f"{{{name}}}" in scheme.signed]
+        # What is signed before and after the body, as templates.
+        self._ends = scheme.signed.split("{body}")
+        self._seams = _seams_of(scheme.signed or "{body}")
+        self._not_in_ids = tuple({*" ,", *_around_id(scheme.signed)})
+
+    def parse(  # noqa: C901  # one pass; to cut it up takes a tenth more time
+        self, headers: Headers, method: str | None = None, url: str | None = None
+    ) -> ParsedHeaders:
+        """Read what a request claims, before its body is read. Nothing of it is verified.
+
+        Args:
+            headers: The request's headers.
+            method: The HTTP method; needed if the scheme signs it.
+            url: The URL as registered with the sender; needed if the scheme signs it.
+
+        Raises:
+            VerificationError: A header is missing, doubled or malformed, or the method is not
+                made of upper-case letters.
+            ConfigurationError: The scheme signs the method or the URL, and it was not given.
+        """
+        known: Headers = headers
+        if self._by_name or type(headers) is not dict:
+            known = indexed(known, whole=bool(self._by_name))
+        timestamp: str | None = None
+        header = self._signature[0]
+        if self._has_many:
+            signatures: Sequence[bytes] = self._read_numbered(known)
+        else:
+            text = header.find(known)
+            if text is None:
+                raise header.missing()
+            if self._has_entries and (
+                self._timestamp_prefix or self._separator in text or text.startswith(" ")
+            ):
+                signatures, timestamp = self._read_entries(header, text)
+            else:
+                signatures = (self._read_signature(header, text),)
+        if self._is_bare:
+            return self.scheme, signatures, None, None, b"", b""
+        if self._timestamp is not None:
+            timestamp = self._timestamp.find(known)
+            if timestamp is None:
+                raise self._timestamp.missing()
+        time: float | None = None
+        if timestamp is not None:
+            time = read_time(timestamp, self._timestamp_format)
+            if time is None:
+                raise self._no_time(timestamp)
+        delivery_id = None if self._id is None else self._read_id(known, self._id)
+        before, after = self.around(timestamp, delivery_id, method, url)
+        if method is not None and "method" in self._needs and not is_method(method):
+            raise VerificationError(Reason.SIGNATURE_MISMATCH, self.scheme.signature_headers[0])
+        return self.scheme, signatures, time, delivery_id, before, after
+
+    def signatures_in(self, headers: Headers) -> bool:
+        """Whether a signature header of it is among some headers.
+
+        Raises:
+            VerificationError: One occurs twice.
+        """
+        return any(header.find(headers) is not None for header in self._signature)
+
+    def is_in(self, headers: Headers) -> bool:
+        """Whether all headers that it needs are among some headers.
+
+        Raises:
+            VerificationError: One occurs twice.
+        """
+        others = (self._timestamp, self._id)
+        return self.signatures_in(headers) and all(
+            header is None or header.find(headers) is not None for header in others
+        )
+
+    def fits(self, headers: Headers) -> bool:
+        """Whether the signature among some headers has the scheme's prefix and length.
+
+        A time has to stand beside it, if the scheme has it there. A secret that is sent as it is
+        may have any length.
+
+        Raises:
+            VerificationError: It occurs twice.
+        """
+        text = self._signature[0].find(headers) or ""
+        padded = text.split(self._separator) if self._separator else [text]
+        entries = [entry.lstrip(" ") for entry in padded]
+        return any(
+            entry.startswith(self._prefix)
+            and self._length in {None, len(entry) - len(self._prefix)}
+            for entry in entries
+        ) and any(entry.startswith(self._timestamp_prefix) for entry in entries)
+
+    def around(
+        self,
+        timestamp: str | None,
+        id: str | None,  # noqa: A002
+        method: str | None,
+        url: str | None,
+    ) -> tuple[bytes, bytes]:
+        """Return what is signed before and after the body.
+
+        Raises:
+            ConfigurationError: The scheme signs the method or the URL, and it was not given.
+        """
+        if self._seams is not None:
+            start, between, end = self._seams
+            return f"{start}{id or ''}{between}{timestamp or ''}{end}".encode(), b""
+        parts = {"timestamp": timestamp, "id": id, "method": method, "url": url}
+        for name in self._needs:
+            if not isinstance(parts[name], str):
+                msg = (
+                    f"scheme {self.scheme.name!r} signs the request's {name}: pass {name}= as a str"
+                )
+                raise ConfigurationError(msg)
+        before, after = self._ends
+        # A hostile URL may hold surrogates: it must end in a mismatch, not in UnicodeEncodeError.
+        return (
+            before.format_map(parts).encode("utf-8", "surrogatepass") if before else b"",
+            after.format_map(parts).encode("utf-8", "surrogatepass") if after else b"",
+        )
+
+    def format(
+        self,
+        signatures: Sequence[bytes],
+        *,
+        timestamp: str | None,
+        id: str | None,  # noqa: A002
+    ) -> dict[str, str]:
+        """Return the headers that `parse()` reads."""
+        entries = [self._prefix + signature.decode() for signature in signatures]
+        if self._timestamp_prefix:
+            entries.insert(0, f"{self._timestamp_prefix}{timestamp}")
+        if self._separator:
+            entries = [self._separator.join(entries)]
+        headers = dict(zip(self.scheme.signature_headers, entries, strict=False))
+        if self.scheme.timestamp_header and timestamp:
+            headers[self.scheme.timestamp_header] = timestamp
+        if self.scheme.id_header and id:
+            headers[self.scheme.id_header] = id
+        return headers
+
+    def misspellings(self, mac: bytes) -> list[tuple[bytes, str]]:
+        """Return how a MAC is written by mistake, and the name of each mistake."""
+        if not self.scheme.signs_body:
+            return []
+        base64 = b2a_base64(mac, newline=False)
+        url_safe = base64.translate(_URL_SAFE)
+        spellings = [
+            (hexlify(mac), "hex"),
+            (hexlify(mac).upper(), "hex"),
+            (base64, "base64"),
+            (base64.rstrip(b"="), "base64 without padding"),
+            (url_safe, "URL-safe base64"),
+            (url_safe.rstrip(b"="), "URL-safe base64 without padding"),
+        ]
+        return [(text, name) for text, name in spellings if name != self.scheme.encoding]
+
+    def is_id(self, text: str) -> bool:
+        """Whether a text can be an id: printable, and clear of what stands beside it.
+
+        Free of the characters that the scheme joins it with, of a comma, which would be read as
+        two headers that a server has joined, and of a time where it touches one.
+        """
+        if not (0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable()):
+            return False
+        for character in self._not_in_ids:  # any() would take twice as long
+            if character in text:
+                return False
+        is_beside_time = ":" in text and self._timestamp_format == "rfc3339"
+        return not (is_beside_time and re.search(NEARLY_RFC3339, text))
+
+    def _read_numbered(self, headers: Headers) -> list[bytes]:
+        """Return the signatures of several headers, of which some may be absent."""
+        present: Iterable[Header] = self._signature
+        if self._by_name and isinstance(headers, Index):
+            present = [self._by_name[name] for name in headers.names if name in self._by_name]
+        signatures: list[bytes] = []
+        for header in present:
+            text = header.find(headers)
+            if text is not None:
+                signatures.append(self._read_signature(header, text))
+        if not signatures:
+            raise self._signature[0].missing()
+        return signatures
+
+    def _read_signature(self, header: Header, entry: str) -> bytes:
+        """Return the signature behind its prefix."""
+        # is_readable(), here and below, without the time that a call takes.
+        if not (entry.isascii() and entry.isprintable() and len(entry) <= MAX_HEADER):
+            raise header.unreadable(entry)
+        # Neither alphabet has a comma: a server has joined two headers (RFC 9110 section 5.3).
+        if "," in entry and entry.count(",") > self._commas:
+            raise header.doubled()
+        signature = entry.removeprefix(self._prefix)
+        if not signature or (signature == entry and self._prefix):
+            raise self._none(header)
+        return signature.encode()
+
+    def _read_entries(self, header: Header, text: str) -> tuple[list[bytes], str | None]:
+        """Return the signatures of several entries, and the timestamp if it stands beside them."""
+        if not (text.isascii() and text.isprintable() and len(text) <= MAX_HEADER):
+            raise header.unreadable(text)
+        prefix, timestamp_prefix, commas = self._prefix, self._timestamp_prefix, self._commas
+        signatures: list[bytes] = []
+        timestamps: list[str] = []
+        for padded in text.split(self._separator):
+            entry = padded.lstrip(" ")  # as in `t=1, v1=abc`
+            # A server has joined two headers. Between entries that have commas it cannot be seen.
+            if "," in entry and entry.count(",") > commas:
+                raise header.doubled()
+            if entry.startswith(prefix) and entry != prefix:
+                signatures.append(entry.removeprefix(prefix).encode())
+            elif timestamp_prefix and entry.startswith(timestamp_prefix):
+                timestamps.append(entry.removeprefix(timestamp_prefix))
+        if not signatures:
+            raise self._none(header)
+        if len(signatures) > self.scheme.max_signatures:
+            detail = f"it holds more than {self.scheme.max_signatures} signatures"
+            raise header.malformed(detail)
+        if not timestamp_prefix:
+            return signatures, None
+        if len(timestamps) != 1:
+            detail = f"it has not exactly one time that starts with {timestamp_prefix}"
+            raise header.malformed(detail)
+        return signatures, timestamps[0]
+
+    def _none(self, header: Header) -> VerificationError:
+        start = f"no signature that starts with {self._prefix}" if self._prefix else "it is empty"
+        return header.malformed(start)
+
+    def _no_time(self, text: str) -> VerificationError:
+        """Return the error that says why a text is no time."""
+        header = self._timestamp
+        if header is not None and not is_readable(text):
+            return header.unreadable(text)
+        if header is not None and "," in text:
+            return header.doubled()
+        detail = SPELLINGS[self._timestamp_format]
+        return VerificationError(Reason.MALFORMED_TIMESTAMP, self.timestamp_place, detail)
+
+    def _read_id(self, headers: Headers, header: Header) -> str:
+        text = header.find(headers)
+        if text is None:
+            raise header.missing()
+        if self.is_id(text):
+            return text
+        if not is_readable(text):
+            raise header.unreadable(text)
+        if "," in text:
+            raise header.doubled()
+        detail = "an id is printable ASCII without what the scheme joins parts with"
+        raise header.malformed(detail)
+
+
+def wire_of(scheme: Scheme) -> Wire:
+    """Return the wire form of a scheme, which is worked out when it is first asked for.
+
+    Raises:
+        ConfigurationError: It is something else than a scheme, such as the name of a provider.
+    """
+    if not isinstance(scheme, Scheme):
+        msg = f"scheme= is {type(scheme).__name__}, no Scheme: such as providers.GITHUB"
+        raise ConfigurationError(msg)
+    return _wire_of(scheme)
+
+
+def is_method(text: str) -> bool:
+    """Whether a text is an HTTP method as it can be signed: so that it shows where it ends."""
+    is_upper = text.isascii() and text.isalpha() and text.isupper()
+    return is_upper and len(text) <= _LONGEST_METHOD
+
+
+_wire_of = lru_cache(maxsize=256)(Wire)
+
+
+def _hex(mac: Hash) -> bytes:
+    return mac.hexdigest().encode()
+
+
+def _base64(mac: Hash) -> bytes:
+    return b2a_base64(mac.digest(), newline=False)
+
+
+def _plain(mac: Hash) -> bytes:
+    return mac.digest()
+
+
+_ENCODERS: dict[str, Callable[[Hash], bytes]] = {"hex": _hex, "base64": _base64, "plain": _plain}
+
+
+def _header(name: str | None) -> Header | None:
+    return None if name is None else Header(name)
+
+
+def _seams_of(signed: str) -> tuple[str, str, str] | None:
+    """Return what stands before the id, behind it and behind the time.
+
+    None if something else is signed, or in another order.
+    """
+    found = pieces(signed)
+    if tuple(part for _, part in found) not in _USUAL:
+        return None
+    behind = {left: text for (_, left), (text, _) in pairwise(found)}
+    return found[0][0], behind.get("id", ""), behind.get("timestamp", "")
+
+
+def _around_id(signed: str) -> str:
+    """Return the characters that stand right before and right behind the id."""
+    found = [*pieces(signed), ("", None)]
+    around = [
+        before[-1:] + after[:1] for (before, part), (after, _) in pairwise(found) if part == "id"
+    ]
+    return "".join(around)

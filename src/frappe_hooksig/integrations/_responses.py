@@ -1,0 +1,99 @@
+"""Responses to requests that never reach a handler: in every adapter the same."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+
+from frappe_hooksig.exceptions import (
+    HooksigError,
+    MalformedPayload,
+    StoreError,
+    VerificationError,
+)
+
+_log = logging.getLogger("frappe_hooksig")
+
+# How long a sender should wait that heeds it, in seconds. Frappe's does not.
+_RETRY_AFTER = 5
+
+_MALFORMED = 400
+_UNAUTHORIZED = 401
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookResponse:
+    """An HTTP response, for the framework to give in its own way.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers, Content-Type among them.
+        content: The JSON object in the body.
+    """
+
+    status: int
+    headers: dict[str, str]
+    content: dict[str, str]
+
+    @property
+    def body(self) -> bytes:
+        """The content as JSON."""
+        return json.dumps(self.content).encode()
+
+
+def refusal(error: VerificationError | MalformedPayload) -> WebhookResponse:
+    """Return the response to a request that is refused, and log the reason, nothing else.
+
+    JSON, because Frappe 13 parses the response. With the reason, because Frappe keeps the response
+    in its Webhook Request Log, where the sender's administrator looks.
+    """
+    if isinstance(error, VerificationError):
+        reason, status = error.reason.value, error.status
+    else:
+        reason, status = "malformed-payload", _MALFORMED
+    _log.info("webhook refused: %s", reason)
+    content = {"status": "refused", "reason": reason, "message": str(error)}
+    headers = {"Content-Type": "application/json"}
+    if isinstance(error, VerificationError) and status == _UNAUTHORIZED:
+        # Without a header, it is about a time in the body.
+        place = f' header="{error.header}"' * (error.header is not None)
+        headers["WWW-Authenticate"] = f"Webhook-Signature{place}"
+    return WebhookResponse(status, headers, content)
+
+
+def failure(error: Exception) -> WebhookResponse:
+    """Return the response if the receiver's own side cannot verify, and log why.
+
+    For frameworks that would show a stranger the exception; others answer HTTP 500 by themselves.
+    """
+    is_explained = isinstance(error, HooksigError)
+    _log.error("webhook not verified: %s", error, exc_info=None if is_explained else error)
+    message = "The receiver cannot verify webhooks now; its log says why"
+    content = {"status": "failed", "reason": "receiver-failed", "message": message}
+    return WebhookResponse(500, {"Content-Type": "application/json"}, content)
+
+
+def duplicate() -> WebhookResponse:
+    """Return the response to a repeat of a handled delivery: success, or it would come again."""
+    content = {"status": "duplicate", "message": "This delivery was handled before"}
+    return WebhookResponse(200, {"Content-Type": "application/json"}, content)
+
+
+def in_flight() -> WebhookResponse:
+    """Return the response to a repeat of a delivery in flight: it may have to come again."""
+    _log.info("webhook put off: in-flight")
+    return _put_off(409, "in-flight", "This delivery is being handled; send it again")
+
+
+def unavailable(error: StoreError) -> WebhookResponse:
+    """Return the response if the store cannot tell whether it is a repeat, and log why."""
+    _log.error("webhook put off: %s", error)
+    return _put_off(503, "store-unavailable", "The receiver cannot take deliveries now")
+
+
+def _put_off(status: int, reason: str, message: str) -> WebhookResponse:
+    headers = {"Content-Type": "application/json", "Retry-After": str(_RETRY_AFTER)}
+    return WebhookResponse(
+        status, headers, {"status": "refused", "reason": reason, "message": message}
+    )

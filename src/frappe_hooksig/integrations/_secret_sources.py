@@ -1,0 +1,102 @@
+"""Where a route's secret comes from, and the matcher that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from frappe_hooksig._frappe import FRAPPE
+from frappe_hooksig._keys import redacted
+from frappe_hooksig._matching import Matcher
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.integrations._options import SecretSource
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.secret import Secret, Secrets, generate_secret
+
+#: Takes the result of a function for a `secret`, if there is one, and returns the matcher.
+MatcherSource: TypeAlias = Callable[["Secrets | None"], Matcher]
+
+
+def matcher_source(
+    build: partial[Matcher],
+    secret: SecretSource | None,
+    default_secret: Callable[[], Secrets | None] | None,
+) -> MatcherSource:
+    """Return a function that finds the matcher for a request.
+
+    Raises:
+        ConfigurationError: There is no secret for it, or a limit makes no sense.
+    """
+    if callable(secret):
+        return _of_a_sender(build)
+    if secret is not None:
+        return always(build(redacted(secret)))
+    scheme: Scheme = build.keywords["scheme"]
+    if scheme == FRAPPE and default_secret is not None:
+        return _of_a_setting(default_secret, build)
+    msg = f"scheme {scheme.name!r} needs secret=: there is no default for it"
+    raise ConfigurationError(msg)
+
+
+def always(matcher: Matcher) -> MatcherSource:
+    return lambda _secret: matcher
+
+
+def _of_a_sender(build: partial[Matcher]) -> MatcherSource:
+    # An unknown sender gets a secret that nobody knows: the same work and the same response as for
+    # a wrong signature, so that nobody finds out which senders there are.
+    scheme: Scheme = build.keywords["scheme"]
+    # Use the expected prefix, so that this stand-in causes no SecretWarning.
+    prefix = scheme.secret_prefix if scheme.secret_format == "text" else ""
+    stand_in = Secret(prefix + generate_secret(scheme.secret_format))
+    build([stand_in])  # a wrong limit is found at import, not at the first request
+
+    def find(secret: Secrets | None) -> Matcher:
+        # Wrapping a plain secret is part of the work, so the stand-in is plain too.
+        # A query finds an empty list for a sender that is not there.
+        is_unknown = secret is None or (isinstance(secret, list | tuple) and not secret)
+        several = redacted(stand_in.reveal() if is_unknown else secret)
+        del secret  # error reporters show the local variables of every frame
+        return build(several)
+
+    return find
+
+
+def _of_a_setting(setting: Callable[[], Secrets | None], build: partial[Matcher]) -> MatcherSource:
+    build(redacted(generate_secret()))  # as above
+    kept: _FromSetting | None = None
+
+    def find(_secret: Secrets | None) -> Matcher:
+        nonlocal kept
+        current = kept
+        if current is None or not current.is_made_of(setting()):
+            kept = current = _FromSetting(setting(), build)  # no variable here, as above
+        return current.matcher
+
+    return find
+
+
+class _FromSetting:
+    """A matcher that is used until its setting changes.
+
+    Attributes:
+        matcher: Made of the setting.
+    """
+
+    __slots__ = ("_setting", "matcher")
+
+    def __init__(self, setting: Secrets | None, build: partial[Matcher]) -> None:
+        self._setting = _frozen(setting)
+        several = redacted(setting)
+        del setting  # as above
+        self.matcher = build(several)
+
+    def is_made_of(self, setting: Secrets | None) -> bool:
+        """Whether the setting is still the same."""
+        return _frozen(setting) == self._setting
+
+
+def _frozen(setting: Secrets | None) -> object:
+    """Return a setting that cannot be changed in place."""
+    return tuple(setting) if isinstance(setting, list) else setting

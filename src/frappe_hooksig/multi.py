@@ -1,0 +1,113 @@
+"""`MultiVerifier`: several schemes at one endpoint, such as while a sender changes its scheme."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from frappe_hooksig._selection import (
+    index_headers,
+    require_one_reading,
+    require_told_apart,
+    select,
+    strongest_first,
+)
+from frappe_hooksig._wire import wire_of
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.verify import Verifier
+
+if TYPE_CHECKING:
+    from frappe_hooksig._headers import Headers
+    from frappe_hooksig.delivery import Delivery
+    from frappe_hooksig.streaming import Verification
+
+__all__ = ["MultiVerifier"]
+
+
+class MultiVerifier:
+    """Verifiers of which the headers of a request select one. Its failure is final.
+
+    The strongest one whose headers are all there is selected: schemes that sign the time come
+    first, then those that do not, then SHA-1, then secrets that are sent as they are. Equals stay
+    in their order. If two have the same headers, the form of the signature decides.
+
+    Whoever can leave headers out can choose the weakest scheme: remove it once its senders no
+    longer need it.
+
+    Args:
+        *verifiers: Two or more, each for another scheme. For several secrets of one scheme, give
+            one `Verifier` a list of them.
+
+    Raises:
+        ConfigurationError: Two are for one scheme, or for two whose headers look the same; or two
+            have a secret in common and do not sign the same content.
+    """
+
+    __slots__ = ("_verifiers", "_wires")
+
+    def __init__(self, *verifiers: Verifier) -> None:
+        if not verifiers[1:] or not all(isinstance(each, Verifier) for each in verifiers):
+            msg = "MultiVerifier() takes two verifiers or more"
+            raise ConfigurationError(msg)
+        schemes = strongest_first([each.scheme for each in verifiers])
+        for one, other in combinations(verifiers, 2):
+            if _share_a_secret(one, other):
+                require_one_reading(one.scheme, other.scheme)
+        require_told_apart(schemes)
+        by_scheme = {each.scheme.name: each for each in verifiers}
+        self._verifiers = tuple(by_scheme[scheme.name] for scheme in schemes)
+        self._wires = tuple(map(wire_of, schemes))
+
+    @property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """The verifiers, the strongest first."""
+        return self._verifiers
+
+    def verify(
+        self, body: bytes, headers: Headers, *, method: str | None = None, url: str | None = None
+    ) -> Delivery:
+        """Verify with the selected verifier, as `Verifier.verify()` does.
+
+        Args:
+            body: The raw body, exactly as it came.
+            headers: The request's headers.
+            method: As for `Verifier.verify()`.
+            url: As for `Verifier.verify()`.
+
+        Raises:
+            VerificationError: The request must not be trusted; `reason` says why.
+            TypeError: The body is not bytes.
+            ConfigurationError: As for `Verifier.verify()`.
+        """
+        known = index_headers(self._wires, headers)
+        verifier = self._verifiers[select(self._wires, known)]
+        return verifier.verify(body, known, method=method, url=url)
+
+    def begin(
+        self, headers: Headers, *, method: str | None = None, url: str | None = None
+    ) -> Verification:
+        """Begin with the selected verifier, as `Verifier.begin()` does.
+
+        Args:
+            headers: The request's headers.
+            method: As for `Verifier.verify()`.
+            url: As for `Verifier.verify()`.
+
+        Raises:
+            VerificationError: A header that one of them needs is missing, doubled or malformed.
+            ConfigurationError: As for `Verifier.verify()`.
+        """
+        known = index_headers(self._wires, headers)
+        verifier = self._verifiers[select(self._wires, known)]
+        return verifier.begin(known, method=method, url=url)
+
+    def __repr__(self) -> str:
+        return f"MultiVerifier({', '.join(map(repr, self._verifiers))})"
+
+
+def _share_a_secret(one: Verifier, other: Verifier) -> bool:
+    marks = [
+        {mark for key in verifier._keys for mark in key.fingerprints}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        for verifier in (one, other)
+    ]
+    return not marks[0].isdisjoint(marks[1])

@@ -1,0 +1,203 @@
+"""Claiming a verified delivery for a route: which key it has, for how long, and who waits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
+from inspect import iscoroutinefunction
+from math import inf
+from typing import TYPE_CHECKING, Any, cast
+
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.replay._claims import AsyncClaim, Claim
+from frappe_hooksig.replay._deduplicator import Deduplicator, is_store, require_store
+from frappe_hooksig.replay._protocol import AsyncStore, State, Store
+
+if TYPE_CHECKING:
+    from frappe_hooksig.delivery import Delivery
+    from frappe_hooksig.scheme import Scheme
+
+# How long a repeat of a delivery in flight waits, and how often it looks. Frappe's sender gives up
+# after 5 s without a response, and does not come a fourth time.
+_PATIENCE = 3  # seconds
+_LOOKS_EVERY = 0.1  # seconds
+
+# Where the sender retries after minutes and not seconds, the lease does not matter much.
+_LONGEST_LEASE = 30  # seconds
+
+
+class Deduplication:
+    """A `Deduplicator` at work on one route.
+
+    Args:
+        deduplicator: The store and its options.
+        limits: The schemes of the route, and how far from now each one's requests may have been
+            signed, in seconds, either way; None if that is not known.
+
+    Attributes:
+        accepts_without_store: Whether a delivery is handled if the store fails.
+        is_async: Whether the store is one for asyncio, if that is known before a request.
+
+    Raises:
+        ConfigurationError: An option contradicts a scheme.
+    """
+
+    def __init__(
+        self, deduplicator: Deduplicator, limits: Sequence[tuple[Scheme, float | None]]
+    ) -> None:
+        store = deduplicator.store
+        self._store: Any = store if is_store(store) else None
+        self._store_of: Any = None if is_store(store) else store
+        # Not the one of a request: a stranger could choose it, and have one delivery handled twice.
+        self._names = " ".join(scheme.name for scheme, _ in limits)
+        lease, retention = deduplicator.lease, deduplicator.retention
+        self._lease = min(_checked_lease(scheme, lease) for scheme, _ in limits)
+        self._retention = max(
+            _checked_retention(scheme, tolerance, retention) for scheme, tolerance in limits
+        )
+        self._tenant = deduplicator.tenant
+        self.accepts_without_store = deduplicator.on_store_error == "accept"
+        self.is_async = self._store is not None and _is_async(self._store)
+
+    def claim(self, request: object, endpoint: str, delivery: Delivery) -> Claim | State:
+        """Claim a verified delivery for the handler.
+
+        Args:
+            request: The framework's request, for `tenant`.
+            endpoint: Tells the routes of an app apart.
+            delivery: What was verified.
+
+        Returns:
+            The claim, to be settled when the handler has run; or `State.DONE` or
+            `State.IN_FLIGHT`.
+
+        Raises:
+            StoreError: The store cannot tell.
+            ConfigurationError: The store is one for asyncio.
+        """
+        store = self._of_request(request)
+        if _is_async(store):
+            msg = "store= is one for asyncio, and this view cannot wait for it"
+            raise ConfigurationError(msg)
+        key = self._key(request, endpoint, delivery)
+        claim = Claim(cast("Store", store), key, self._lease, self._retention)
+        deadline = time.monotonic() + _PATIENCE
+        while (state := claim.claim()) is State.IN_FLIGHT:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_LOOKS_EVERY)
+        return claim if state is State.NEW else _known(state)
+
+    async def claim_async(
+        self,
+        request: object,
+        endpoint: str,
+        delivery: Delivery,
+        in_thread: Callable[..., Awaitable[Any]],
+    ) -> AsyncClaim | State:
+        """Claim a verified delivery, and wait for the store.
+
+        Args:
+            request: As for `claim()`.
+            endpoint: As for `claim()`.
+            delivery: As for `claim()`.
+            in_thread: Calls a function with its arguments where it may block.
+
+        Raises:
+            StoreError: The store cannot tell.
+        """
+        store = self._of_request(request)
+        if _is_async(store):
+            awaited = cast("AsyncStore", store)
+        else:
+            awaited = _InThread(cast("Store", store), in_thread)
+        key = self._key(request, endpoint, delivery)
+        claim = AsyncClaim(awaited, key, self._lease, self._retention)
+        deadline = time.monotonic() + _PATIENCE
+        while (state := await claim.claim()) is State.IN_FLIGHT:
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(_LOOKS_EVERY)
+        return claim if state is State.NEW else _known(state)
+
+    def _of_request(self, request: object) -> Store | AsyncStore:
+        if self._store_of is None:
+            return cast("Store | AsyncStore", self._store)
+        store: Store | AsyncStore = self._store_of(request)
+        require_store(store)
+        return store
+
+    def _key(self, request: object, endpoint: str, delivery: Delivery) -> str:
+        tenant = "" if self._tenant is None else self._tenant(request)
+        # In their repr, texts show where they end.
+        parts = repr((self._names, endpoint, tenant, delivery.dedup_key))
+        return sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_async(store: object) -> bool:
+    return iscoroutinefunction(cast("Any", store).claim)
+
+
+def _known(state: object) -> State:
+    """Return what a store knows of a delivery that is not new.
+
+    Only `State.DONE` counts as handled; anything else would lose the delivery.
+
+    Raises:
+        TypeError: The store returned something else, as one of somebody's own may.
+    """
+    if not isinstance(state, State):
+        msg = f"a store's claim() returns a State, not {state!r}"
+        raise TypeError(msg)
+    return state
+
+
+class _InThread:
+    """A store that blocks, awaited."""
+
+    def __init__(self, store: Store, in_thread: Callable[..., Awaitable[Any]]) -> None:
+        self._store = store
+        self._in_thread = in_thread
+
+    async def claim(self, key: str, token: str, lease: float) -> State:
+        state: State = await self._in_thread(self._store.claim, key, token, lease)
+        return state
+
+    async def renew(self, key: str, token: str, lease: float) -> bool:
+        return bool(await self._in_thread(self._store.renew, key, token, lease))
+
+    async def complete(self, key: str, token: str, retention: float) -> bool:
+        return bool(await self._in_thread(self._store.complete, key, token, retention))
+
+    async def release(self, key: str, token: str) -> bool:
+        return bool(await self._in_thread(self._store.release, key, token))
+
+
+def _checked_lease(scheme: Scheme, lease: float | None) -> float:
+    """Return how long a claim lasts: the sender has to come again after its end."""
+    schedule = sum(scheme.retry_delays) or inf
+    if lease is None:
+        return min(0.8 * schedule, _LONGEST_LEASE)  # four fifths of Frappe's 5 s
+    if lease >= schedule:
+        msg = (
+            f"lease={lease:g} is too long: it has to be below the {schedule:g} seconds in which "
+            f"scheme {scheme.name!r} makes all of its attempts"
+        )
+        raise ConfigurationError(msg)
+    return lease
+
+
+def _checked_retention(scheme: Scheme, tolerance: float | None, retention: float | None) -> float:
+    """Return how long a handled delivery is remembered: at least while it can come again."""
+    least = max(scheme.retry_horizon, 2 * (tolerance or 0))
+    if retention is None:
+        return least
+    if tolerance is not None and retention < least:
+        msg = (
+            f"retention={retention:g} is too short: a request of scheme {scheme.name!r} can come "
+            f"again for {least:g} seconds"
+        )
+        raise ConfigurationError(msg)
+    return retention

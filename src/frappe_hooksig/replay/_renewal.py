@@ -1,0 +1,158 @@
+"""Renewing the leases of claims: one thread of a process, one task of an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from contextlib import suppress
+from threading import Condition, Thread
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from frappe_hooksig.exceptions import StoreError
+
+if TYPE_CHECKING:
+    from frappe_hooksig.replay._claims import AsyncClaim, Claim
+
+_log = logging.getLogger("frappe_hooksig")
+
+# How long an idle thread waits before it ends.
+_IDLE = 60  # seconds
+
+
+class LeaseRenewer:
+    """Renews leases, in a thread of its own that runs while there are any."""
+
+    def __init__(self) -> None:
+        self._reset()
+        if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks either
+            os.register_at_fork(after_in_child=self._reset)  # a thread stays with its process
+
+    def _reset(self) -> None:
+        self._changed = Condition()
+        self._claims: set[Claim] = set()
+        self._thread: Thread | None = None
+
+    def add(self, claim: Claim) -> None:
+        """Renew a claim from now on."""
+        with self._changed:
+            claim.put_off(time.monotonic())
+            self._claims.add(claim)
+            if self._thread is None:
+                thread = Thread(target=self._run, name="frappe_hooksig", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # there are too many, or the process is ending
+                    _log.warning("a delivery will not be renewed: %s", error)
+                else:
+                    self._thread = thread
+            self._changed.notify()
+
+    def remove(self, claim: Claim) -> None:
+        """Renew it no more."""
+        with self._changed:
+            self._claims.discard(claim)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._claims:
+                    if not self._changed.wait(_IDLE):
+                        self._thread = None
+                        return
+                now = time.monotonic()
+                due = [claim for claim in self._claims if claim.due <= now]
+                if not due:
+                    self._changed.wait(min(claim.due for claim in self._claims) - now)
+                    continue
+                for claim in due:
+                    claim.put_off(now)
+            for claim in due:
+                self._renew(claim)
+
+    def _renew(self, claim: Claim) -> None:
+        try:
+            is_held = claim.renew()
+        except Exception as error:  # noqa: BLE001  # the next store may be a better one
+            _not_renewed(error)
+        else:
+            if not is_held:
+                self.remove(claim)
+
+
+def _not_renewed(error: Exception) -> None:
+    unexplained = None if isinstance(error, StoreError) else error
+    _log.warning("a delivery was not renewed: %s", error, exc_info=unexplained)
+
+
+_renewer = LeaseRenewer()
+
+
+def lease_renewer() -> LeaseRenewer:
+    """Return the one of this process."""
+    return _renewer
+
+
+class AsyncLeaseRenewer:
+    """Renews leases, in a task of its event loop that runs while there are any."""
+
+    def __init__(self) -> None:
+        self._claims: set[AsyncClaim] = set()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @staticmethod
+    def of_loop() -> AsyncLeaseRenewer:
+        """Return the one of the running event loop."""
+        loop = asyncio.get_running_loop()
+        if loop not in _renewers:
+            _renewers[loop] = AsyncLeaseRenewer()
+        return _renewers[loop]
+
+    def add(self, claim: AsyncClaim) -> None:
+        """Renew a claim from now on."""
+        claim.put_off(time.monotonic())
+        self._claims.add(claim)
+        self._changed.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+
+    def remove(self, claim: AsyncClaim) -> None:
+        """Renew it no more."""
+        self._claims.discard(claim)
+
+    async def _run(self) -> None:
+        try:
+            await self._keep_renewing()
+        finally:
+            # The task, and what it waits for, hold the loop, which would never be collected.
+            _renewers.pop(asyncio.get_running_loop(), None)
+
+    async def _keep_renewing(self) -> None:
+        while self._claims:
+            now = time.monotonic()
+            due = [claim for claim in self._claims if claim.due <= now]
+            if not due:
+                self._changed.clear()
+                with suppress(asyncio.TimeoutError):
+                    soonest = min(claim.due for claim in self._claims)
+                    await asyncio.wait_for(self._changed.wait(), soonest - now)
+                continue
+            for claim in due:
+                claim.put_off(now)
+            for claim in due:
+                await self._renew(claim)
+
+    async def _renew(self, claim: AsyncClaim) -> None:
+        try:
+            is_held = await claim.renew()
+        except Exception as error:  # noqa: BLE001  # as in LeaseRenewer
+            _not_renewed(error)
+        else:
+            if not is_held:
+                self.remove(claim)
+
+
+_renewers: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncLeaseRenewer] = WeakKeyDictionary()
