@@ -31,8 +31,8 @@ from frappe_hooksig import Delivery, StoreError
 from frappe_hooksig.integrations import fastapi, flask, starlette
 from frappe_hooksig.integrations.redis import AsyncRedisStore, RedisStore
 from frappe_hooksig.replay import State
-from frappe_hooksig.replay.memory import MemoryStore
-from frappe_hooksig.replay.sqlite import SQLiteStore
+from frappe_hooksig.replay import MemoryStore
+from frappe_hooksig.replay import SQLiteStore
 from tests.integrations.conformance import SECRET
 
 
