@@ -12,7 +12,15 @@ from typing import Any, ClassVar
 
 import pytest
 
-from frappe_hooksig import Delivery, MultiVerifier, Signer, Verifier, providers, sign_payload, verify
+from frappe_hooksig import (
+    Delivery,
+    MultiVerifier,
+    Signer,
+    Verifier,
+    providers,
+    sign_payload,
+    verify,
+)
 from frappe_hooksig.scheme import Scheme
 from tests.loopback import Server
 from tests.vectors import frappe_captures

@@ -30,9 +30,7 @@ from starlette.routing import Route
 from frappe_hooksig import Delivery, StoreError
 from frappe_hooksig.integrations import fastapi, flask, starlette
 from frappe_hooksig.integrations.redis import AsyncRedisStore, RedisStore
-from frappe_hooksig.replay import State
-from frappe_hooksig.replay import MemoryStore
-from frappe_hooksig.replay import SQLiteStore
+from frappe_hooksig.replay import MemoryStore, SQLiteStore, State
 from tests.integrations.conformance import SECRET
 
 

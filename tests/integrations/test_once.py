@@ -15,8 +15,7 @@ from flask.views import MethodView
 from frappe_hooksig import ConfigurationError, StoreError, providers, sign_payload
 from frappe_hooksig.integrations import flask
 from frappe_hooksig.integrations.fastapi import FrappeWebhook, Webhook, WebhookRoute
-from frappe_hooksig.replay import State
-from frappe_hooksig.replay import MemoryStore
+from frappe_hooksig.replay import MemoryStore, State
 from tests.integrations.conformance import SECRET, signed
 from tests.integrations.once import DUPLICATE, OnceCases, notes, server
 from tests.loopback import gunicorn, uvicorn
