@@ -518,10 +518,10 @@ class TestTimeInTheBody:
         verifier = Verifier(SECRET, timestamp_from=lambda _delivery: NOW, clock=lambda: NOW)
 
         assert verifier.begin(headers).verify(BODY).timestamp == NOW
-        with pytest.raises(ConfigurationError, match="looks into the body: verify\(\) it whole"):
+        with pytest.raises(ConfigurationError, match=r"looks into the body: verify\(\) it whole"):
             verifier.begin(headers).update(BODY)
         verification = verifier.begin(headers)
-        with pytest.raises(ConfigurationError, match="looks into the body: verify\(\) it whole"):
+        with pytest.raises(ConfigurationError, match=r"looks into the body: verify\(\) it whole"):
             verification.finish()
         with pytest.raises(RuntimeError, match="is over"):
             verification.verify(BODY)
@@ -541,7 +541,10 @@ class TestTimeInTheBody:
         for name, timestamp_from, tolerance, message in cases:
             with pytest.raises(ConfigurationError, match=message):
                 Verifier(
-                    SECRET, scheme=providers.get(name), timestamp_from=timestamp_from, tolerance=tolerance
+                    SECRET,
+                    scheme=providers.get(name),
+                    timestamp_from=timestamp_from,
+                    tolerance=tolerance,
                 )
 
 

@@ -19,7 +19,6 @@ from frappe_hooksig import (
     Verifier,
     providers,
     sign_payload,
-    verify,
 )
 from frappe_hooksig.scheme import Scheme
 from tests.loopback import Server
@@ -101,8 +100,8 @@ class Comparisons:
     def so_far(self) -> int:
         """Return how many there were."""
         if self._compare is None:
-            self._compare = vars(verify)["compare_digest"]
-            vars(verify)["compare_digest"] = self._counted
+            self._compare = vars(_matching)["compare_digest"]
+            vars(_matching)["compare_digest"] = self._counted
         return self._count
 
     def _counted(self, expected: bytes, given: bytes) -> bool:
@@ -368,7 +367,7 @@ class Conformance:
     def test_rotation(self, server: Server) -> None:
         """Both secrets verify, and the view learns which."""
         assert server.send("/frappe", BODY, signed()).json()["secret_id"] == "new"
-        assert server.send("/frappe", BODY, signed(secret=OLD)).json()["secret_id"] == 1
+        assert server.send("/frappe", BODY, signed(secret=OLD)).json()["secret_id"] is None
         assert server.send("/frappe", BODY, signed(secret=OLD + "!")).status == 401
 
     @pytest.mark.parametrize("content_type", CONTENT_TYPES)

@@ -30,7 +30,7 @@ from tests.integrations.conformance import BODY, signed
 from tests.integrations.once import deliver
 from tests.integrations.test_django import SETTINGS, posted
 from tests.loopback import Server, gunicorn
-from tests.test_replay import Clock, StoreCases
+from tests.replay.test_stores import Clock, StoreCases
 
 # isort: split
 # What needs Django's settings, which are made by the import of test_django.
@@ -460,7 +460,7 @@ class TestOnce:
 
     def test_in_flight(self, watched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """A repeat of what is being handled is to come again."""
-        monkeypatch.setattr("frappe_hooksig.once._PATIENCE", 0)
+        monkeypatch.setattr("frappe_hooksig.replay._deduplication._PATIENCE", 0)
         site = Site(watched)
 
         def view(_request: HttpRequest) -> HttpResponse:
