@@ -22,6 +22,8 @@ from frappe_hooksig.secret import Secret, SecretWarning, generate_secret
 from frappe_hooksig.sign import SignedPayload, Signer, sign_payload
 from frappe_hooksig.verify import Verification, Verifier, verify_payload
 
+__version__ = "0.1.0"
+
 __all__ = [
     "BodyTooLarge",
     "ConfigurationError",
@@ -48,13 +50,3 @@ __all__ = [
     "sign_payload",
     "verify_payload",
 ]
-
-
-def __getattr__(name: str) -> str:
-    """Look the version up when it is asked for: importing the metadata reader takes longer."""
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("frappe-hooksig")
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)

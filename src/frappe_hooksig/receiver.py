@@ -8,6 +8,7 @@ from inspect import isawaitable, iscoroutinefunction
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
+from frappe_hooksig._frappe import SECRET_SETTING as SECRET_SETTING  # noqa: PLC0414  # adapters too
 from frappe_hooksig.addresses import TargetOf, address_of
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.headers import Headers
@@ -35,9 +36,6 @@ from frappe_hooksig.verify import (
 
 if TYPE_CHECKING:
     from frappe_hooksig.delivery import Delivery
-
-#: The framework setting, else environment variable, that holds the secret of Frappe's webhooks.
-SECRET_SETTING = "FRAPPE_WEBHOOK_SECRET"  # the name of one
 
 #: A secret; a list of them during a rotation; or a function of the framework's request that
 #: returns either, or None or an empty list for a sender that it does not know. Async, if the
