@@ -7,9 +7,10 @@ import os
 import re
 import sys
 import tempfile
+from argparse import ArgumentParser
 from base64 import b64encode
-from collections.abc import Iterator
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from functools import cache
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -352,8 +353,14 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="fuzz")
 
 
-# All commands, made once, not for each call: it takes ten times as long as all the rest.
-_parser = cache(partial(make_parser, tuple(COMMANDS)))
+@cache
+def _parser() -> ArgumentParser:
+    """Return the parser of all commands, made once: it takes ten times as long as a call."""
+    return make_parser(tuple(COMMANDS))
+
+
+def _made_before(_: Sequence[str]) -> ArgumentParser:
+    return _parser()
 
 
 def _called(case: Call) -> tuple[object, str, str]:
@@ -372,7 +379,7 @@ def _called(case: Call) -> tuple[object, str, str]:
         system.stdout = output if case.encoding else None
         system.stderr = errors
         try:
-            with patch("frappe_hooksig.cli._commands.make_parser", lambda _: _parser()):
+            with patch("frappe_hooksig.cli._commands.make_parser", _made_before):
                 status: object = cli.main(arguments)
         except SystemExit as ended:
             status = ended
