@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from unittest.mock import patch
 
 import pytest
 
 from frappe_hooksig import __version__
+from frappe_hooksig.cli import main
 from frappe_hooksig.cli._commands import COMMANDS, make_parser
 from tests.cli.command import ENVIRONMENT, HEADER, SECRET, USAGE, VERIFIED, says
 
@@ -98,3 +100,14 @@ def test_only_what_is_asked_for_is_loaded() -> None:
 
     assert [call.args for call in load.call_args_list] == [("frappe_hooksig.cli._secret",)]
     assert all(line in parser.format_help() for line in COMMANDS.values())
+
+
+def test_own_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without arguments, main() takes those of the process."""
+    with (
+        patch.object(sys, "argv", ["frappe-hooksig", "--version"]),
+        pytest.raises(SystemExit, match=r"^0$"),
+    ):
+        main()
+
+    assert capsys.readouterr().out == f"frappe-hooksig {__version__}\n"
