@@ -40,11 +40,11 @@ def run(
     """Run the command in this process.
 
     Args:
-        arguments: What stands behind the command's name.
-        body: What it can read from standard input.
-        environment: All of its environment variables.
-        cwd: Its working directory.
-        encoding: How it encodes standard output.
+        arguments: The arguments after the command's name.
+        body: The content of standard input.
+        environment: All environment variables.
+        cwd: The working directory; by default the current one.
+        encoding: The encoding of standard output.
         closed: Which of `stdin`, `stdout` and `stderr` are closed.
     """
     output, errors = BytesIO(), BytesIO()
@@ -63,7 +63,7 @@ def run(
             status: Any = main([os.fsdecode(each) for each in arguments])
         except SystemExit as ended:
             status = ended.code
-    files["stdin"].detach()  # whoever opened it closes it
+    files["stdin"].detach()  # the caller closes its own file
     files["stdout"].flush()
     files["stderr"].flush()
     return subprocess.CompletedProcess(
@@ -90,7 +90,7 @@ def says(
     by: Callable[..., subprocess.CompletedProcess[bytes]] = run,
     **options: Any,
 ) -> tuple[str, str]:
-    """Run the command, see that it ends with a status, and return what it said on both outputs."""
+    """Run the command, check its exit status, and return its standard output and error."""
     done = by(*arguments, **options)
     assert done.returncode == status, done.stderr.decode()
     assert b"Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""The arguments: wrong use, help, the version."""
+"""The arguments of the command: wrong use, help, the version, and loading of commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing: what becomes of an answer and of a complaint that nobody can read."""
+"""Closed, full and odd standard files, interruptions, and our own mistakes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.cli.command import (
     "arguments", [["--version"], ["--help"], ["secret"], ["sign", "-e", "NEW"]]
 )
 def test_closed_output(arguments: list[str]) -> None:
-    """Without standard output there is no answer, and that is said."""
+    """A closed standard output is reported on standard error."""
     out, err = says(USAGE, *arguments, closed={"stdout"})
 
     assert out == ""
@@ -34,7 +34,7 @@ def test_closed_output(arguments: list[str]) -> None:
 
 
 def test_closed_output_of_a_mistake() -> None:
-    """Who uses it wrongly is told of that alone."""
+    """After wrong use, the closed standard output is not reported too."""
     _, err = says(USAGE, "sign", "-e", "MISSING", closed={"stdout"})
 
     assert err == "frappe-hooksig: error: the environment variable MISSING is not set\n"
@@ -63,7 +63,7 @@ def test_closed_input() -> None:
     ],
 )
 def test_output_that_fails(number: int, message: str) -> None:
-    """A full disk is complained of, a closed pipe is not."""
+    """A full disk is reported, a closed pipe is not."""
     with patch("frappe_hooksig.cli._output.print", create=True) as write:
         write.side_effect = [OSError(number, os.strerror(number)), None]
         done = run("secret")

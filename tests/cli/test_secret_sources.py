@@ -1,4 +1,4 @@
-"""Where secrets come from."""
+"""Secrets from environment variables and files."""
 
 from __future__ import annotations
 

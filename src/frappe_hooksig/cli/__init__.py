@@ -1,4 +1,4 @@
-"""The command `frappe-hooksig`: each of its commands is a module here that is named after it.
+"""The command `frappe-hooksig`; each of its commands is a module of this package.
 
 To add the command `name`, write `_name.py` with `add_arguments()` and `run()`, and list it in
 `_commands.py`.
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
     Args:
-        arguments: What stands behind the command's name; by default the process's own.
+        arguments: The arguments after the command's name; by default those of the process.
 
     Raises:
         SystemExit: With status 2 for wrong arguments, with 0 after `--help` and `--version`.

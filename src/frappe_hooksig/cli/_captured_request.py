@@ -1,4 +1,4 @@
-"""Strict reading of a captured HTTP request, and of header lines."""
+"""Reading a captured HTTP request, and header lines, strictly."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Pairs: TypeAlias = list[tuple[bytes, bytes]]
 def split_request(raw: bytes) -> tuple[str, Pairs, bytes]:
     """Return the method, headers and body of an HTTP/1.1 request, as it goes over the wire.
 
-    Strictly: what two servers might read in two ways is no request here (RFC 9112).
+    It is strict: bytes that two servers might read in two ways are refused (RFC 9112).
 
     Raises:
-        WrongUse: It is no request.
+        WrongUse: The bytes are no request, or an ambiguous one.
     """
     blank = re.search(rb"\r?\n\r?\n", raw)  # with an editor's line ends too
     if blank is None:
@@ -38,10 +38,10 @@ def split_request(raw: bytes) -> tuple[str, Pairs, bytes]:
 
 
 def read_headers(text: str) -> Pairs:
-    """Return what `-H` says: a header, or all that a file has.
+    """Return the header that `-H` gives, or all headers of a file.
 
     Raises:
-        WrongUse: One is not like `Name: value`, or the file cannot be read.
+        WrongUse: A header is not like `Name: value`, or the file cannot be read.
     """
     if not text.startswith("@"):
         return [_header(os.fsencode(text), "-H")]
@@ -54,13 +54,13 @@ def _header(line: bytes, option: str) -> tuple[bytes, bytes]:
     """Return the name and the value of a header line."""
     found = _HEADER.fullmatch(line)
     if found is None:
-        msg = f"{option}: a header is not like Name: value"  # nor shown: it may be a password
+        msg = f"{option}: a header is not like Name: value"  # do not show it: it may be a password
         raise WrongUse(msg)
     return found[1], found[2].strip(b" \t")  # RFC 9112 section 5
 
 
 def _framed(headers: Pairs, rest: bytes) -> bytes:
-    """Return the part of what follows the headers that is the body."""
+    """Return the body: the bytes after the headers, up to Content-Length."""
     names = [name.lower() for name, _ in headers]
     if b"transfer-encoding" in names:
         msg = "--request: a body with Transfer-Encoding has to be decoded first; verify it by file"

@@ -1,4 +1,4 @@
-"""The parser of the arguments: it lists all commands, and loads the one that is asked for."""
+"""The list of commands, and the parser, which loads only the command that is asked for."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Final, NoReturn
 from frappe_hooksig.cli._outcome import USAGE
 from frappe_hooksig.cli._output import PROGRAM, show_version, wrote
 
-#: Each command with its line in the help. Its module has the same name behind an underscore, with
-#: `add_arguments(parser)`, and `run(options)` that returns the exit status and the output.
+#: Each command with its line in the help. The module of the command `name` is `_name`. It defines
+#: `add_arguments(parser)`, and `run(options)`, which returns the exit status and the output.
 COMMANDS: Final = {
     "verify": "tell whether a request is genuine, and why not",
     "sign": "print the headers to send a body with",
@@ -22,10 +22,10 @@ COMMANDS: Final = {
 
 
 def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser of these arguments; what it parses has `run`.
+    """Return the parser; the options that it returns have `run` of the command.
 
     Args:
-        arguments: Only commands whose names are among them are loaded; the help lists all.
+        arguments: The arguments to parse. Only commands that are named in them are loaded.
     """
     parser = _Parser(
         prog=PROGRAM,
@@ -49,7 +49,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 class _ShowVersion(argparse.Action):
-    """Shows the version behind an option that is none; alone, main() does so without a parser."""
+    """Shows the version where `--version` is not the first argument, which main() answers."""
 
     def __call__(self, *_: object, **__: object) -> NoReturn:
         show_version()
@@ -69,8 +69,8 @@ class _Parser(argparse.ArgumentParser):
     """Takes options by their full names only, and leaves the examples' lines as they are."""
 
     def __init__(self, **options: Any) -> None:
-        # Each option is formatted once when it is added, to check it. With a width, that does not
-        # look for the terminal's, which would load shutil and three modules for compression.
+        # argparse formats each option when it is added, to check it. With a fixed width it does
+        # not ask for the terminal's, which would load shutil and its modules for compression.
         unmeasured = partial(argparse.RawDescriptionHelpFormatter, width=80)
         super().__init__(allow_abbrev=False, formatter_class=unmeasured, **options)
         self.add_argument(
@@ -93,7 +93,7 @@ class _Parser(argparse.ArgumentParser):
     def print_help(self, file: object = None) -> None:
         """Write the help as any other output.
 
-        argparse's own passes over what could not be written, or raises, as Python's version is.
+        argparse ignores a failed write in some versions of Python, and raises in others.
         """
         del file
         if not wrote(self.format_help().rstrip()):

@@ -1,4 +1,4 @@
-"""What the command reads: files and standard input, as bytes."""
+"""Reading files and standard input, as bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def opened(name: str | None) -> AbstractContextManager[BinaryIO]:
     """Open a file, or standard input for None and `-`.
 
     Raises:
-        WrongUse: There is no such file, or nobody may read it.
+        WrongUse: The file does not exist, or cannot be opened.
     """
     if name is None or name == "-":
         return nullcontext(sys.stdin.buffer if sys.stdin else BytesIO())
@@ -31,7 +31,7 @@ def read(file: BinaryIO, size: int = -1) -> bytes:
     """Read up to so many bytes of a file; by default all of it.
 
     Raises:
-        WrongUse: It cannot be read, as a folder.
+        WrongUse: Reading fails, for example because the file is a folder.
     """
     try:
         return file.read(size)
@@ -43,7 +43,7 @@ def check_standard_input(options: argparse.Namespace, *names: str | None) -> Non
     """Refuse to read two things from one standard input.
 
     Raises:
-        WrongUse: Two of the files that are named, and the files of secrets, are standard input.
+        WrongUse: Two of these names and the files with secrets are standard input.
     """
     files = [*names, *(name for kind, name in options.secrets if kind == "file")]
     if sum(name in {None, "-"} for name in files) > 1:

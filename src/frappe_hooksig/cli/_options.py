@@ -48,11 +48,11 @@ def add_where(parser: argparse.ArgumentParser) -> None:
 
 
 def check_url(options: argparse.Namespace) -> None:
-    """Refuse a URL that is not signed, or is none, and a missing one.
+    """Refuse a URL that the scheme does not sign, an invalid one, and a missing one.
 
     Raises:
-        ConfigurationError: The scheme signs no URL, or this is none.
-        WrongUse: The scheme signs the URL, and none is named.
+        ConfigurationError: The scheme signs no URL, or the URL is invalid.
+        WrongUse: The scheme signs the URL, and `--url` is missing.
     """
     registered(options.scheme, options.url)
     if options.url is None and "{url}" in options.scheme.signed:
@@ -99,10 +99,10 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def moment(text: str) -> float:
-    """Return the time that an option names, in Unix seconds.
+    """Return the time that an option gives, in Unix seconds.
 
     Raises:
-        argparse.ArgumentTypeError: It is no time.
+        argparse.ArgumentTypeError: The text is not a time.
     """
     is_seconds = re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text, re.ASCII)
     seconds = float(text) if is_seconds else read_time(text, "rfc3339")

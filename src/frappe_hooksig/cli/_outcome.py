@@ -1,4 +1,4 @@
-"""How the command ends: its exit statuses, and the error for wrong use."""
+"""The exit statuses of the command, and the error for wrong use."""
 
 from __future__ import annotations
 

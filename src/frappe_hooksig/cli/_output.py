@@ -1,4 +1,4 @@
-"""What the command writes: its answer on standard output, complaints on standard error."""
+"""Writing the answer to standard output, and complaints to standard error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROGRAM: Final = "frappe-hooksig"
 
 
 def wrote(output: str) -> bool:
-    """Write the output, and tell whether it got through."""
+    """Write the answer to standard output, and tell whether it got through."""
     if sys.stdout is None:
         if output:
             complain("error: cannot write the output: standard output is closed")
@@ -32,7 +32,7 @@ def wrote(output: str) -> bool:
 
 
 def complain(text: str) -> None:
-    """Say what is not the output. A standard error that nobody reads is no reason to fail."""
+    """Write a line to standard error. If nobody can read it, that is no reason to fail."""
     if sys.stderr is None:
         return
     with suppress(OSError):

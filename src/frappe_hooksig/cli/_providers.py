@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, str]:
-    """Return what is known by name."""
+    """Return the table of the schemes."""
     schemes = [get(name) for name in names()]
     if options.json:
         import json
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
 
 
 def _shortened(names: list[str]) -> list[str]:
-    """Return the names of headers, but of more than four the first and the last."""
+    """Return the names of headers; if there are more than four, the first and the last."""
     return names if len(names) <= _SHOWN else [names[0], "...", names[-1]]
 
 

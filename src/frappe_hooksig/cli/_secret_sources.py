@@ -1,4 +1,4 @@
-"""Where the command's secrets come from: environment variables and files."""
+"""Reading secrets from environment variables and files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_secrets(options: argparse.Namespace) -> list[Secret]:
 def _read_secret(kind: str, name: str, *, raw: bool) -> bytes:
     if kind == "variable":
         if name not in os.environ:
-            # What is not like a variable's name may be the secret itself.
+            # A name that is not like a variable's may be the secret itself: do not show it.
             shown = name if re.fullmatch("[A-Z_][A-Z0-9_]*", name) else "named by -e"
             msg = f"the environment variable {shown} is not set"
             raise WrongUse(msg)

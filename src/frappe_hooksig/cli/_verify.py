@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, str]:
-    """Return whether a request is genuine, and why not."""
+    """Tell whether a request is genuine, and why not."""
     if options.request is not None and (options.body is not None or options.header):
         msg = "--request has headers and body already: leave out -H and the body's file"
         raise WrongUse(msg)
@@ -116,7 +116,8 @@ def _verifier(options: argparse.Namespace) -> Verifier:
     if len(secrets) > 1:
         import logging
 
-        # The answer says which secret it was: that it is an old one need not be logged too.
+        # The answer names the secret that matched. Without a handler, a warning about an old
+        # secret would go to standard error too.
         logging.getLogger("frappe_hooksig").addHandler(logging.NullHandler())
     return Verifier(
         secrets,
