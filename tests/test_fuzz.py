@@ -26,7 +26,6 @@ from frappe_hooksig import (
     Verification,
     VerificationError,
     Verifier,
-    cli,
     providers,
     scheme,
     secret,
@@ -34,6 +33,7 @@ from frappe_hooksig import (
     verify,
 )
 from frappe_hooksig._headers import Header
+from frappe_hooksig.cli import _verify as verify_command
 
 ROOT = Path(__file__).parents[1]
 SEED = 20_260_722
@@ -166,7 +166,7 @@ SABOTAGE: dict[str, tuple[str, object, str, object, str]] = {
         "verified, but no secret",
     ),
     "a command with a traceback": (
-        *("command-line", cli, "_split_request", raise_value_error),
+        *("command-line", verify_command, "split_request", raise_value_error),
         "ValueError",
     ),
 }

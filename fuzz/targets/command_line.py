@@ -7,8 +7,9 @@ import os
 import re
 import sys
 import tempfile
+from argparse import ArgumentParser
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from frappe_hooksig import Scheme, cli, providers
+from frappe_hooksig.cli._commands import COMMANDS, make_parser
 from fuzz import hostile
 from fuzz.dice import Dice
 from fuzz.edits import EDITS
@@ -351,8 +353,14 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="fuzz")
 
 
-# Made once, not for each call: it takes ten times as long as all the rest.
-_parser = cache(cli._parser)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+@cache
+def _parser() -> ArgumentParser:
+    """Return the parser of all commands, made once: it takes ten times as long as a call."""
+    return make_parser(tuple(COMMANDS))
+
+
+def _made_before(_: Sequence[str]) -> ArgumentParser:
+    return _parser()
 
 
 def _called(case: Call) -> tuple[object, str, str]:
@@ -371,7 +379,7 @@ def _called(case: Call) -> tuple[object, str, str]:
         system.stdout = output if case.encoding else None
         system.stderr = errors
         try:
-            with patch.object(cli, "_parser", _parser):
+            with patch("frappe_hooksig.cli._commands.make_parser", _made_before):
                 status: object = cli.main(arguments)
         except SystemExit as ended:
             status = ended

@@ -610,8 +610,8 @@ class TestSetUp:
     def test_async_store(self) -> None:
         """Nobody would wait for that either."""
 
-        class Later:
-            async def claim(self) -> None: ...
+        class Later(MemoryStore):
+            async def claim(self, *_: object) -> None: ...  # type: ignore[override]
 
         store: Any = Later()
         with pytest.raises(ConfigurationError, match="store= is one for asyncio"):
