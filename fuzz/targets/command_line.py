@@ -42,7 +42,7 @@ _ENVIRONMENT = {
     "FRAPPE_WEBHOOK_SECRET": _KEYS[0].decode(),
 }
 _HIDDEN = (*map(bytes.decode, _KEYS), *_WHSEC, *_HEX)
-_RECEIVERS: tuple[dict[str | int, bytes], ...] = (
+_RECEIVERS: tuple[dict[str | None, bytes], ...] = (
     {"FUZZ_NEW": _KEYS[0]},
     {"FUZZ_NEW": _KEYS[0], "FUZZ_OLD": _KEYS[1]},
 )
@@ -256,7 +256,7 @@ def _lay(dice: Dice, making: _Making, *option: str) -> None:
 def _sign(dice: Dice, making: _Making) -> None:
     making.arguments += ["sign", "--scheme", making.scheme.name]
     _name_secret(dice, making, "FUZZ_NEW")
-    if making.scheme.timestamp_place:
+    if making.scheme.signs_timestamp:
         making.arguments += ["--timestamp", str(NOW)]
     if "{url}" in making.scheme.signed:
         making.arguments += ["--url", URL]
@@ -415,7 +415,7 @@ def _signed(case: Call) -> None:
     """See that what was verified was signed, and in time."""
     # Where arguments were exchanged, another scheme may be meant, or another time.
     schemes = [_SCHEMES[case.scheme]] if case.untouched else _SCHEMES
-    keys: dict[str | int, bytes] = dict(enumerate(_KEYS))
+    keys: dict[str | None, bytes] = {str(number): key for number, key in enumerate(_KEYS)}
     for pairs, body in _presented(case):
         for scheme in schemes:
             for way in _ways(scheme, keys, pairs, body, case):
@@ -428,7 +428,7 @@ def _signed(case: Call) -> None:
 
 def _ways(
     scheme: Scheme,
-    keys: dict[str | int, bytes],
+    keys: dict[str | None, bytes],
     pairs: list[tuple[str, object]],
     body: bytes,
     case: Call,
@@ -475,7 +475,7 @@ def _signs(case: Call, output: str) -> None:
     else:
         pairs = [_pair(line.encode("latin-1")) for line in output.splitlines()]
     body = case.stdin or b""
-    for way in readings(scheme, {0: _KEYS[0]}, pairs, body, "POST", URL):
+    for way in readings(scheme, {None: _KEYS[0]}, pairs, body, "POST", URL):
         if way.seconds in {None, NOW, read_seconds(str(NOW), "unix")}:
             return
     msg = f"it signs with another key: {output!r}"

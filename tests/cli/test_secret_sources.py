@@ -56,7 +56,7 @@ def test_bytes_of_a_variable() -> None:
         (["-f", "/proc/self/mem"], "cannot read [Errno 5] Input/output error"),
         (["-e", "NEW", "-f", "empty.txt"], "the secret is empty"),
         (["-e", "MASKED"], "is a row of asterisks or dots"),
-        (["-e", "TEXT", "--scheme", "standard-webhooks"], "secret TEXT is not padded base64"),
+        (["-e", "TEXT", "--scheme", "standard-webhooks"], "the secret 'TEXT' is not padded base64"),
     ],
 )
 def test_none(arguments: list[str], message: str, tmp_path: Path) -> None:

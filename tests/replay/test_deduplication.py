@@ -729,8 +729,8 @@ class TestReceiver:
     )
     def test_tolerance(self, given: Any, options: Any, least: float) -> None:
         """What is taken for so long is remembered for so long."""
+        short = Deduplicator(MemoryStore(), retention=least - 1)
         with pytest.raises(ConfigurationError, match=f"for {least} seconds"):
-            short = Deduplicator(MemoryStore(), retention=least - 1)
             make_receiver(given, None, store=short, **options)
         enough = Deduplicator(MemoryStore(), retention=least)
         assert make_receiver(given, None, store=enough, **options).deduplicates
