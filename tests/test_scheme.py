@@ -223,7 +223,9 @@ def test_what_ids_are_joined_with(signed: str, delivery_id: str, is_id: bool) ->
     """Only the character at the seam is forbidden, so that the seam is where it seems to be."""
     timed = {"timestamp_header": "X-Time"} if "{timestamp}" in signed else {}
 
-    assert scheme(signed=signed, id_header="X-Id", **timed).is_id(delivery_id) is is_id
+    joined = scheme(signed=signed, id_header="X-Id", **timed)
+
+    assert wire_of(joined).is_id(delivery_id) is is_id
 
 
 @pytest.mark.parametrize("signed", ["v0:{id}:{body}", "{id}.{body}", "{body}.{id}"])
