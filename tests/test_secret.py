@@ -353,3 +353,56 @@ def test_key_keeps_no_secret() -> None:
     assert raw not in repr([getattr(key, name) for name in key.__slots__]).encode()
     assert hashlib.sha256(raw).digest() != key.mac(b"", raw, b"").digest()
     assert b64encode(raw).decode() not in repr(key)
+
+
+class TestFromEnv:
+    """`Secret.from_env()`."""
+
+    def test_reads_when_it_is_called(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the variable holds at that moment counts, byte for byte."""
+        monkeypatch.setenv("HOOK_SECRET", GOOD)
+        first = Secret.from_env("HOOK_SECRET", id="new", not_after=5)
+        monkeypatch.setenv("HOOK_SECRET", f"{GOOD}\udcff")
+
+        assert first == Secret(GOOD, id="new", not_after=5)
+        assert Secret.from_env("HOOK_SECRET").reveal() == GOOD.encode() + b"\xff"
+        assert GOOD not in repr(first)
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            (None, "the environment variable HOOK_SECRET is not set: it has to hold a secret"),
+            ("", "the environment variable HOOK_SECRET is empty"),
+            ("*****", "the environment variable HOOK_SECRET is a row of asterisks"),
+            ("whpk_" + GOOD, "the environment variable HOOK_SECRET is a public key"),
+        ],
+    )
+    def test_errors_name_the_variable(
+        self, monkeypatch: pytest.MonkeyPatch, value: str | None, message: str
+    ) -> None:
+        """Whoever reads the error knows which setting to look at."""
+        monkeypatch.setattr("os.environ", {} if value is None else {"HOOK_SECRET": value})
+
+        with pytest.raises(ConfigurationError) as caught:
+            Secret.from_env("HOOK_SECRET")
+        assert str(caught.value).startswith(message)
+
+    def test_window_in_the_wrong_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So does the error about its moments."""
+        monkeypatch.setenv("HOOK_SECRET", GOOD)
+
+        with pytest.raises(ConfigurationError, match="variable HOOK_SECRET is never valid"):
+            Secret.from_env("HOOK_SECRET", not_before=2, not_after=1)
+
+    def test_warnings_name_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A warning does too, at the start and where the sender is known."""
+        monkeypatch.setenv("HOOK_SECRET", f"sk_live_{GOOD}\n")
+
+        with pytest.warns(SecretWarning, match="the environment variable HOOK_SECRET starts or"):
+            secret = Secret.from_env("HOOK_SECRET")
+        with pytest.warns(SecretWarning, match="the environment variable HOOK_SECRET looks like"):
+            Verifier(secret)
+
+    def test_others_have_no_source(self) -> None:
+        """A secret that was passed came from the caller."""
+        assert Secret(GOOD).source == ""

@@ -21,7 +21,7 @@ from tests.cli.command import ENVIRONMENT, HEADER, SECRET, USAGE, VERIFIED, says
         (["no-such-command"], "invalid choice: 'no-such-command'"),
         (["verify", "--no-such-option"], "unrecognized arguments"),
         (["verify", "--sch", "github"], "unrecognized arguments"),
-        (["verify", "--scheme", "git"], "no provider 'git': did you mean 'gitlab' or 'github'"),
+        (["verify", "--scheme", "git"], "no provider 'git': did you mean 'gitea' or 'gitlab'"),
         (["verify", "-e", "NEW", "-H", "no colon"], "-H: a header is not like Name: value"),
         (["verify", "-e", "NEW", "-H", ": b"], "a header is not like Name: value"),
         (["verify", "-e", "NEW", "-H", "a b: c"], "a header is not like Name: value"),
