@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, settings
 
 IN_CI = os.environ.get("CI") == "true"
 
-settings.register_profile("default", max_examples=100, deadline=None)
+# The Makefile picks another seed for each run, and prints it. Hypothesis would not, in CI.
+settings.register_profile("default", max_examples=100, deadline=None, derandomize=False)
 settings.register_profile(
     "ci",
+    settings.get_profile("default"),
     max_examples=120,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("quick", settings.get_profile("default"), max_examples=30)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "default"))
 
 
