@@ -26,6 +26,8 @@ from frappe_hooksig import (
 from tests.selection import layout, some_of
 from tests.senders import WHERE
 
+pytestmark = pytest.mark.stress
+
 NOW = 1_700_000_000
 # Layouts that no provider has by name yet.
 OTHER_LAYOUTS = [

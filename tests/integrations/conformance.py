@@ -213,6 +213,7 @@ class Conformance:
         """
         return None
 
+    @pytest.mark.stress
     @pytest.mark.parametrize("index", SENT, ids=lambda index: CAPTURES[index].id)
     def test_capture(self, server: Server, index: int) -> None:
         """What a real Frappe site sent has its outcome, sent again to a real server."""
@@ -264,6 +265,7 @@ class Conformance:
         assert server.send("/frappe", b"", signed(b""), method=method).status == 200
         assert server.send("/frappe", b"", method=method).status == 401
 
+    @pytest.mark.stress
     @pytest.mark.parametrize("name", PROVIDERS)
     def test_providers(self, server: Server, name: str) -> None:
         """Every scheme verifies over HTTP; without its headers it refuses."""

@@ -21,7 +21,7 @@ from interop.requests import Message, Request, mac
 
 from frappe_hooksig import Scheme, providers
 
-PAGE = Path(__file__).parents[1] / "docs" / "interop.md"
+PAGE = Path(__file__).parents[2] / "docs" / "interop.md"
 FACTS = Facts(
     registry="PyPI",
     package="honest",
