@@ -1,4 +1,4 @@
-"""What all tests share: no skip passes in CI, and how many examples the properties take."""
+"""What all tests share: how many examples and workers there are, and that CI allows no skip."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ settings.register_profile(
 )
 settings.register_profile("quick", settings.get_profile("default"), max_examples=30)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "default"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start twice as many workers as there are cores: many tests wait, for a server or a lease."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)

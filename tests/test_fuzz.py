@@ -37,7 +37,7 @@ from frappe_hooksig.headers import Header
 
 ROOT = Path(__file__).parents[1]
 SEED = 20_260_722
-COUNT = 300
+COUNT = 150
 
 
 @pytest.fixture(autouse=True)
