@@ -14,13 +14,14 @@ import pytest
 
 from frappe_hooksig import Delivery, OneOf, Signer, Verifier, providers, sign_payload, verify
 from frappe_hooksig.scheme import Scheme
+from tests.integrations import own_secrets
 from tests.loopback import Server
 from tests.selection import capture_kind, layout, some_of
 from tests.vectors import frappe_captures
 
-SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
-OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
-WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SECRET = own_secrets.SECRET
+OLD = own_secrets.OLD
+WHSEC = own_secrets.WHSEC
 CAPTURES = frappe_captures()
 # What an adapter is sent, of what the core is: one capture of each kind, one provider of each
 # layout. With FULL=1, all.
@@ -55,7 +56,7 @@ def own_secret(scheme: Scheme) -> str:
 def senders() -> dict[str, tuple[Any, dict[str, Any]]]:
     """Return what an app has to have beside Frappe's webhooks: senders and options, by path."""
     found: dict[str, tuple[Any, dict[str, Any]]] = {}
-    for name in providers.names():
+    for name in PROVIDERS:
         scheme = providers.get(name)
         # Of one URL there is no choice: what the request says does not matter.
         url = {"url": URLS[0]} if "{url}" in scheme.signed else {}

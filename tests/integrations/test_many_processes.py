@@ -43,7 +43,7 @@ COPIES = int(os.environ.get("COPIES", "60"))
 DELIVERIES = int(os.environ.get("DELIVERIES", "150"))
 PROCESSES = 8 if FULL else 4
 
-APPS = "tests.integrations.once_apps"
+APPS = "tests.integrations"
 # Who is killed cannot write down what it has covered.
 NOT_COVERED = {"COVERAGE_PROCESS_CONFIG": ""}
 TELLING = ("--config=python:tests.gunicorn_hooks", "--log-level=info")
@@ -62,7 +62,7 @@ def flask(notes: Path, store: str, workers: int, **environment: str) -> Iterator
     """Serve Flask's app with gunicorn, once all of its processes are ready."""
     environment |= {"NOTES": str(notes), "STORE": store, **NOT_COVERED}
     options = (f"--workers={workers}", "--threads=8", *TELLING)
-    with gunicorn(f"{APPS}:flask_app", *options, **environment) as server:
+    with gunicorn(f"{APPS}.once_flask_app:flask_app", *options, **environment) as server:
         server.wait_for("Worker is ready", workers)
         yield server
 
@@ -72,7 +72,7 @@ def starlette(notes: Path, store: str, workers: int, **environment: str) -> Iter
     """Serve Starlette's app with uvicorn, once all of its processes are ready."""
     environment |= {"NOTES": str(notes), "STORE": store, **NOT_COVERED}
     options = (f"--workers={workers}", "--no-access-log")
-    with uvicorn(f"{APPS}:starlette_app", *options, **environment) as server:
+    with uvicorn(f"{APPS}.once_starlette_app:starlette_app", *options, **environment) as server:
         server.wait_for("Application startup complete", workers)
         wait_until_open(server.port)
         yield server
