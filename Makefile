@@ -9,6 +9,12 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # What Hypothesis draws from: another seed for each run.
 DRAW := $(or $(SEED),$(shell date +%s))
+# These have the machine to themselves in `make stress`.
+RACES := tests/integrations/test_many_processes.py
+AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
+# What tests something else than src/, and so adds nothing to its coverage.
+BESIDE_SRC := $(foreach name,benchmarks demo docs fuzz selection,test_$(name).py) \
+	integrations/test_frappe_site.py
 # What `make stress` needs of Debian, as program:package, such as psql:postgresql. None so far.
 PROGRAMS :=
 names = $(subst :, ,$(1))
@@ -30,15 +36,16 @@ test: $(VENV)/test.stamp ## Run the tests, in less than 4 minutes; SEED=2 repeat
 
 coverage: $(VENV)/test.stamp ## Measure that the tests reach every branch.
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not stress"
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not stress" \
+		$(addprefix --ignore=tests/,$(BESIDE_SRC))
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 stress: $(VENV)/test.stamp ## Run all of what `make test` takes a part of, at full size; SEED=2.
 	@test -z "$(strip $(MISSING))" || { echo "make stress needs: apt-get install $(strip $(MISSING))"; exit 1; }
 	@echo "To draw the same examples again: make stress SEED=$(DRAW)"
-	FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000 \
-		$(PYTEST) --hypothesis-seed=$(DRAW) --timeout=900 -m stress
+	$(AT_FULL_SIZE) $(PYTEST) --hypothesis-seed=$(DRAW) --timeout=900 -m stress --ignore=$(RACES)
+	$(AT_FULL_SIZE) $(BIN)/pytest --timeout=900 $(RACES)
 
 debian: ## Print the Debian packages that `make stress` needs and that are not installed.
 	@echo $(strip $(MISSING))
