@@ -167,6 +167,7 @@ def test_every_misspelling(name: str, misspell: Any) -> None:
     ("name", "header"),
     [
         ("circleci", "circleci-signature"),
+        ("stripe", "Stripe-Signature"),
         ("slack", "X-Slack-Request-Timestamp"),
         ("standard-webhooks", "webhook-id"),
     ],
