@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # What Hypothesis draws from: another seed for each run.
 DRAW := $(or $(SEED),$(shell date +%s))
-# These have the machine to themselves in `make stress`.
+# In `make stress`, nothing else runs beside two of these.
 RACES := tests/integrations/test_many_processes.py
 AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
 # What tests something else than src/, and so adds nothing to its coverage.
@@ -45,7 +45,7 @@ stress: $(VENV)/test.stamp ## Run all of what `make test` takes a part of, at fu
 	@test -z "$(strip $(MISSING))" || { echo "make stress needs: apt-get install $(strip $(MISSING))"; exit 1; }
 	@echo "To draw the same examples again: make stress SEED=$(DRAW)"
 	$(AT_FULL_SIZE) $(PYTEST) --hypothesis-seed=$(DRAW) --timeout=900 -m stress --ignore=$(RACES)
-	$(AT_FULL_SIZE) $(BIN)/pytest --timeout=900 $(RACES)
+	$(AT_FULL_SIZE) $(BIN)/pytest -n 2 --dist worksteal --timeout=900 $(RACES)
 
 debian: ## Print the Debian packages that `make stress` needs and that are not installed.
 	@echo $(strip $(MISSING))
