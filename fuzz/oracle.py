@@ -109,7 +109,7 @@ def _folded(name: str) -> str:
 class Reading(NamedTuple):
     """One way to read a request under which it is genuine."""
 
-    key_id: str | int
+    secret_id: str | int
     message: Message
     seconds: float | None
 
@@ -144,7 +144,7 @@ def readings(
     if scheme.id_header is not None:
         ids = [*values(pairs, scheme.id_header)]
     used = {name: f"{{{name}}}" in scheme.signed for name in ("body", "method", "url")}
-    for (key_id, key), time, delivery_id in product(keys.items(), times, ids):
+    for (secret_id, key), time, delivery_id in product(keys.items(), times, ids):
         message = Message(
             body if used["body"] else b"",
             time,
@@ -157,7 +157,7 @@ def readings(
             given = _folded(candidate) if scheme.encoding == "hex" else candidate
             if given == right:
                 seconds = None if time is None else read_seconds(time, scheme.timestamp_format)
-                yield Reading(key_id, message, seconds)
+                yield Reading(secret_id, message, seconds)
 
 
 def read_seconds(text: str, spelling: str) -> float | None:

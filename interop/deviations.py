@@ -13,7 +13,7 @@ from itertools import count
 from random import Random
 
 from frappe_hooksig import Scheme, providers
-from frappe_hooksig.timestamp import read_time, spell_time
+from frappe_hooksig._timestamp import read_time, spell_time
 from interop.bodies import enveloped
 from interop.comparison import ours, secret
 from interop.library import ACCEPTS, Library, Verdict

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from frappe_hooksig import providers
-from frappe_hooksig.timestamp import spell_time
+from frappe_hooksig._timestamp import spell_time
 from interop.bodies import Kind
 from interop.library import Facts, Library, Verdict
 from interop.requests import NOW, Message, Request

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from frappe_hooksig.timestamp import spell_time
+from frappe_hooksig._timestamp import spell_time
 from interop.bodies import Kind
 from interop.library import ACCEPTS, REFUSES, Facts, Library, Verdict
 from interop.requests import METHOD, Message, Request

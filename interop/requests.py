@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from frappe_hooksig import Scheme, Secret
-from frappe_hooksig.timestamp import spell_time
+from frappe_hooksig._timestamp import spell_time
 
 # The moment at which everything happens, in Unix seconds: no library but ours takes a clock, so
 # the clocks of both languages are stopped here.

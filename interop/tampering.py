@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from frappe_hooksig import Scheme
-from frappe_hooksig.timestamp import spell_time
+from frappe_hooksig._timestamp import spell_time
 from interop.library import Facts
 from interop.requests import Message, Request
 

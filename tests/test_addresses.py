@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from frappe_hooksig import Reason, VerificationError
-from frappe_hooksig.addresses import address_of, target_of_environ, target_of_scope
+from frappe_hooksig.integrations._urls import address_of, target_of_environ, target_of_scope
 
 WSGI = {"wsgi.url_scheme": "https", "PATH_INFO": "/hook"}
 ASGI = {"scheme": "https", "path": "/hook", "query_string": b""}

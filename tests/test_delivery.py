@@ -75,7 +75,7 @@ def test_json_is_parsed_anew() -> None:
     assert delivery.json() == {"a": 1}
 
 
-@pytest.mark.parametrize("name", ["body", "scheme", "key_id", "id", "timestamp", "key", "other"])
+@pytest.mark.parametrize("name", ["body", "scheme", "secret_id", "id", "timestamp", "key", "other"])
 def test_is_immutable(name: str) -> None:
     """What was verified stays what was verified."""
     with pytest.raises(AttributeError):
@@ -109,7 +109,7 @@ def test_key_of_different_deliveries() -> None:
         deliver(b"0.", scheme=TAIL, timestamp=NOW),
     ]
 
-    assert len({delivery.key for delivery in deliveries}) == len(deliveries)
+    assert len({delivery.dedup_key for delivery in deliveries}) == len(deliveries)
 
 
 def test_key_knows_its_seams() -> None:
@@ -132,7 +132,7 @@ def test_key_of_a_signed_id() -> None:
     retry = deliver(b"a", WHSEC, scheme, id="msg_1", timestamp=NOW + 60)
     other = deliver(b"a", WHSEC, scheme, id="msg_2", timestamp=NOW)
 
-    assert first.key == retry.key != other.key
+    assert first.key == retry.key != other.dedup_key
 
 
 def test_repr_shows_no_content() -> None:
@@ -140,5 +140,5 @@ def test_repr_shows_no_content() -> None:
     delivery = deliver({"card": "4242"}, WHSEC, providers.STANDARD_WEBHOOKS, id="m1", timestamp=NOW)
 
     assert repr(delivery) == (
-        "<Delivery standard-webhooks, key_id=0, id='m1', timestamp=1700000000.0, 16 bytes>"
+        "<Delivery standard-webhooks, secret_id=0, id='m1', timestamp=1700000000.0, 16 bytes>"
     )

@@ -96,7 +96,7 @@ def test_receiver(bench: Bench, server: Server, site: Site, name: str) -> None:
 
     (event,) = events(site)
     assert json.loads(event["payload"]) == json.loads(EVENT)
-    assert event["key_id"] == ("1" if name == "github" else "0")
+    assert event["secret_id"] == ("1" if name == "github" else "0")
     assert event.keys() - {"doctype", "name", "status"} <= set(
         DOCTYPES["Webhook Example Event"]["field_order"]
     )

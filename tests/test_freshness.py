@@ -55,8 +55,8 @@ LEFT_OUT = [
 def time_of(payload: Any, now: float, tolerance: float = 0.001, **options: Any) -> float | None:
     """Return when a payload was made, as its receiver sees it now."""
     signed = sign_payload(payload, SECRET)
-    signed_at = body_time(**options)
-    verifier = Verifier(SECRET, signed_at=signed_at, tolerance=tolerance, clock=lambda: now)
+    timestamp_from = body_time(**options)
+    verifier = Verifier(SECRET, timestamp_from=timestamp_from, tolerance=tolerance, clock=lambda: now)
     return verifier.verify(signed.body, signed.headers).timestamp
 
 
@@ -214,7 +214,7 @@ def test_capture(capture: Vector) -> None:
     for zone, outcome in (("Asia/Kolkata", "accept"), ("UTC", "timestamp-in-future")):
         verifier = Verifier(
             capture.secret,
-            signed_at=body_time(time_zone=zone),
+            timestamp_from=body_time(time_zone=zone),
             tolerance=60,
             clock=lambda: capture.now,
         )

@@ -33,7 +33,7 @@ from frappe_hooksig import (
     timestamp,
     verify,
 )
-from frappe_hooksig.headers import Header
+from frappe_hooksig._headers import Header
 
 ROOT = Path(__file__).parents[1]
 SEED = 20_260_722

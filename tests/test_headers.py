@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from frappe_hooksig import Reason, VerificationError, providers
-from frappe_hooksig.headers import MAX_HEADER, Header, indexed, is_readable
+from frappe_hooksig._headers import MAX_HEADER, Header, indexed, is_readable
 
 NAME = "X-Frappe-Webhook-Signature"
 

@@ -25,11 +25,11 @@ from frappe_hooksig import (
     sign_payload,
 )
 from frappe_hooksig import once as module
-from frappe_hooksig.answers import Answer
+from frappe_hooksig.integrations._responses import Answer
 from frappe_hooksig.once import Once
 from frappe_hooksig.replay import State, keeper
-from frappe_hooksig.replay.keeper import AsyncHeld, Held
-from frappe_hooksig.replay.memory import MemoryStore
+from frappe_hooksig.replay.keeper import AsyncClaim, Claim
+from frappe_hooksig.replay import MemoryStore
 from tests.receivers import make_receiver
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
@@ -46,7 +46,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def own_keeper(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A keeper that no other test has left claims with."""
-    own = keeper.Keeper()
+    own = keeper.LeaseRenewer()
     monkeypatch.setattr(keeper, "_keeper", own)
     return own
 
@@ -131,9 +131,9 @@ def once(store: Any, scheme: Scheme = providers.FRAPPE, **options: Any) -> Once:
     return Once(store, [(scheme, None)], **options)
 
 
-def held_by(claimed: Held | Answer | None) -> Held:
+def held_by(claimed: Claim | Answer | None) -> Claim:
     """Return what has to be a claim."""
-    assert isinstance(claimed, Held)
+    assert isinstance(claimed, Claim)
     return claimed
 
 
@@ -444,7 +444,7 @@ class TestKeeper:
     def test_no_forks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Windows has none."""
         monkeypatch.delattr(os, "register_at_fork")
-        own = keeper.Keeper()
+        own = keeper.LeaseRenewer()
         monkeypatch.setattr(keeper, "_keeper", own)
 
         assert held_by(once(MemoryStore()).claim(None, "", delivery_of())).complete()
@@ -485,10 +485,10 @@ class TestAsync:
 
         async def run() -> list[Any]:
             asked = once(make())
-            held: AsyncHeld = await claim_async(asked)
+            held: AsyncClaim = await claim_async(asked)
             second = await claim_async(asked)
             assert await held.settle(503)
-            again: AsyncHeld = await claim_async(asked)
+            again: AsyncClaim = await claim_async(asked)
             assert await again.settle(200)
             return [second, await claim_async(asked)]
 
@@ -640,7 +640,7 @@ def test_async_claim_that_is_lost() -> None:
         held = await claim_async(once(Awaited(), lease=0.9))
         time.sleep(1.05)  # noqa: ASYNC251  # as a handler does that blocks the event loop
         await asyncio.sleep(0.6)
-        assert not keeper.AsyncKeeper.of_loop()._held  # noqa: SLF001
+        assert not keeper.AsyncLeaseRenewer.of_loop()._held  # noqa: SLF001
         assert not await held.release()
 
     asyncio.run(run())

@@ -106,8 +106,8 @@ def verify(scheme: Scheme, body: bytes, headers: Any, where: Any = WHERE) -> Del
             verify_in_pieces(verifier, body, headers, where)
         raise
     request = verify_in_pieces(verifier, body, headers, where)
-    assert (request.key_id, request.id, request.timestamp) == (
-        delivery.key_id,
+    assert (request.secret_id, request.id, request.timestamp) == (
+        delivery.secret_id,
         delivery.id,
         delivery.timestamp,
     )

@@ -15,7 +15,7 @@ from frappe_hooksig import (
     BodyTooLarge,
     ConfigurationError,
     MalformedPayload,
-    OneOf,
+    MultiVerifier,
     Reason,
     Scheme,
     SignedPayload,
@@ -25,9 +25,9 @@ from frappe_hooksig import (
     providers,
     sign_payload,
 )
-from frappe_hooksig.answers import refusal
-from frappe_hooksig.receiver import Receiver
-from frappe_hooksig.replay.memory import MemoryStore
+from frappe_hooksig.integrations._responses import refusal
+from frappe_hooksig.integrations._receiver import Receiver
+from frappe_hooksig.replay import MemoryStore
 from frappe_hooksig.secret import make_keys
 from tests.receivers import make_receiver
 from tests.senders import secret_of
@@ -98,7 +98,7 @@ def test_ready_verifier() -> None:
     """A Verifier brings its own secret and limits."""
     receiver = make_receiver(Verifier([SECRET, OLD], max_body=10), no_default)
 
-    assert receive(receiver, sign_payload(b"", OLD)).key_id == 1
+    assert receive(receiver, sign_payload(b"", OLD)).secret_id == 1
     with pytest.raises(BodyTooLarge):
         receive(receiver, sign_payload(b"12345678901", OLD))
 
@@ -133,7 +133,7 @@ def test_ready_verifier() -> None:
         (SEVERAL, {"secret": SECRET, "url": "https://a.example/"}, "url= has no use"),
         (SEVERAL[:1] * 2, {"secret": SECRET}, "give several secrets to one"),
         ([providers.STRIPE, providers.FRAPPE], {"secret": SECRET}, "have a secret in common"),
-        (OneOf(Verifier(SECRET), HEX), {"secret": SECRET}, "the Verifier's"),
+        (MultiVerifier(Verifier(SECRET), HEX), {"secret": SECRET}, "the Verifier's"),
         (providers.FRAPPE, {"secret": SECRET, "url": "https://a.example/"}, "url= has no use"),
         (providers.FRAPPE, {"secret": SECRET, "trust_forwarded": True}, "has no use"),
         (
@@ -205,11 +205,11 @@ def test_default_secret_is_read_when_a_request_comes() -> None:
     receiver = make_receiver(providers.FRAPPE, lambda: settings["secret"])
     new, old = sign_payload(b"", SECRET), sign_payload(b"", OLD)
 
-    assert receive(receiver, new).key_id == 0
+    assert receive(receiver, new).secret_id == 0
     settings["secret"] = [OLD]
-    assert receive(receiver, old).key_id == 0
+    assert receive(receiver, old).secret_id == 0
     settings["secret"].insert(0, SECRET)
-    assert receive(receiver, old).key_id == 1
+    assert receive(receiver, old).secret_id == 1
     settings["secret"].pop()
     with pytest.raises(VerificationError):
         receive(receiver, old)
@@ -247,8 +247,8 @@ def test_many_senders() -> None:
     receiver = make_receiver(providers.FRAPPE, no_default, secret=secrets.get)
     signed = sign_payload(b"", SECRET)
 
-    assert receive(receiver, signed, "a").key_id == 0
-    assert receive(receiver, signed, "b").key_id == 1
+    assert receive(receiver, signed, "a").secret_id == 0
+    assert receive(receiver, signed, "b").secret_id == 1
     with pytest.raises(VerificationError):
         receive(receiver, sign_payload(b"", OLD), "a")
     with pytest.raises(ConfigurationError):

@@ -26,7 +26,7 @@ from frappe_hooksig import (
     sign_payload,
     verify_payload,
 )
-from frappe_hooksig.answers import refusal
+from frappe_hooksig.integrations._responses import refusal
 from tests.receivers import make_receiver
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"

@@ -14,8 +14,8 @@ import pytest
 
 from frappe_hooksig import ConfigurationError, StoreError
 from frappe_hooksig.replay import State, Store
-from frappe_hooksig.replay.memory import MemoryStore
-from frappe_hooksig.replay.sqlite import SQLiteStore
+from frappe_hooksig.replay import MemoryStore
+from frappe_hooksig.replay import SQLiteStore
 
 NEW, IN_FLIGHT, DONE = State
 

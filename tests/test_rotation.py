@@ -48,8 +48,8 @@ def outcome(
         if in_pieces:
             verification = verifier.begin(signed.headers)
             verification.update(signed.body)
-            return verification.finish().key_id
-        return verifier.verify(signed.body, signed.headers).key_id
+            return verification.finish().secret_id
+        return verifier.verify(signed.body, signed.headers).secret_id
     except VerificationError as error:
         return f"{error.reason} {error.detail}"
 

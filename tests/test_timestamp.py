@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from frappe_hooksig import ConfigurationError
-from frappe_hooksig.timestamp import TimestampFormat, read_time, spell_time
+from frappe_hooksig._timestamp import TimestampFormat, read_time, spell_time
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,10 @@ def test_accepts_any_body() -> None:
 
     for body in (b"", b'{"a": 1}', b"\xff"):
         delivery = verifier.verify(body, {HEADER: TOKEN})
-        assert (delivery.body, delivery.key_id, delivery.is_signed) == (body, "new", False)
-        assert "gitlab, body not signed, key_id='new'" in repr(delivery)
+        assert (delivery.body, delivery.secret_id, delivery.is_signed) == (body, "new", False)
+        assert "gitlab, body not signed, secret_id='new'" in repr(delivery)
         assert TOKEN not in repr(delivery)
-    assert verifier.verify(b"", {HEADER: OLD}).key_id == 1
+    assert verifier.verify(b"", {HEADER: OLD}).secret_id == 1
 
 
 def test_others_are_signed() -> None:
@@ -115,8 +115,8 @@ def test_in_pieces() -> None:
 
 def test_time_in_the_body() -> None:
     """It would be checked although anybody can have written it."""
-    with pytest.raises(ConfigurationError, match="signed_at= has no use: scheme 'gitlab' does not"):
-        Verifier(TOKEN, scheme=providers.GITLAB, signed_at=lambda _delivery: 0)
+    with pytest.raises(ConfigurationError, match="timestamp_from= has no use: scheme 'gitlab' does not"):
+        Verifier(TOKEN, scheme=providers.GITLAB, timestamp_from=lambda _delivery: 0)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_accepts() -> None:
     assert delivery.body == BODY
     assert delivery.json() == {"order": "SO-00001"}
     assert delivery.scheme is providers.FRAPPE
-    assert delivery.key_id == 0
+    assert delivery.secret_id == 0
     assert (delivery.id, delivery.timestamp) == (None, None)
 
 
@@ -207,9 +207,9 @@ def test_a_mismatch_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     verifier = Verifier([SECRET, OLD])
     started: list[str | int] = []
 
-    def counting(start: Any, key_id: str | int) -> Any:
+    def counting(start: Any, secret_id: str | int) -> Any:
         def counted() -> Any:
-            started.append(key_id)
+            started.append(secret_id)
             return start()
 
         return counted
@@ -459,7 +459,7 @@ class TestTimeInTheBody:
         assert delivery.timestamp == NOW
         assert type(delivery.timestamp) is float
         assert without.timestamp is None
-        for field in ("body", "scheme", "key_id", "id", "key"):
+        for field in ("body", "scheme", "secret_id", "id", "key"):
             assert getattr(delivery, field) == getattr(without, field)
 
     def test_function_gets_the_verified_delivery(self) -> None:
@@ -476,7 +476,7 @@ class TestTimeInTheBody:
         assert seen == []
         verifier.verify(BODY, sign_payload(BODY, OLD).headers)
 
-        assert [(each.json(), each.key_id) for each in seen] == [({"order": "SO-00001"}, 1)]
+        assert [(each.json(), each.secret_id) for each in seen] == [({"order": "SO-00001"}, 1)]
 
     @pytest.mark.parametrize(
         ("options", "tolerance"), [({}, 86_400), ({"tolerance": 300}, 300)], ids=["24-h", "own"]
@@ -606,8 +606,8 @@ def test_rotation() -> None:
     verifier = Verifier([Secret(SECRET, id="2026"), OLD])
     by_new, by_old = sign_payload(BODY, SECRET), sign_payload(BODY, OLD)
 
-    assert verifier.verify(BODY, by_new.headers).key_id == "2026"
-    assert verifier.verify(BODY, by_old.headers).key_id == 1
+    assert verifier.verify(BODY, by_new.headers).secret_id == "2026"
+    assert verifier.verify(BODY, by_old.headers).secret_id == 1
     retired = sign_payload(BODY, SECRET + "!")
     assert reason_of(verifier, retired.headers) is Reason.SIGNATURE_MISMATCH
 
@@ -617,7 +617,7 @@ def test_rotation_on_both_sides() -> None:
     signed = sign_payload(BODY, [OLD, SECRET], scheme=providers.STRIPE, timestamp=NOW)
     verifier = Verifier([SECRET, OLD], scheme=providers.STRIPE, clock=lambda: NOW)
 
-    assert verifier.verify(BODY, signed.headers).key_id == 0
+    assert verifier.verify(BODY, signed.headers).secret_id == 0
 
 
 def test_wrong_encoding_with_the_old_secret() -> None:
@@ -730,7 +730,7 @@ class TestInPieces:
         request = verification.finish()
 
         assert not hasattr(request, "body")
-        for field in ("scheme", "key_id", "id", "timestamp"):
+        for field in ("scheme", "secret_id", "id", "timestamp"):
             assert getattr(request, field) == getattr(delivery, field)
 
     def test_whole_body_later(self) -> None:
@@ -739,13 +739,13 @@ class TestInPieces:
 
         delivery = Verifier(SECRET).begin(signed.headers).verify(BODY)
 
-        assert (delivery.body, delivery.key_id) == (BODY, 0)
+        assert (delivery.body, delivery.secret_id) == (BODY, 0)
 
     def test_empty_body(self) -> None:
         """A body without chunks is an empty one."""
         signed = sign_payload(b"", SECRET)
 
-        assert Verifier(SECRET).begin(signed.headers).finish().key_id == 0
+        assert Verifier(SECRET).begin(signed.headers).finish().secret_id == 0
 
     @pytest.mark.parametrize(
         ("headers", "reason"),
@@ -785,7 +785,7 @@ class TestInPieces:
         verification = Verifier([OLD, Secret(SECRET, id="b")]).begin({SIGNATURE: RIGHT})
         verification.update(BODY)
 
-        assert verification.finish().key_id == "b"
+        assert verification.finish().secret_id == "b"
 
     def test_too_large(self) -> None:
         """It is refused by the chunk that goes beyond the limit, and for good."""
@@ -900,5 +900,5 @@ class TestInPieces:
         request = Verifier(SECRET).begin({SIGNATURE: RIGHT})
         request.update(BODY)
         assert repr(request.finish()) == (
-            "<VerifiedRequest frappe, key_id=0, id=None, timestamp=None>"
+            "<VerifiedRequest frappe, secret_id=0, id=None, timestamp=None>"
         )

@@ -11,7 +11,7 @@ from flask import Flask, Response, current_app, g, make_response
 
 from frappe_hooksig import Secret
 from frappe_hooksig.integrations.flask import get_delivery, verify_frappe_webhook
-from frappe_hooksig.replay.memory import MemoryStore
+from frappe_hooksig.replay import MemoryStore
 
 # How often the handler of orders was called for each.
 handled = Counter[str]()
@@ -52,7 +52,7 @@ def webhook() -> dict[str, object]:
     delivery = get_delivery()
     delivery.json()  # the document; real work belongs into a queue, Frappe waits 5 s for an answer
     current_app.logger.info("received %r", delivery)
-    return {"status": "received", "key": delivery.key_id}
+    return {"status": "received", "key": delivery.secret_id}
 
 
 def timed(view: Callable[[], dict[str, object]]) -> Callable[[], Response]:

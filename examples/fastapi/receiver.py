@@ -68,9 +68,9 @@ async def sales_order(
     tasks: BackgroundTasks,
 ) -> dict[str, str]:
     """Take in a Sales Order. ERPNext's Webhook document has DocType and event in its setting."""
-    if not is_new(delivery.key):
+    if not is_new(delivery.dedup_key):
         return {"status": "duplicate"}
-    log.info("Sales Order %r, signed with secret %r", order.name, delivery.key_id)
+    log.info("Sales Order %r, signed with secret %r", order.name, delivery.secret_id)
     tasks.add_task(book, order)
     return {"status": "received"}
 

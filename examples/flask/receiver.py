@@ -37,7 +37,7 @@ def sales_order() -> dict[str, str]:
     """Take in a Sales Order. ERPNext's Webhook document has DocType and event in its setting."""
     delivery = get_delivery()
     order = delivery.json()
-    if not is_new(delivery.key):
+    if not is_new(delivery.dedup_key):
         return {"status": "duplicate"}
     log.info("Sales Order %s", order["name"])
     workers.submit(book, order).add_done_callback(report)

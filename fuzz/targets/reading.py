@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from frappe_hooksig import Reason, VerificationError
-from frappe_hooksig.headers import Header, indexed
+from frappe_hooksig._headers import Header, indexed
 from fuzz import hostile
 from fuzz.carriers import CARRIERS, drawn
 from fuzz.dice import Dice

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args
 from frappe_hooksig import ConfigurationError, Scheme, Signer, VerificationError, Verifier
 from frappe_hooksig.scheme import Encoding, Separator
 from frappe_hooksig.secret import Digest, SecretFormat
-from frappe_hooksig.timestamp import TimestampFormat
+from frappe_hooksig._timestamp import TimestampFormat
 from fuzz import hostile
 from fuzz.dice import Dice
 from fuzz.oracle import Message, content, mac, signed_headers

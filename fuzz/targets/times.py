@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from frappe_hooksig import ConfigurationError
-from frappe_hooksig.timestamp import TimestampFormat, read_time, spell_time
+from frappe_hooksig._timestamp import TimestampFormat, read_time, spell_time
 from fuzz import hostile
 from fuzz.dice import Dice
 from fuzz.edits import EDITS

@@ -44,10 +44,10 @@ class Receiver:
     def __init__(self, scheme: Scheme, keys: Mapping[str | int, bytes], max_body: int) -> None:
         self.keys = keys
         self.max_body = max_body
-        texts = {key_id: secret_of(key, scheme.secret_format) for key_id, key in keys.items()}
+        texts = {secret_id: secret_of(key, scheme.secret_format) for secret_id, key in keys.items()}
         self.secrets = [
-            Secret(text, id=key_id) if isinstance(key_id, str) else text
-            for key_id, text in texts.items()
+            Secret(text, id=secret_id) if isinstance(secret_id, str) else text
+            for secret_id, text in texts.items()
         ]
         self.verifier = Verifier(self.secrets, scheme=scheme, max_body=max_body, clock=lambda: NOW)
         self.hidden = [*texts.values(), *(key.hex() for key in keys.values())]
@@ -95,8 +95,8 @@ class Verification(Target):
             pieces = error
             request = None
         if delivery is not None and request is not None:
-            if (request.key_id, request.id, request.timestamp) != (
-                delivery.key_id,
+            if (request.secret_id, request.id, request.timestamp) != (
+                delivery.secret_id,
                 delivery.id,
                 delivery.timestamp,
             ):
@@ -131,8 +131,8 @@ class Verification(Target):
         """See that what was accepted was signed, as it came out, and in time."""
         scheme = self.scheme
         ways = list(readings(scheme, receiver.keys, case.pairs, case.body, case.method, case.url))
-        came_out = (accepted.key_id, accepted.id, accepted.timestamp)
-        fitting = [way for way in ways if (way.key_id, way.message.id, way.seconds) == came_out]
+        came_out = (accepted.secret_id, accepted.id, accepted.timestamp)
+        fitting = [way for way in ways if (way.secret_id, way.message.id, way.seconds) == came_out]
         if not fitting:
             msg = f"accepted as {came_out}, but no configured secret gives such a signature"
             raise Escape(msg)

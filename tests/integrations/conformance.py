@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from frappe_hooksig import Delivery, OneOf, Signer, Verifier, providers, sign_payload, verify
+from frappe_hooksig import Delivery, MultiVerifier, Signer, Verifier, providers, sign_payload, verify
 from frappe_hooksig.scheme import Scheme
 from tests.integrations import own_secrets
 from tests.loopback import Server
@@ -62,7 +62,7 @@ def senders() -> dict[str, tuple[Any, dict[str, Any]]]:
         url = {"url": URLS[0]} if "{url}" in scheme.signed else {}
         found[f"providers/{name}"] = (scheme, {"secret": own_secret(scheme), **url})
     found["several"] = ([providers.WEBHOOK_HEX, providers.FRAPPE], {"secret": SECRET})
-    found["one-of"] = (OneOf(Verifier(SECRET), Verifier(OLD, scheme=TIMESTAMPED)), {})
+    found["one-of"] = (MultiVerifier(Verifier(SECRET), Verifier(OLD, scheme=TIMESTAMPED)), {})
     found["urls/a b"] = (providers.SQUARE, {"secret": SECRET, "url": URLS})
     found["forwarded/a b"] = (
         providers.SQUARE,
@@ -82,7 +82,7 @@ def seen(delivery: Delivery, raw_body: bytes) -> dict[str, Any]:
         "status": "received",
         "sha256": sha256(delivery.body).hexdigest(),
         "same": raw_body == delivery.body,
-        "key_id": delivery.key_id,
+        "secret_id": delivery.secret_id,
         "id": delivery.id,
         "timestamp": delivery.timestamp,
         "scheme": delivery.scheme.name,
@@ -367,8 +367,8 @@ class Conformance:
 
     def test_rotation(self, server: Server) -> None:
         """Both secrets verify, and the view learns which."""
-        assert server.send("/frappe", BODY, signed()).json()["key_id"] == "new"
-        assert server.send("/frappe", BODY, signed(secret=OLD)).json()["key_id"] == 1
+        assert server.send("/frappe", BODY, signed()).json()["secret_id"] == "new"
+        assert server.send("/frappe", BODY, signed(secret=OLD)).json()["secret_id"] == 1
         assert server.send("/frappe", BODY, signed(secret=OLD + "!")).status == 401
 
     @pytest.mark.parametrize("content_type", CONTENT_TYPES)

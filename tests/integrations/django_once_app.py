@@ -11,7 +11,7 @@ from django.urls import path
 
 from frappe_hooksig import once
 from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook
-from frappe_hooksig.integrations.django.stores import DjangoStore
+from frappe_hooksig.integrations.django import DjangoStore
 
 # Less patient, so that a repeat while the first one is handled sees both answers.
 if "PATIENCE" in os.environ:

@@ -90,7 +90,7 @@ async def ordered(order: Annotated[Order, Depends(frappe.payload(Order))]) -> Or
 async def numbered(
     numbers: Annotated[list[int], Depends(frappe.payload(list[int]))], delivery: Frappe
 ) -> dict[str, Any]:
-    return {"sum": sum(numbers), "key_id": delivery.key_id}
+    return {"sum": sum(numbers), "secret_id": delivery.secret_id}
 
 
 async def form(request: Request, _delivery: Frappe) -> dict[str, Any]:

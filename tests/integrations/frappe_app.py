@@ -26,7 +26,7 @@ from frappe_hooksig.integrations.frappe import (
     verify_frappe_webhook,
     verify_webhook,
 )
-from frappe_hooksig.replay.memory import MemoryStore
+from frappe_hooksig.replay import MemoryStore
 from tests.integrations import conformance
 from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons
 

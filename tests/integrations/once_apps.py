@@ -16,8 +16,8 @@ from typing import Any
 
 from frappe_hooksig import Delivery, StoreError
 from frappe_hooksig.replay import State
-from frappe_hooksig.replay.memory import MemoryStore
-from frappe_hooksig.replay.sqlite import SQLiteStore
+from frappe_hooksig.replay import MemoryStore
+from frappe_hooksig.replay import SQLiteStore
 from tests.integrations.own_secrets import SECRET
 
 

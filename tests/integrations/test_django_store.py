@@ -25,9 +25,9 @@ from django.views import View
 
 from frappe_hooksig import ConfigurationError, StoreError
 from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook
-from frappe_hooksig.integrations.django.stores import DjangoStore
+from frappe_hooksig.integrations.django import DjangoStore
 from frappe_hooksig.replay import State
-from frappe_hooksig.replay.memory import MemoryStore
+from frappe_hooksig.replay import MemoryStore
 from tests.integrations.conformance import BODY, signed
 from tests.integrations.once import deliver
 from tests.integrations.test_django import SETTINGS, posted

@@ -205,7 +205,7 @@ class TestPayload:
         """Anything that pydantic validates will do, beside the delivery."""
         body = b"[1, 2, 39]"
 
-        assert either.send("/numbers", body, signed(body)).json() == {"sum": 42, "key_id": "new"}
+        assert either.send("/numbers", body, signed(body)).json() == {"sum": 42, "secret_id": "new"}
 
     @pytest.mark.parametrize(
         ("body", "complaint"),

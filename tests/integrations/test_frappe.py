@@ -32,7 +32,7 @@ from frappe_hooksig.integrations.frappe import (
     verify_frappe_webhook,
     verify_webhook,
 )
-from frappe_hooksig.replay.memory import MemoryStore
+from frappe_hooksig.replay import MemoryStore
 from tests.frappe_bench import Bench, Site, bench, valkey_url
 from tests.integrations.conformance import (
     BODY,
@@ -120,11 +120,11 @@ class TestSecret:
 
     def test_site_config(self, server: Server) -> None:
         """A key of site_config.json, by itself or in an object, and a list in either."""
-        for secret, key_id in ((SECRET, 0), (OLD, 1)):
+        for secret, secret_id in ((SECRET, 0), (OLD, 1)):
             answer = server.send("/bare", BODY, signed(secret=secret))
-            assert (answer.status, answer.json()["key_id"]) == (200, key_id)
+            assert (answer.status, answer.json()["secret_id"]) == (200, secret_id)
             answer = server.send("/dotted", BODY, github(secret))
-            assert (answer.status, answer.json()["key_id"]) == (200, key_id)
+            assert (answer.status, answer.json()["secret_id"]) == (200, secret_id)
         assert server.send("/bare", BODY, signed(secret=WHSEC)).outcome == FORGED
         assert server.send("/dotted", BODY, github(WHSEC)).outcome == FORGED
 
@@ -141,10 +141,10 @@ class TestSecret:
         before = server.log.count("set new or old in Hook Settings named of 127.0.0.1")
         site.set_password("Hook Settings", "named", "old", OLD)
 
-        assert server.send("/passwords", BODY, github(OLD)).json()["key_id"] == 0
+        assert server.send("/passwords", BODY, github(OLD)).json()["secret_id"] == 0
         site.set_password("Hook Settings", "named", "new", SECRET)
-        assert server.send("/passwords", BODY, github(OLD)).json()["key_id"] == 1
-        assert server.send("/passwords", BODY, github(SECRET)).json()["key_id"] == 0
+        assert server.send("/passwords", BODY, github(OLD)).json()["secret_id"] == 1
+        assert server.send("/passwords", BODY, github(SECRET)).json()["secret_id"] == 0
         site.sql("delete from __Auth where name = 'named'")
         assert server.send("/passwords", BODY, github(SECRET)).outcome == FAILED
         assert server.has_logged("set new or old in Hook Settings named of 127.0.0.1", before + 1)

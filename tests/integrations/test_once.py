@@ -16,7 +16,7 @@ from frappe_hooksig import ConfigurationError, StoreError, providers, sign_paylo
 from frappe_hooksig.integrations import flask
 from frappe_hooksig.integrations.fastapi import FrappeWebhook, Webhook, WebhookRoute
 from frappe_hooksig.replay import State
-from frappe_hooksig.replay.memory import MemoryStore
+from frappe_hooksig.replay import MemoryStore
 from tests.integrations.conformance import SECRET, signed
 from tests.integrations.once import DUPLICATE, OnceCases, notes, server
 from tests.loopback import gunicorn, uvicorn

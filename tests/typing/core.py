@@ -32,9 +32,9 @@ Verifier(b"secret")
 Verifier(Secret("secret"))
 Verifier(["new", Secret("old"), b"older"])
 Verifier(("new", "old"), scheme=providers.STRIPE, tolerance=60.0, max_body=10, clock=lambda: 0)
-Verifier("secret", signed_at=body_time(time_zone="Asia/Kolkata"))
-Verifier("secret", signed_at=lambda delivery: delivery.json().get("at"))
-Verifier("secret", signed_at=lambda delivery: delivery.id)  # type: ignore[arg-type,return-value]  # pyright: ignore[reportArgumentType]
+Verifier("secret", timestamp_from=body_time(time_zone="Asia/Kolkata"))
+Verifier("secret", timestamp_from=lambda delivery: delivery.json().get("at"))
+Verifier("secret", timestamp_from=lambda delivery: delivery.id)  # type: ignore[arg-type,return-value]  # pyright: ignore[reportArgumentType]
 Verifier("secret", secret="twice")  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
 Verifier(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
@@ -75,10 +75,10 @@ def what_a_handler_gets(delivery: Delivery) -> None:
     """Names and types of a delivery."""
     assert_type(delivery.body, bytes)
     assert_type(delivery.scheme, Scheme)
-    assert_type(delivery.key_id, "str | int")
+    assert_type(delivery.secret_id, "str | int")
     assert_type(delivery.id, "str | None")
     assert_type(delivery.timestamp, "float | None")
-    assert_type(delivery.key, str)
+    assert_type(delivery.dedup_key, str)
     delivery.body = b""  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 

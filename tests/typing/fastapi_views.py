@@ -36,7 +36,7 @@ async def receive(
     order: Annotated[Order, Depends(frappe.payload(Order))],
 ) -> str:
     """Used as dependencies."""
-    assert_type(delivery.key, str)
+    assert_type(delivery.dedup_key, str)
     return order.name
 
 

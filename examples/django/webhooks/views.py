@@ -20,7 +20,7 @@ def sales_order(request: HttpRequest) -> JsonResponse:
     delivery = get_delivery(request)
     order = delivery.json()
     log.info("Sales Order %r of %r", order["name"], order["customer"])
-    return accept(delivery.key, work.ship, order["name"])
+    return accept(delivery.dedup_key, work.ship, order["name"])
 
 
 @require_POST
@@ -34,7 +34,7 @@ def github(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"status": "ignored"})
     push = delivery.json()
     log.info("push to %r of %r", push["ref"], push["repository"]["full_name"])
-    return accept(delivery.key, work.deploy, push["after"])
+    return accept(delivery.dedup_key, work.deploy, push["after"])
 
 
 @require_POST

@@ -39,7 +39,7 @@ def github() -> dict[str, str]:
 @verify_webhook(providers.STRIPE, secret=password(SETTINGS, "stripe_secret"))
 def stripe() -> dict[str, str]:
     """Take in an event of Stripe's, signed within the last five minutes."""
-    # Stripe signs each attempt anew, and the event's id stays: delivery.key is made of it, too.
+    # Stripe signs each attempt anew, and the event's id stays: delivery.dedup_key is made of it, too.
     return _keep("stripe", get_delivery().json()["id"])
 
 
@@ -63,7 +63,7 @@ def _keep(sender: str, event_id: str | None = None) -> dict[str, str]:
     payload = delivery.json()  # no JSON: answered with 400, and nothing is kept
     # Its name. Of two that come at the same moment, the second finds it taken when it inserts, is
     # answered with 409, and is a duplicate when it comes again.
-    name = f"{sender}-{event_id or delivery.key}"
+    name = f"{sender}-{event_id or delivery.dedup_key}"
     if frappe.db.exists("Webhook Example Event", name):
         return {"status": "duplicate", "event": name}
     event = frappe.get_doc(
@@ -71,7 +71,7 @@ def _keep(sender: str, event_id: str | None = None) -> dict[str, str]:
             "doctype": "Webhook Example Event",
             "name": name,
             "sender": sender,
-            "key_id": str(delivery.key_id),
+            "secret_id": str(delivery.secret_id),
             "payload": frappe.as_json(payload),
         }
     )

@@ -10,7 +10,7 @@ import pytest
 
 from frappe_hooksig import (
     ConfigurationError,
-    OneOf,
+    MultiVerifier,
     Scheme,
     VerificationError,
     Verifier,
@@ -37,13 +37,13 @@ def signed(scheme: Scheme, secret: str = ONE) -> dict[str, str]:
     return sign_payload(b"{}", secret, scheme=scheme).headers
 
 
-def outcome(one_of: OneOf, headers: Any) -> str:
+def outcome(multi: MultiVerifier, headers: Any) -> str:
     """Return which scheme a request was accepted by, or why it was refused."""
     try:
-        whole = one_of.verify(b"{}", headers)
+        whole = multi.verify(b"{}", headers)
     except VerificationError as error:
         return f"{error.reason} {error.header}"
-    verification = one_of.begin(headers)
+    verification = multi.begin(headers)
     verification.update(b"{}")
     assert verification.finish().scheme is whole.scheme
     return whole.scheme.name
@@ -51,14 +51,14 @@ def outcome(one_of: OneOf, headers: Any) -> str:
 
 def test_each_is_accepted() -> None:
     """While senders move from one to another, both are good, each with its own secret."""
-    one_of = OneOf(Verifier(ONE), Verifier(OTHER, scheme=providers.WEBHOOK_HEX))
+    multi = MultiVerifier(Verifier(ONE), Verifier(OTHER, scheme=providers.WEBHOOK_HEX))
 
-    assert outcome(one_of, signed(providers.FRAPPE)) == "frappe"
-    assert outcome(one_of, signed(providers.WEBHOOK_HEX, OTHER)) == "webhook-hex"
-    assert outcome(one_of, signed(providers.FRAPPE, OTHER)) == (
+    assert outcome(multi, signed(providers.FRAPPE)) == "frappe"
+    assert outcome(multi, signed(providers.WEBHOOK_HEX, OTHER)) == "webhook-hex"
+    assert outcome(multi, signed(providers.FRAPPE, OTHER)) == (
         "signature-mismatch X-Frappe-Webhook-Signature"
     )
-    assert outcome(one_of, {}) == "missing-header X-Frappe-Webhook-Signature"
+    assert outcome(multi, {}) == "missing-header X-Frappe-Webhook-Signature"
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_strongest_first(several: tuple[Scheme, ...]) -> None:
     if several[0] is providers.WEBHOOK_TIMESTAMPED:
         secrets |= {several[0]: "Zb4Nk8Wd2Xq6Tm1Vr9Lc3Hp7"}
     for order in permutations(several):
-        one_of = OneOf(*(Verifier(secrets[scheme], scheme=scheme) for scheme in order))
+        multi = MultiVerifier(*(Verifier(secrets[scheme], scheme=scheme) for scheme in order))
         everything: dict[str, str] = {}
         for scheme in reversed(several):
             everything |= signed(scheme, secrets[scheme])
 
-        assert outcome(one_of, everything) == several[0].name
-        assert [each.scheme.signs_timestamp for each in one_of.verifiers] == sorted(
+        assert outcome(multi, everything) == several[0].name
+        assert [each.scheme.signs_timestamp for each in multi.verifiers] == sorted(
             (scheme.signs_timestamp for scheme in several), reverse=True
         )
 
@@ -93,44 +93,44 @@ def test_strongest_first(several: tuple[Scheme, ...]) -> None:
 )
 def test_failure_is_final(wrong: str) -> None:
     """What is wrong under the strongest is not tried under a weaker one."""
-    one_of = OneOf(
+    multi = MultiVerifier(
         Verifier(ONE, scheme=providers.GITHUB), Verifier(ONE, scheme=providers.GITHUB_SHA1)
     )
     headers = signed(providers.GITHUB_SHA1) | {"X-Hub-Signature-256": wrong}
 
-    assert outcome(one_of, signed(providers.GITHUB_SHA1)) == "github-sha1"
-    assert outcome(one_of, headers).endswith(" X-Hub-Signature-256")
+    assert outcome(multi, signed(providers.GITHUB_SHA1)) == "github-sha1"
+    assert outcome(multi, headers).endswith(" X-Hub-Signature-256")
 
 
 @pytest.mark.parametrize("as_pairs", [False, True])
 def test_doubled(as_pairs: bool) -> None:  # noqa: FBT001
     """A header that occurs twice is refused before anything is chosen by it."""
-    one_of = OneOf(Verifier(ONE), Verifier(ONE, scheme=providers.GITHUB))
+    multi = MultiVerifier(Verifier(ONE), Verifier(ONE, scheme=providers.GITHUB))
     pairs = [*signed(providers.GITHUB).items()] * 2
 
     headers: Any = pairs if as_pairs else {name: f"{value},{value}" for name, value in pairs}
 
-    assert outcome(one_of, headers) == "duplicate-header X-Hub-Signature-256"
+    assert outcome(multi, headers) == "duplicate-header X-Hub-Signature-256"
 
 
 @pytest.mark.parametrize("scheme", [providers.WEBHOOK_HEX, providers.WEBHOOK_SHA256, BASE64, SHA1])
 def test_same_header(scheme: Scheme) -> None:
     """From hex to base64 in one header: the form of the signature decides."""
     several = (providers.WEBHOOK_HEX, providers.WEBHOOK_SHA256, BASE64, SHA1)
-    one_of = OneOf(*(Verifier(ONE, scheme=each) for each in several))
+    multi = MultiVerifier(*(Verifier(ONE, scheme=each) for each in several))
 
-    assert outcome(one_of, signed(scheme)) == scheme.name
-    assert outcome(one_of, signed(scheme, OTHER)) == "signature-mismatch X-Webhook-Signature"
-    assert outcome(one_of, {"X-Webhook-Signature": "?"}) == "signature-mismatch X-Webhook-Signature"
+    assert outcome(multi, signed(scheme)) == scheme.name
+    assert outcome(multi, signed(scheme, OTHER)) == "signature-mismatch X-Webhook-Signature"
+    assert outcome(multi, {"X-Webhook-Signature": "?"}) == "signature-mismatch X-Webhook-Signature"
 
 
 def test_same_header_and_a_time_in_it() -> None:
     """A signature alone in a header is none of those that have their time beside them."""
     bare = Scheme(name="bare", signature_header="Mux-Signature", encoding="hex", prefix="v1=")
-    one_of = OneOf(Verifier(ONE, scheme=bare), Verifier(OTHER, scheme=providers.MUX))
+    multi = MultiVerifier(Verifier(ONE, scheme=bare), Verifier(OTHER, scheme=providers.MUX))
 
-    assert outcome(one_of, signed(bare)) == "bare"
-    assert outcome(one_of, signed(providers.MUX, OTHER)) == "mux"
+    assert outcome(multi, signed(bare)) == "bare"
+    assert outcome(multi, signed(providers.MUX, OTHER)) == "mux"
 
 
 def test_same_header_and_a_token() -> None:
@@ -138,26 +138,26 @@ def test_same_header_and_a_token() -> None:
     token = Scheme(
         name="token", signature_header="X-Webhook-Signature", signed="", encoding="plain"
     )
-    one_of = OneOf(Verifier(ONE, scheme=token), Verifier(OTHER, scheme=providers.WEBHOOK_SHA256))
+    multi = MultiVerifier(Verifier(ONE, scheme=token), Verifier(OTHER, scheme=providers.WEBHOOK_SHA256))
 
-    assert outcome(one_of, signed(token)) == "token"
-    assert outcome(one_of, signed(providers.WEBHOOK_SHA256, OTHER)) == "webhook-sha256"
+    assert outcome(multi, signed(token)) == "token"
+    assert outcome(multi, signed(providers.WEBHOOK_SHA256, OTHER)) == "webhook-sha256"
     wrong = {"X-Webhook-Signature": "sha256=" + "0" * 64}
-    assert outcome(one_of, wrong) == "signature-mismatch X-Webhook-Signature"
+    assert outcome(multi, wrong) == "signature-mismatch X-Webhook-Signature"
 
 
 def test_same_header_and_a_time() -> None:
     """A request with a time is judged with it, and one that lacks it by the scheme without."""
-    one_of = OneOf(
+    multi = MultiVerifier(
         Verifier(ONE, scheme=providers.WEBHOOK_SHA256),
         Verifier(OTHER, scheme=providers.WEBHOOK_TIMESTAMPED),
     )
     timed = signed(providers.WEBHOOK_TIMESTAMPED, OTHER)
 
-    assert outcome(one_of, timed) == "webhook-timestamped"
-    assert outcome(one_of, signed(providers.WEBHOOK_SHA256)) == "webhook-sha256"
+    assert outcome(multi, timed) == "webhook-timestamped"
+    assert outcome(multi, signed(providers.WEBHOOK_SHA256)) == "webhook-sha256"
     del timed["X-Webhook-Timestamp"]
-    assert outcome(one_of, timed) == "signature-mismatch X-Webhook-Signature"
+    assert outcome(multi, timed) == "signature-mismatch X-Webhook-Signature"
 
 
 @pytest.mark.parametrize(
@@ -172,26 +172,26 @@ def test_same_header_in_two_spellings(one: Scheme, other: Scheme) -> None:
     """Names of headers have no case, whatever the senders' pages write."""
     secrets = {one: ONE, other: WHSEC if other.secret_format == "whsec" else OTHER}
     for order in permutations(secrets):
-        one_of = OneOf(*(Verifier(secrets[scheme], scheme=scheme) for scheme in order))
+        multi = MultiVerifier(*(Verifier(secrets[scheme], scheme=scheme) for scheme in order))
         for scheme in order:
-            assert outcome(one_of, signed(scheme, secrets[scheme])) == scheme.name
+            assert outcome(multi, signed(scheme, secrets[scheme])) == scheme.name
 
 
 def test_half_of_the_headers() -> None:
     """If a time is missing and nothing else fits, that is what is said."""
-    one_of = OneOf(Verifier(ONE, scheme=providers.SLACK), Verifier(OTHER))
+    multi = MultiVerifier(Verifier(ONE, scheme=providers.SLACK), Verifier(OTHER))
     headers = signed(providers.SLACK)
     del headers["X-Slack-Request-Timestamp"]
 
-    assert outcome(one_of, headers) == "missing-header X-Slack-Request-Timestamp"
+    assert outcome(multi, headers) == "missing-header X-Slack-Request-Timestamp"
 
 
 def test_numbered_headers() -> None:
     """One of several signature headers is enough to choose by."""
-    one_of = OneOf(Verifier(ONE), Verifier(ONE, scheme=NUMBERED))
+    multi = MultiVerifier(Verifier(ONE), Verifier(ONE, scheme=NUMBERED))
     (signature,) = signed(NUMBERED).values()
 
-    assert outcome(one_of, {"X-Two": signature}) == "numbered"
+    assert outcome(multi, {"X-Two": signature}) == "numbered"
 
 
 def test_many_headers_are_read_once() -> None:
@@ -206,24 +206,24 @@ def test_many_headers_are_read_once() -> None:
             type(self).looks += 1
             return next((self[each] for each in self if each.lower() == name.lower()), default)
 
-    one_of = OneOf(Verifier(ONE), Verifier(OTHER, scheme=providers.DOCUSIGN))
+    multi = MultiVerifier(Verifier(ONE), Verifier(OTHER, scheme=providers.DOCUSIGN))
 
     for headers in (signed(providers.FRAPPE), signed(providers.DOCUSIGN, OTHER), {"X-A": "b"}):
-        expected = outcome(one_of, headers)
-        assert outcome(one_of, Counted(headers)) == expected
+        expected = outcome(multi, headers)
+        assert outcome(multi, Counted(headers)) == expected
     assert Counted.looks == 0
 
 
 def test_url() -> None:
     """Each verifier has its own registered URL."""
     url = "https://example.com/hooks"
-    one_of = OneOf(Verifier(ONE), Verifier(OTHER, scheme=providers.SQUARE, url=url))
+    multi = MultiVerifier(Verifier(ONE), Verifier(OTHER, scheme=providers.SQUARE, url=url))
     headers = sign_payload(b"{}", OTHER, scheme=providers.SQUARE, url=url).headers
 
-    assert one_of.verify(b"{}", headers).scheme is providers.SQUARE
-    assert one_of.verify(b"{}", headers, url=url).scheme is providers.SQUARE
+    assert multi.verify(b"{}", headers).scheme is providers.SQUARE
+    assert multi.verify(b"{}", headers, url=url).scheme is providers.SQUARE
     with pytest.raises(VerificationError, match="the request's URL is none of those"):
-        one_of.verify(b"{}", headers, url="https://example.com/other")
+        multi.verify(b"{}", headers, url="https://example.com/other")
 
 
 @pytest.mark.parametrize(
@@ -246,8 +246,8 @@ def test_one_key_under_two_readings(one: Scheme, other: Scheme) -> None:
     for first, second in [(one, other), (other, one)]:
         verifiers = [Verifier(ONE, scheme=first), Verifier([OTHER, ONE], scheme=second)]
         with pytest.raises(ConfigurationError, match="have a secret in common"):
-            OneOf(*verifiers)
-    assert OneOf(Verifier(ONE, scheme=one), Verifier(OTHER, scheme=other))
+            MultiVerifier(*verifiers)
+    assert MultiVerifier(Verifier(ONE, scheme=one), Verifier(OTHER, scheme=other))
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_one_key_under_one_reading(one: Scheme, other: Scheme) -> None:
     """What is signed means the same under both, or shows under which it was."""
     secret = WHSEC if one.secret_format == "whsec" else ONE
 
-    assert OneOf(Verifier(secret, scheme=one), Verifier(secret, scheme=other))
+    assert MultiVerifier(Verifier(secret, scheme=one), Verifier(secret, scheme=other))
 
 
 @pytest.mark.parametrize(
@@ -284,8 +284,8 @@ def test_one_key_for_two_deliveries(one: Scheme, other: Scheme) -> None:
     """One signature is good under both, but what it signs would be known by another id."""
     for first, second in permutations((one, other)):
         with pytest.raises(ConfigurationError, match="do not find the id of a delivery"):
-            OneOf(Verifier(ONE, scheme=first), Verifier(ONE, scheme=second))
-    assert OneOf(Verifier(ONE, scheme=one), Verifier(OTHER, scheme=other))
+            MultiVerifier(Verifier(ONE, scheme=first), Verifier(ONE, scheme=second))
+    assert MultiVerifier(Verifier(ONE, scheme=one), Verifier(OTHER, scheme=other))
 
 
 @pytest.mark.parametrize(
@@ -322,9 +322,9 @@ def test_what_can_be_read_so(
 
     if can_be_read_so:
         with pytest.raises(ConfigurationError, match="use different secrets"):
-            OneOf(*verifiers)
+            MultiVerifier(*verifiers)
     else:
-        assert OneOf(*verifiers)
+        assert MultiVerifier(*verifiers)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_times(timestamp_formats: tuple[Any, Any]) -> None:
         for place, timestamp_format in enumerate(timestamp_formats)
     ]
 
-    assert OneOf(*verifiers)
+    assert MultiVerifier(*verifiers)
 
 
 def test_other_hash() -> None:
@@ -361,7 +361,7 @@ def test_other_hash() -> None:
         encoding="hex",
     )
 
-    assert OneOf(Verifier(ONE), Verifier(ONE, scheme=scheme))
+    assert MultiVerifier(Verifier(ONE), Verifier(ONE, scheme=scheme))
 
 
 def test_same_key_in_two_spellings() -> None:
@@ -377,7 +377,7 @@ def test_same_key_in_two_spellings() -> None:
     )
 
     with pytest.raises(ConfigurationError, match="have a secret in common"):
-        OneOf(Verifier(key), Verifier(key.hex(), scheme=timed))
+        MultiVerifier(Verifier(key), Verifier(key.hex(), scheme=timed))
 
 
 @pytest.mark.parametrize(
@@ -396,28 +396,28 @@ def test_key_that_is_sent(scheme: Scheme, secret: str) -> None:
     verifiers = Verifier([OTHER, secret], scheme=providers.GITLAB), Verifier(secret, scheme=scheme)
     for first, second in permutations(verifiers):
         with pytest.raises(ConfigurationError, match="which one of them sends with each request"):
-            OneOf(first, second)
-    assert OneOf(Verifier(OTHER, scheme=providers.GITLAB), verifiers[1])
+            MultiVerifier(first, second)
+    assert MultiVerifier(Verifier(OTHER, scheme=providers.GITLAB), verifiers[1])
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few(count: int) -> None:
     """One verifier needs nothing around it."""
     with pytest.raises(ConfigurationError, match="for two verifiers or more"):
-        OneOf(*[Verifier(ONE)] * count)
+        MultiVerifier(*[Verifier(ONE)] * count)
 
 
 @pytest.mark.parametrize("other", [providers.GITHUB, ONE, None, Verifier])
 def test_no_verifier(other: Any) -> None:
     """A scheme has no secret yet."""
     with pytest.raises(ConfigurationError, match="for two verifiers or more"):
-        OneOf(Verifier(ONE), other)
+        MultiVerifier(Verifier(ONE), other)
 
 
 def test_one_scheme_twice() -> None:
     """Two secrets of one sender are a list, of which each is tried."""
     with pytest.raises(ConfigurationError, match="give several secrets to one, as a list"):
-        OneOf(Verifier(ONE), Verifier(OTHER))
+        MultiVerifier(Verifier(ONE), Verifier(OTHER))
 
 
 @pytest.mark.parametrize(
@@ -429,11 +429,11 @@ def test_same_headers_in_the_same_form(one: Scheme, other: Scheme) -> None:
     """All of one sender's requests would be judged by the other one's secret."""
     for first, second in permutations((one, other)):
         with pytest.raises(ConfigurationError, match="cannot be told apart by their headers"):
-            OneOf(Verifier(ONE, scheme=first), Verifier(OTHER, scheme=second))
+            MultiVerifier(Verifier(ONE, scheme=first), Verifier(OTHER, scheme=second))
 
 
 def test_repr() -> None:
     """No secret in it."""
-    one_of = OneOf(Verifier(ONE), Verifier(OTHER, scheme=providers.STRIPE))
+    multi = MultiVerifier(Verifier(ONE), Verifier(OTHER, scheme=providers.STRIPE))
 
-    assert repr(one_of).startswith("OneOf(Verifier(<1 secrets>, scheme='stripe', tolerance=300, ")
+    assert repr(multi).startswith("MultiVerifier(Verifier(<1 secrets>, scheme='stripe', tolerance=300, ")
