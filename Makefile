@@ -3,8 +3,26 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start hundreds of processes. Each of them would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check bench interop fuzz format lint types docs package matrix clean
+PYTEST := $(BIN)/pytest -n auto --dist worksteal
+# What Hypothesis draws from: another seed for each run.
+DRAW := $(or $(SEED),$(shell date +%s))
+# In `make stress`, nothing else runs beside two of these.
+RACES := tests/integrations/test_many_processes.py
+AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
+# What tests something else than src/, and so adds nothing to its coverage.
+BESIDE_SRC := $(foreach name,benchmarks demo docs fuzz selection,test_$(name).py) \
+	integrations/test_frappe_site.py
+# What `make stress` needs of Debian, as program:package, such as psql:postgresql. None so far.
+PROGRAMS :=
+names = $(subst :, ,$(1))
+MISSING = $(foreach each,$(PROGRAMS),$(if $(shell command -v $(firstword $(call names,$(each)))),,\
+	$(lastword $(call names,$(each)))))
+
+.PHONY: help demo test check coverage stress bench interop fuzz format lint types docs package \
+	matrix debian clean
 
 help: ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -12,17 +30,31 @@ help: ## Show this list.
 demo: $(VENV)/demo.stamp ## Send what real Frappe sites sent to a real Flask server.
 	@$(BIN)/python examples/demo
 
-test: $(VENV)/dev.stamp ## Run all tests, and measure that they reach every branch.
+test: $(VENV)/test.stamp ## Run the tests, in less than 4 minutes; SEED=2 repeats what it drew.
+	@echo "To draw the same examples again: make test SEED=$(DRAW)"
+	$(PYTEST) --hypothesis-seed=$(DRAW)
+
+coverage: $(VENV)/test.stamp ## Measure that the tests reach every branch.
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n auto tests/test_properties.py
-	$(BIN)/coverage run -m pytest -n auto --dist loadfile --ignore=tests/test_properties.py
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not stress" \
+		$(addprefix --ignore=tests/,$(BESIDE_SRC))
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+stress: $(VENV)/test.stamp ## Run all of what `make test` takes a part of, at full size; SEED=2.
+	@test -z "$(strip $(MISSING))" || { echo "make stress needs: apt-get install $(strip $(MISSING))"; exit 1; }
+	@echo "To draw the same examples again: make stress SEED=$(DRAW)"
+	$(AT_FULL_SIZE) $(PYTEST) --hypothesis-seed=$(DRAW) --timeout=900 -m stress --ignore=$(RACES)
+	$(AT_FULL_SIZE) $(BIN)/pytest -n 2 --dist worksteal --timeout=900 $(RACES)
+
+debian: ## Print the Debian packages that `make stress` needs and that are not installed.
+	@echo $(strip $(MISSING))
 
 bench: $(VENV)/bench.stamp ## Measure it beside others and write docs/benchmarks.md; QUICK=1 only shows.
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(TABLES)
 
-interop: $(VENV)/interop.stamp ## Compare with the vendors' own libraries; WRITE=1 writes docs/interop.md; PACKAGES="stripe".
+interop: $(VENV)/interop.stamp $(VENV)/test.stamp ## Compare with the vendors' own libraries; WRITE=1 writes docs/interop.md; PACKAGES="stripe".
+	$(PYTEST) tests/interop
 	@$(VENV)/interop/bin/python -m interop $(if $(WRITE),--write) $(if $(SEED),--seed $(SEED)) $(PACKAGES)
 
 fuzz: $(VENV)/core.stamp ## Try to break it for SECONDS=90 or COUNT=200000 cases of each target; SEED=2 TARGETS="frappe".
@@ -30,6 +62,8 @@ fuzz: $(VENV)/core.stamp ## Try to break it for SECONDS=90 or COUNT=200000 cases
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(CASE),--case $(CASE)) $(TARGETS)
 
 check: lint types docs package matrix ## Everything else that must hold.
+	$(MAKE) coverage
+	$(MAKE) stress
 	$(MAKE) interop
 	$(MAKE) fuzz SECONDS=30
 	$(MAKE) bench QUICK=1
@@ -77,6 +111,10 @@ $(VENV)/core.stamp: $(VENV)/pip.stamp pyproject.toml
 
 $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[flask]"
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group test
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/pip.stamp pyproject.toml

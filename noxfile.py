@@ -14,11 +14,10 @@ nox.options.error_on_missing_interpreters = True
 
 VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
 
-# The properties run with many examples in `make test`, and Frappe's adapter in all the versions
-# that are imitated; here it is the Pythons that count.
+# The properties run with more examples in `make test` and `make stress`, and Frappe's adapter in
+# all the versions that are imitated; here it is the Pythons that count.
 QUICK = {"HYPOTHESIS_PROFILE": "quick", "FRAPPE_VERSIONS": "16"}
-# A file is one process's, as many of them start a server for all of their tests.
-PYTEST = ("pytest", "-q", "-n", "auto", "--dist", "loadfile")
+PYTEST = ("pytest", "-q", "-n", "auto", "--dist", "worksteal")
 
 
 def starts(python: str, version: str) -> bool:

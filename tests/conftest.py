@@ -1,4 +1,4 @@
-"""What all tests share: no skip passes in CI, and how many examples the properties take."""
+"""What all tests share: how many examples and workers there are, and that CI allows no skip."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from hypothesis import HealthCheck, settings
 
 IN_CI = os.environ.get("CI") == "true"
 
-settings.register_profile("default", max_examples=100, deadline=None)
+# The Makefile picks another seed for each run, and prints it. Hypothesis would not, in CI.
+settings.register_profile("default", max_examples=100, deadline=None, derandomize=False)
 settings.register_profile(
     "ci",
+    settings.get_profile("default"),
     max_examples=120,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("quick", settings.get_profile("default"), max_examples=30)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "default"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start twice as many workers as there are cores: many tests wait, for a server or a lease."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -39,7 +39,7 @@ from frappe_hooksig.cli import _verify as verify_command
 
 ROOT = Path(__file__).parents[1]
 SEED = 20_260_722
-COUNT = 300
+COUNT = 150
 
 
 @pytest.fixture(autouse=True)

@@ -163,6 +163,34 @@ def test_every_misspelling(name: str, misspell: Any) -> None:
     assert reason_of(at(NOW, name), {header: text}, body) is Reason.WRONG_ENCODING
 
 
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("circleci", "circleci-signature"),
+        ("stripe", "Stripe-Signature"),
+        ("slack", "X-Slack-Request-Timestamp"),
+        ("standard-webhooks", "webhook-id"),
+    ],
+)
+def test_unreadable_header(name: str, header: str) -> None:
+    """A header with a character beyond ASCII is refused, and named."""
+    scheme = providers.get(name)
+    headers = sign_payload(BODY, secret_of(scheme), scheme=scheme).headers
+    assert header in headers
+
+    with pytest.raises(VerificationError) as caught:
+        Verifier(secret_of(scheme), scheme=scheme).verify(BODY, headers | {header: "1\u00e9"})
+    assert (caught.value.reason, caught.value.header) == (Reason.MALFORMED_HEADER, header)
+
+
+def test_none_of_many_headers() -> None:
+    """Of many headers that may have the signature, the first is the one that is missing."""
+    with pytest.raises(VerificationError) as caught:
+        Verifier(SECRET, scheme=providers.DOCUSIGN).verify(BODY, {})
+    assert caught.value.reason is Reason.MISSING_HEADER
+    assert caught.value.header == "X-DocuSign-Signature-1"
+
+
 def test_a_mismatch_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends a wrong signature gets no more hashing out of it than with a right one."""
     verifier = Verifier([SECRET, OLD])

@@ -6,7 +6,7 @@ import json
 import os
 
 from frappe_hooksig import Secret
-from tests.integrations.conformance import OLD, SECRET
+from tests.integrations.own_secrets import OLD, SECRET
 
 SECRET_KEY = "of the tests"
 ALLOWED_HOSTS = ["*"]

@@ -1,4 +1,6 @@
-"""Apps in which each delivery is to be handled once, and a handler that does as it is told.
+"""What the apps share in which each delivery is handled once: a handler that does as it is told.
+
+Each app has a module of its own, and each process imports only what it needs.
 
 A delivery is `{"n": ..., "statuses": [...], "takes": ...}`: what each attempt is answered with, 0
 for an exception, and how many seconds that takes. What is handled is noted in the file NOTES.
@@ -6,32 +8,15 @@ for an exception, and how many seconds that takes. What is handled is noted in t
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
 from pathlib import Path
-from typing import Any, ClassVar
-
-import redis
-import redis.asyncio
-from fastapi import APIRouter, Depends, FastAPI
-from flask import Flask, Response
-from flask.views import MethodView
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-from starlette.applications import Starlette
-from starlette.endpoints import HTTPEndpoint
-from starlette.requests import Request
-from starlette.responses import Response as StarletteResponse
-from starlette.routing import Route
+from typing import Any
 
 from frappe_hooksig import Delivery, StoreError
-from frappe_hooksig.integrations import fastapi, flask, starlette
-from frappe_hooksig.integrations.redis import AsyncRedisStore, RedisStore
 from frappe_hooksig.replay import Deduplicator, MemoryStore, SQLiteStore, State
-from tests.integrations.conformance import SECRET
+from tests.integrations.own_secrets import SECRET
 
 
 class Broken:
@@ -69,6 +54,14 @@ def stores_of(name: str) -> tuple[Any, Any]:
     """
     kind, _, where = name.partition(":")
     if kind == "redis":  # as the docs have it: soon, and once
+        import redis
+        import redis.asyncio
+        from redis.asyncio.retry import Retry as AsyncRetry
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        from frappe_hooksig.integrations.redis import AsyncRedisStore, RedisStore
+
         soon: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 1}
         client = redis.Redis.from_url(name, **soon, retry=Retry(NoBackoff(), 0))
         # All that come at once to a process want to look at once, which a plain pool refuses.
@@ -113,105 +106,3 @@ def end(delivery: Delivery, status: int) -> int:
         raise ValueError(msg)
     note(f"end {delivery.json()['n']}")
     return status
-
-
-flask_app = Flask(__name__)
-
-
-@flask_app.post("/")
-@flask.verify_frappe_webhook(**OPTIONS)
-def of_flask() -> Any:
-    takes, status = begin(flask.get_delivery())
-    time.sleep(takes)
-    return {"handled": True}, end(flask.get_delivery(), status)
-
-
-@flask_app.post("/other")
-@flask.verify_frappe_webhook(**OPTIONS)
-def other_of_flask() -> Response:
-    return Response(status=end(flask.get_delivery(), begin(flask.get_delivery())[1]))
-
-
-class Hook(MethodView):
-    """A view by class, and one of many."""
-
-    decorators: ClassVar[list[Any]] = [flask.verify_frappe_webhook(**OPTIONS)]
-
-    def post(self) -> Response:
-        return Response(status=end(flask.get_delivery(), begin(flask.get_delivery())[1]))
-
-
-flask_app.add_url_rule("/class", view_func=Hook.as_view("hook"))
-flask_app.add_url_rule("/class-too", view_func=Hook.as_view("hook_too"))
-
-
-@flask_app.post("/async")
-@flask.verify_frappe_webhook(**OPTIONS)
-async def async_of_flask() -> Any:
-    takes, status = begin(flask.get_delivery())
-    await asyncio.sleep(takes)
-    return {"handled": True}, end(flask.get_delivery(), status)
-
-
-@starlette.verify_frappe_webhook(**ASYNC_OPTIONS)
-async def of_starlette(request: Request) -> StarletteResponse:
-    takes, status = begin(starlette.get_delivery(request))
-    await asyncio.sleep(takes)
-    return StarletteResponse(status_code=end(starlette.get_delivery(request), status))
-
-
-@starlette.verify_frappe_webhook(**ASYNC_OPTIONS)
-def other_of_starlette(request: Request) -> StarletteResponse:
-    takes, status = begin(starlette.get_delivery(request))
-    time.sleep(takes)
-    return StarletteResponse(status_code=end(starlette.get_delivery(request), status))
-
-
-class Endpoint(HTTPEndpoint):
-    """An endpoint by class, which others inherit from."""
-
-    @starlette.verify_frappe_webhook(**ASYNC_OPTIONS)
-    async def post(self, request: Request) -> StarletteResponse:
-        delivery = starlette.get_delivery(request)
-        return StarletteResponse(status_code=end(delivery, begin(delivery)[1]))
-
-
-class Inherited(Endpoint):
-    """One of those."""
-
-
-starlette_app = Starlette(
-    routes=[
-        Route("/class", Endpoint),
-        Route("/class-too", Inherited),
-        Route("/", of_starlette, methods=["POST"]),
-        Route("/other", other_of_starlette, methods=["POST"]),
-    ]
-)
-
-fastapi_app = FastAPI()
-router = APIRouter(route_class=fastapi.WebhookRoute)
-webhook = fastapi.FrappeWebhook(**ASYNC_OPTIONS)
-
-
-@router.post("/")
-async def of_fastapi(response: StarletteResponse, delivery: Delivery = Depends(webhook)) -> None:
-    takes, status = begin(delivery)
-    await asyncio.sleep(takes)
-    response.status_code = end(delivery, status)
-
-
-@router.post("/other")
-def other_of_fastapi(response: StarletteResponse, delivery: Delivery = Depends(webhook)) -> None:
-    takes, status = begin(delivery)
-    time.sleep(takes)
-    response.status_code = end(delivery, status)
-
-
-router.post("/too")(other_of_fastapi)
-fastapi_app.include_router(router)
-
-
-@fastapi_app.post("/plain")
-async def plain(_delivery: Delivery = Depends(webhook)) -> None:
-    """Stand on a route that does not see its answer."""

@@ -392,6 +392,14 @@ def queue(server: Server, url: str, scheme: str = "frappe", *, fails: bool = Fal
     return server.send("/send", order, signed(order)).status
 
 
+@pytest.fixture(scope="class")
+def worker(bench: Bench) -> Iterator[Server]:
+    """A worker that does the jobs of a bench, for all tests of a class."""
+    with bench.work() as running:
+        yield running
+
+
+@pytest.mark.usefixtures("worker")
 class TestSending:
     """`enqueue_webhook()`, with a worker."""
 
@@ -400,9 +408,9 @@ class TestSending:
     @pytest.mark.parametrize(
         "name", ["frappe", "webhook-timestamped", "gitlab", "hubspot-v3", "standard-webhooks"]
     )
-    def test_received(self, bench: Bench, server: Server, name: str) -> None:
+    def test_received(self, server: Server, name: str) -> None:
         """What is sent verifies, by any scheme; after the transaction, not from one that fails."""
-        with receiver(200) as (url, received), bench.work():
+        with receiver(200) as (url, received):
             assert queue(server, url, name, fails=True) == 500
             assert queue(server, url, name) == 200
             assert received.done.wait(10)
@@ -413,24 +421,9 @@ class TestSending:
         verifier = Verifier(WHSEC, scheme=providers.get(name))
         assert verifier.verify(body, headers, method="POST", url=url)
 
-    def test_job_holds_no_secret(self, server: Server, valkey_url: str) -> None:
-        """What lies in Redis says where the secret is."""
-        connection = redis.Redis.from_url(valkey_url)
-        assert queue(server, "http://127.0.0.1:9/") == 200
-
-        job: Any = connection.lpop("rq:queue:short")
-
-        assert b"sending" in job
-        assert WHSEC.encode() not in job
-        # As Frappe shows it to administrators.
-        shown = json.loads(json.dumps(pickle.loads(job)["kwargs"], default=repr))
-        assert shown["scheme"]["name"] == "frappe"
-        assert shown["body"].encode() == self.EXPECTED
-        assert shown["secret"] == "InSiteConfig(path='sending')"
-
-    def test_tried_again(self, bench: Bench, server: Server) -> None:
+    def test_tried_again(self, server: Server) -> None:
         """The second attempt has the body and the id of the first."""
-        with receiver(503, 200) as (url, received), bench.work():
+        with receiver(503, 200) as (url, received):
             assert queue(server, url, "standard-webhooks") == 200
             assert received.done.wait(10)
 
@@ -440,9 +433,9 @@ class TestSending:
         assert first["webhook-timestamp"] < second["webhook-timestamp"]
 
     @pytest.mark.parametrize("status", [302, 400, 401])
-    def test_refused(self, bench: Bench, server: Server, site: Site, status: int) -> None:
+    def test_refused(self, server: Server, worker: Server, site: Site, status: int) -> None:
         """It is not tried again, nor sent elsewhere; what is raised has the host, not the URL."""
-        with receiver(status) as (url, received), bench.work() as worker:
+        with receiver(status) as (url, received):
             assert queue(server, url) == 200
             assert worker.has_logged(f"RuntimeError: webhook to 127.0.0.1: HTTP {status}", 1)
 
@@ -451,18 +444,33 @@ class TestSending:
         assert f"HTTP {status}" in logged[0]
         assert "of-the-url" not in logged[0]
 
-    def test_nobody_there(self, bench: Bench, server: Server) -> None:
+    def test_nobody_there(self, server: Server) -> None:
         """A connection that fails is tried again."""
         with receiver(200) as (url, gone):
             pass
-        with bench.work():
-            assert queue(server, url) == 200
-            gone.done.wait(0.5)  # the first attempt is made while nobody listens
-            with receiver(200, port=urlsplit(url).port or 0) as (_, received):
-                assert received.done.wait(10)
+        assert queue(server, url) == 200
+        gone.done.wait(0.5)  # the first attempt is made while nobody listens
+        with receiver(200, port=urlsplit(url).port or 0) as (_, received):
+            assert received.done.wait(10)
 
         assert not gone.received
         assert len(received.received) == 1
+
+
+def test_job_holds_no_secret(server: Server, valkey_url: str) -> None:
+    """What lies in Redis says where the secret is."""
+    connection = redis.Redis.from_url(valkey_url)
+    assert queue(server, "http://127.0.0.1:9/") == 200
+
+    job: Any = connection.lpop("rq:queue:short")
+
+    assert b"sending" in job
+    assert WHSEC.encode() not in job
+    # As Frappe shows it to administrators.
+    shown = json.loads(json.dumps(pickle.loads(job)["kwargs"], default=repr))
+    assert shown["scheme"]["name"] == "frappe"
+    assert shown["body"].encode() == TestSending.EXPECTED
+    assert shown["secret"] == "InSiteConfig(path='sending')"
 
 
 def test_rotation_while_sending(bench: Bench, server: Server, site: Site) -> None:

@@ -22,27 +22,27 @@ from tests.loopback import gunicorn, uvicorn
 
 __all__ = ["notes", "server"]  # fixtures
 
-APPS = "tests.integrations.once_apps"
+APPS = "tests.integrations"
 
 
 class TestFlask(OnceCases):
     """Under gunicorn."""
 
-    serve = partial(gunicorn, f"{APPS}:flask_app", "--threads=8")
+    serve = partial(gunicorn, f"{APPS}.once_flask_app:flask_app", "--threads=8")
     PATHS = ("/", "/other", "/async", "/class", "/class-too")
 
 
 class TestStarlette(OnceCases):
     """Under uvicorn."""
 
-    serve = partial(uvicorn, f"{APPS}:starlette_app")
+    serve = partial(uvicorn, f"{APPS}.once_starlette_app:starlette_app")
     PATHS = ("/", "/other", "/class", "/class-too")
 
 
 class TestFastAPI(OnceCases):
     """Under uvicorn."""
 
-    serve = partial(uvicorn, f"{APPS}:fastapi_app")
+    serve = partial(uvicorn, f"{APPS}.once_fastapi_app:fastapi_app")
     PATHS = ("/", "/other", "/too")
 
 
@@ -67,7 +67,7 @@ def test_async_store_in_flask() -> None:
 def test_fastapi_without_the_route(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dependency alone does not see the answer, and says so."""
     monkeypatch.setenv("NOTES", "nowhere")
-    from tests.integrations.once_apps import fastapi_app
+    from tests.integrations.once_fastapi_app import fastapi_app
 
     with pytest.raises(ConfigurationError, match="store= needs APIRouter"):
         TestClient(fastapi_app).post("/plain", content=b"{}", headers=signed(b"{}"))

@@ -19,6 +19,7 @@ from frappe_hooksig import (
     Reason,
     Scheme,
     Secret,
+    SignedPayload,
     TimestampOutOfTolerance,
     VerificationError,
     Verifier,
@@ -227,6 +228,19 @@ def test_default_verifier_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("frappe_hooksig._matching.make_keys", pytest.fail)
 
     assert receive(receiver, signed)
+
+
+def test_one_url() -> None:
+    """Where one URL is registered, that one is signed, whatever the request says of itself."""
+    url = "https://a.example/hook"
+    receiver = make_receiver(providers.SQUARE, no_default, secret=SECRET, url=url)
+
+    def signed(url: str) -> SignedPayload:
+        return sign_payload(b"{}", SECRET, scheme=providers.SQUARE, url=url)
+
+    assert receive(receiver, signed(url)).body == b"{}"
+    with pytest.raises(VerificationError):
+        receive(receiver, signed(f"{url}/"))
 
 
 def test_many_senders() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from interop import npm, pypi
 from interop.__main__ import look, settle
 from interop.absent import ABSENT
 from interop.bodies import KINDS, bodies, kind
@@ -20,8 +19,9 @@ from interop.report import Findings, page
 from interop.requests import Message, Request, mac
 
 from frappe_hooksig import Scheme, providers
+from interop import npm, pypi
 
-PAGE = Path(__file__).parents[1] / "docs" / "interop.md"
+PAGE = Path(__file__).parents[2] / "docs" / "interop.md"
 FACTS = Facts(
     registry="PyPI",
     package="honest",
