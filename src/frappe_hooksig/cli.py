@@ -30,6 +30,8 @@ from frappe_hooksig.secret import Secret, SecretWarning, generate_secret
 from frappe_hooksig.sign import Signer
 from frappe_hooksig.verify import Verifier
 
+__all__ = ["main"]
+
 PROGRAM = "frappe-hooksig"
 
 DONE = 0  # verified, if that was asked
