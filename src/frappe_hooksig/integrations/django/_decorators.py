@@ -70,9 +70,9 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
         scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
             request's headers select one; or a `Verifier` or `MultiVerifier`, which has its secrets
             and limits already.
-        **options: See `frappe_hooksig.integrations.Options`. A `secret` that is a function gets Django's request;
-            it may look at path and headers, and must leave the body alone. For an async view it may
-            be async; if it is not, it runs in a thread, and may use the ORM.
+        **options: See `frappe_hooksig.integrations.Options`. A `secret` that is a function gets
+            Django's request; it may look at path and headers, and must leave the body alone. For an
+            async view it may be async; if it is not, it runs in a thread, and may use the ORM.
 
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
