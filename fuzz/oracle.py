@@ -109,14 +109,14 @@ def _folded(name: str) -> str:
 class Reading(NamedTuple):
     """One way to read a request under which it is genuine."""
 
-    secret_id: str | int
+    secret_id: str | None
     message: Message
     seconds: float | None
 
 
 def readings(
     scheme: Scheme,
-    keys: Mapping[str | int, bytes],
+    keys: Mapping[str | None, bytes],
     pairs: Pairs,
     body: bytes,
     method: str | None = None,

@@ -83,7 +83,7 @@ class Draft:
 
 
 def requests(
-    dice: Dice, scheme: Scheme, receivers: Sequence[Mapping[str | int, bytes]]
+    dice: Dice, scheme: Scheme, receivers: Sequence[Mapping[str | None, bytes]]
 ) -> Iterator[Request]:
     """Yield requests without end.
 

@@ -14,6 +14,7 @@ from random import Random
 
 from frappe_hooksig import Scheme, providers
 from frappe_hooksig._timestamp import read_time, spell_time
+from frappe_hooksig._wire import wire_of
 from interop.bodies import enveloped
 from interop.comparison import ours, secret
 from interop.library import ACCEPTS, Library, Verdict
@@ -142,7 +143,7 @@ def _request(
     """
     time = time or spell_time(message.time, scheme.timestamp_format)
     signed = scheme.prefix + mac(scheme, message, time).decode() if entry is None else entry
-    headers = scheme.format([], timestamp=time, id=message.id)
+    headers = wire_of(scheme).format([], timestamp=time, id=message.id)
     parts = [f"{scheme.timestamp_prefix}{time}"] if scheme.timestamp_prefix else []
     headers[scheme.signature_headers[0]] = scheme.separator.join([*parts, signed])
     return Request(secret=message.secret, body=message.body, headers=headers, url=message.url)

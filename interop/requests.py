@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from frappe_hooksig import Scheme, Secret
+from frappe_hooksig._keys import make_keys
 from frappe_hooksig._timestamp import spell_time
+from frappe_hooksig._wire import wire_of
 
 # The moment at which everything happens, in Unix seconds: no library but ours takes a clock, so
 # the clocks of both languages are stopped here.
@@ -68,12 +70,13 @@ def mac(scheme: Scheme, message: Message, time_text: str | None = None) -> bytes
         message: What is signed.
         time_text: How its time is written, if not as the scheme has it.
     """
-    key, *_ = scheme.keys([Secret(message.secret)])
+    wire = wire_of(scheme)
+    key, *_ = make_keys([Secret(message.secret)], scheme)
     time = time_text or spell_time(message.time, scheme.timestamp_format)
-    before, after = scheme.around(
+    before, after = wire.around(
         time if scheme.signs_timestamp else None,
         message.id if scheme.id_header else None,
         METHOD,
         message.url,
     )
-    return scheme.encode(key.mac(before, message.body, after))
+    return wire.encode(key.mac(before, message.body, after))

@@ -97,7 +97,21 @@ def test_one_to_catch(error: HooksigError) -> None:
 )
 def test_sentence(error: VerificationError, sentence: str) -> None:
     """Each refusal names the header or the option to look at, and its numbers have units."""
-    assert str(error) == sentence
+    assert str(error) == error.message == sentence
+
+
+STATUSES = {
+    Reason.MALFORMED_HEADER: 400,
+    Reason.DUPLICATE_HEADER: 400,
+    Reason.MALFORMED_TIMESTAMP: 400,
+    Reason.BODY_TOO_LARGE: 413,
+}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_status(reason: Reason) -> None:
+    """Malformed requests are answered with 400, large ones with 413, the others with 401."""
+    assert VerificationError(reason).status == reason.status == STATUSES.get(reason, 401)
 
 
 @pytest.mark.parametrize(

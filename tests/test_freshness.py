@@ -56,7 +56,9 @@ def time_of(payload: Any, now: float, tolerance: float = 0.001, **options: Any) 
     """Return when a payload was made, as its receiver sees it now."""
     signed = sign_payload(payload, SECRET)
     timestamp_from = body_time(**options)
-    verifier = Verifier(SECRET, timestamp_from=timestamp_from, tolerance=tolerance, clock=lambda: now)
+    verifier = Verifier(
+        SECRET, timestamp_from=timestamp_from, tolerance=tolerance, clock=lambda: now
+    )
     return verifier.verify(signed.body, signed.headers).timestamp
 
 

@@ -138,7 +138,9 @@ def test_same_header_and_a_token() -> None:
     token = Scheme(
         name="token", signature_header="X-Webhook-Signature", signed="", encoding="plain"
     )
-    multi = MultiVerifier(Verifier(ONE, scheme=token), Verifier(OTHER, scheme=providers.WEBHOOK_SHA256))
+    multi = MultiVerifier(
+        Verifier(ONE, scheme=token), Verifier(OTHER, scheme=providers.WEBHOOK_SHA256)
+    )
 
     assert outcome(multi, signed(token)) == "token"
     assert outcome(multi, signed(providers.WEBHOOK_SHA256, OTHER)) == "webhook-sha256"
@@ -222,7 +224,7 @@ def test_url() -> None:
 
     assert multi.verify(b"{}", headers).scheme is providers.SQUARE
     assert multi.verify(b"{}", headers, url=url).scheme is providers.SQUARE
-    with pytest.raises(VerificationError, match="the request's URL is none of those"):
+    with pytest.raises(VerificationError, match="the request's URL is not one of the registered"):
         multi.verify(b"{}", headers, url="https://example.com/other")
 
 
@@ -238,11 +240,14 @@ def test_url() -> None:
         (providers.BOX, providers.FRAPPE),
         (providers.GITLAB, providers.GITHUB),
         (providers.GITLAB, providers.STRIPE),
+        (providers.STRIPE, providers.PADDLE),
+        (providers.HUBSPOT_V3, providers.SQUARE),
+        (providers.GITHUB_SHA1, providers.STRIPE),
     ],
     ids=lambda each: each.name,
 )
-def test_one_key_under_two_readings(one: Scheme, other: Scheme) -> None:
-    """What one sender signs could be sent as what the other one signs, with another meaning."""
+def test_one_secret_for_two_contents(one: Scheme, other: Scheme) -> None:
+    """A secret serves two schemes only if they sign the same content, whatever the hash."""
     for first, second in [(one, other), (other, one)]:
         verifiers = [Verifier(ONE, scheme=first), Verifier([OTHER, ONE], scheme=second)]
         with pytest.raises(ConfigurationError, match="have a secret in common"):
@@ -253,16 +258,15 @@ def test_one_key_under_two_readings(one: Scheme, other: Scheme) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (providers.STRIPE, providers.PADDLE),
-        (providers.HUBSPOT_V3, providers.SQUARE),
         (providers.STRIPE, providers.MUX),
         (providers.STANDARD_WEBHOOKS, providers.SVIX),
         (providers.FRAPPE, providers.GITHUB),
+        (providers.GITHUB, providers.GITHUB_SHA1),
     ],
     ids=lambda each: each.name,
 )
-def test_one_key_under_one_reading(one: Scheme, other: Scheme) -> None:
-    """What is signed means the same under both, or shows under which it was."""
+def test_one_secret_for_one_content(one: Scheme, other: Scheme) -> None:
+    """What is signed means the same under both."""
     secret = WHSEC if one.secret_format == "whsec" else ONE
 
     assert MultiVerifier(Verifier(secret, scheme=one), Verifier(secret, scheme=other))
@@ -288,50 +292,9 @@ def test_one_key_for_two_deliveries(one: Scheme, other: Scheme) -> None:
     assert MultiVerifier(Verifier(ONE, scheme=one), Verifier(OTHER, scheme=other))
 
 
-@pytest.mark.parametrize(
-    ("signed_by_one", "signed_by_other", "can_be_read_so"),
-    [
-        ("{body}", "a{body}", True),
-        ("a{body}", "b{body}", False),
-        ("{body}a", "{body}b", False),
-        ("a{body}b", "{body}b", True),
-        ("a{body}a", "{body}b", False),
-        ("\u00e9{body}", "\u00ea{body}", False),
-        ("abc{body}", "ab{body}", True),
-        ("{method}.{body}", "x{body}", False),
-        ("{method}.{body}", "X{body}", True),
-        ("{body}.{method}", "{body}x", False),
-        ("{url}{body}", "https{body}", True),
-        ("{url}{body}", "ftp{body}", False),
-        ("{body}{url}", "{body}a", True),
-    ],
-)
-def test_what_can_be_read_so(
-    signed_by_one: str,
-    signed_by_other: str,
-    can_be_read_so: bool,  # noqa: FBT001
-) -> None:
-    """Where beginning or end show which it is, one key may serve both."""
-    verifiers = [
-        Verifier(
-            ONE,
-            scheme=Scheme(name=name, signature_header=f"X-{name}", signed=text, encoding="hex"),
-        )
-        for name, text in [("a", signed_by_one), ("b", signed_by_other)]
-    ]
-
-    if can_be_read_so:
-        with pytest.raises(ConfigurationError, match="use different secrets"):
-            MultiVerifier(*verifiers)
-    else:
-        assert MultiVerifier(*verifiers)
-
-
-@pytest.mark.parametrize(
-    "timestamp_formats", [("unix", "unix-ms"), ("unix", "rfc3339"), ("unix", "unix")]
-)
+@pytest.mark.parametrize("timestamp_formats", [("unix", "unix-ms"), ("unix", "rfc3339")])
 def test_times(timestamp_formats: tuple[Any, Any]) -> None:
-    """Times of two forms cannot be taken for each other; those of one form mean the same."""
+    """Times of two forms are two contents."""
     verifiers = [
         Verifier(
             ONE,
@@ -347,21 +310,8 @@ def test_times(timestamp_formats: tuple[Any, Any]) -> None:
         for place, timestamp_format in enumerate(timestamp_formats)
     ]
 
-    assert MultiVerifier(*verifiers)
-
-
-def test_other_hash() -> None:
-    """Under another hash, a key is another key."""
-    scheme = Scheme(
-        name="timed-sha512",
-        signature_header="X-S",
-        timestamp_header="X-T",
-        signed="{timestamp}.{body}",
-        digest="sha512",
-        encoding="hex",
-    )
-
-    assert MultiVerifier(Verifier(ONE), Verifier(ONE, scheme=scheme))
+    with pytest.raises(ConfigurationError, match="do not sign the same content"):
+        MultiVerifier(*verifiers)
 
 
 def test_same_key_in_two_spellings() -> None:
@@ -403,14 +353,14 @@ def test_key_that_is_sent(scheme: Scheme, secret: str) -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few(count: int) -> None:
     """One verifier needs nothing around it."""
-    with pytest.raises(ConfigurationError, match="for two verifiers or more"):
+    with pytest.raises(ConfigurationError, match="takes two verifiers or more"):
         MultiVerifier(*[Verifier(ONE)] * count)
 
 
 @pytest.mark.parametrize("other", [providers.GITHUB, ONE, None, Verifier])
 def test_no_verifier(other: Any) -> None:
     """A scheme has no secret yet."""
-    with pytest.raises(ConfigurationError, match="for two verifiers or more"):
+    with pytest.raises(ConfigurationError, match="takes two verifiers or more"):
         MultiVerifier(Verifier(ONE), other)
 
 
@@ -436,4 +386,6 @@ def test_repr() -> None:
     """No secret in it."""
     multi = MultiVerifier(Verifier(ONE), Verifier(OTHER, scheme=providers.STRIPE))
 
-    assert repr(multi).startswith("MultiVerifier(Verifier(<1 secrets>, scheme='stripe', tolerance=300, ")
+    assert repr(multi).startswith(
+        "MultiVerifier(Verifier(<1 secrets>, scheme='stripe', tolerance=300, "
+    )

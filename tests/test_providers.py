@@ -193,10 +193,43 @@ def test_constants_are_the_named_ones() -> None:
         assert getattr(providers, name.upper().replace("-", "_")) is providers.get(name)
 
 
-def test_get_unknown() -> None:
-    """An unknown name is answered with those there are."""
-    with pytest.raises(ConfigurationError, match=r"no provider 'Stripe'; there are .*, stripe"):
-        providers.get("Stripe")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("shopfy", "no provider 'shopfy': did you mean 'shopify'"),
+        ("whatsap", "no provider 'whatsap': did you mean 'whatsapp'"),
+        ("zzzz", r"no provider 'zzzz': there are adyen, .*, zoom"),
+        ("", "no provider '': there are adyen, "),
+        (None, "a provider's name is a str, not NoneType"),
+        (providers.STRIPE, "a provider's name is a str, not Scheme"),
+    ],
+    ids=lambda each: str(each)[:9],
+)
+def test_get_unknown(name: Any, message: str) -> None:
+    """The error names those that are spelled alike, else all there are."""
+    with pytest.raises(ConfigurationError, match=message):
+        providers.get(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("Stripe", "stripe"),
+        (" GITHUB ", "github"),
+        ("standard_webhooks", "standard-webhooks"),
+        ("Standard Webhooks", "standard-webhooks"),
+        ("GitHub SHA1", "github-sha1"),
+    ],
+)
+def test_get_folds(name: str, found: str) -> None:
+    """Capitals, spaces and underscores do not matter."""
+    assert providers.get(name).name == found
+
+
+def test_aliases() -> None:
+    """A second name leads to a provider, and is not the name of another one."""
+    assert {alias: providers.get(alias).name for alias in providers.ALIASES} == providers.ALIASES
+    assert not {*providers.ALIASES} & {*providers.names(), *providers.UNSUPPORTED}
 
 
 @pytest.mark.parametrize(("name", "why"), providers.UNSUPPORTED.items())

@@ -21,9 +21,26 @@ from frappe_hooksig import (
     generate_secret,
     providers,
 )
-from frappe_hooksig.secret import Digest, Key, SecretFormat, make_keys, redacted
+from frappe_hooksig._keys import Key, make_keys, redacted
+from frappe_hooksig.scheme import Digest, Scheme
+from frappe_hooksig.secret import SecretFormat
 
 GOOD = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
+
+
+def keys_of(
+    secret: Any, secret_format: SecretFormat = "text", digest: Digest = "sha256", **fields: Any
+) -> list[Key]:
+    """Return the keys that a verifier makes of its secrets."""
+    scheme = Scheme(
+        name="made-up",
+        signature_header="X-Signature",
+        encoding="hex",
+        secret_format=secret_format,
+        digest=digest,
+        **fields,
+    )
+    return make_keys(redacted(secret), scheme)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +167,8 @@ def test_what_a_sender_rewrites() -> None:
 )
 def test_short_once_decoded(secret_format: SecretFormat, text: str) -> None:
     """It is the key that must be long, not its text."""
-    with pytest.warns(SecretWarning, match=r"secret 0 stands for \d+ bytes only"):
-        make_keys(redacted(text), secret_format)
+    with pytest.warns(SecretWarning, match=r"the secret stands for \d+ bytes only"):
+        keys_of(text, secret_format)
 
 
 def test_equality() -> None:
@@ -189,7 +206,7 @@ def test_copies_are_the_secret_itself() -> None:
 )
 def test_formats(secret_format: SecretFormat, text: str, key: bytes) -> None:
     """A provider's way of writing keys is undone before signing."""
-    (made,) = make_keys(redacted(text), secret_format)
+    (made,) = keys_of(text, secret_format)
 
     assert made.mac(b"", b"body", b"").digest() == hmac.digest(key, b"body", "sha256")
 
@@ -216,8 +233,8 @@ def test_formats(secret_format: SecretFormat, text: str, key: bytes) -> None:
 )
 def test_unreadable_in_its_format(secret_format: SecretFormat, text: str) -> None:
     """A key that is not written as it must be is refused, not silently another key."""
-    with pytest.raises(ConfigurationError, match="secret 0 is not"):
-        make_keys(redacted(text), secret_format)
+    with pytest.raises(ConfigurationError, match="the secret is not"):
+        keys_of(text, secret_format)
 
 
 @pytest.mark.parametrize("secret_format", ["text", "hex", "base64", "whsec"])
@@ -227,7 +244,7 @@ def test_generate_secret(secret_format: SecretFormat) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        make_keys(redacted(secret), secret_format)
+        keys_of(secret, secret_format)
     assert secret != generate_secret(secret_format)
     assert not set("<>& '\"*") & set(secret)
 
@@ -294,8 +311,8 @@ def test_rfc_4231(key: bytes, data: bytes, sha256: str, sha512: str) -> None:
     for cut in (0, 1, len(data) // 2, len(data)):
         parts = data[:cut], data[cut : cut + 3], data[cut + 3 :]
 
-        assert Key.of(key, "sha256", 0).mac(*parts).hexdigest() == sha256
-        assert Key.of(key, "sha512", 0).mac(*parts).hexdigest() == sha512
+        assert Key.of(key, "sha256").mac(*parts).hexdigest() == sha256
+        assert Key.of(key, "sha512").mac(*parts).hexdigest() == sha512
 
 
 # RFC 2202 section 3, test cases 1 and 2.
@@ -308,7 +325,7 @@ def test_rfc_4231(key: bytes, data: bytes, sha256: str, sha512: str) -> None:
 )
 def test_rfc_2202(key: bytes, data: bytes, sha1: str) -> None:
     """SHA-1, which some providers still use, is right too."""
-    assert Key.of(key, "sha1", 0).mac(b"", data, b"").hexdigest() == sha1
+    assert Key.of(key, "sha1").mac(b"", data, b"").hexdigest() == sha1
 
 
 @given(
@@ -318,12 +335,12 @@ def test_rfc_2202(key: bytes, data: bytes, sha1: str) -> None:
 )
 def test_any_key(key: bytes, parts: tuple[bytes, bytes, bytes], digest: Digest) -> None:
     """The MACs are those of the standard library."""
-    assert Key.of(key, digest, 0).mac(*parts).digest() == hmac.digest(key, b"".join(parts), digest)
+    assert Key.of(key, digest).mac(*parts).digest() == hmac.digest(key, b"".join(parts), digest)
 
 
 def test_a_key_is_used_many_times() -> None:
     """Signing leaves the key as it was."""
-    key = Key.of(b"k" * 32, "sha256", 0)
+    key = Key.of(b"k" * 32, "sha256")
 
     assert key.mac(b"a", b"b", b"c").digest() == key.mac(b"", b"abc", b"").digest()
 
@@ -331,8 +348,61 @@ def test_a_key_is_used_many_times() -> None:
 def test_key_keeps_no_secret() -> None:
     """The text of the secret is gone once the key is made."""
     raw = b"a secret of some length"
-    key = Key.of(raw, "sha256", 0)
+    key = Key.of(raw, "sha256")
 
     assert raw not in repr([getattr(key, name) for name in key.__slots__]).encode()
     assert hashlib.sha256(raw).digest() != key.mac(b"", raw, b"").digest()
     assert b64encode(raw).decode() not in repr(key)
+
+
+class TestFromEnv:
+    """`Secret.from_env()`."""
+
+    def test_reads_when_it_is_called(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the variable holds at that moment counts, byte for byte."""
+        monkeypatch.setenv("HOOK_SECRET", GOOD)
+        first = Secret.from_env("HOOK_SECRET", id="new", not_after=5)
+        monkeypatch.setenv("HOOK_SECRET", f"{GOOD}\udcff")
+
+        assert first == Secret(GOOD, id="new", not_after=5)
+        assert Secret.from_env("HOOK_SECRET").reveal() == GOOD.encode() + b"\xff"
+        assert GOOD not in repr(first)
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            (None, "the environment variable HOOK_SECRET is not set: it has to hold a secret"),
+            ("", "the environment variable HOOK_SECRET is empty"),
+            ("*****", "the environment variable HOOK_SECRET is a row of asterisks"),
+            ("whpk_" + GOOD, "the environment variable HOOK_SECRET is a public key"),
+        ],
+    )
+    def test_errors_name_the_variable(
+        self, monkeypatch: pytest.MonkeyPatch, value: str | None, message: str
+    ) -> None:
+        """Whoever reads the error knows which setting to look at."""
+        monkeypatch.setattr("os.environ", {} if value is None else {"HOOK_SECRET": value})
+
+        with pytest.raises(ConfigurationError) as caught:
+            Secret.from_env("HOOK_SECRET")
+        assert str(caught.value).startswith(message)
+
+    def test_window_in_the_wrong_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So does the error about its moments."""
+        monkeypatch.setenv("HOOK_SECRET", GOOD)
+
+        with pytest.raises(ConfigurationError, match="variable HOOK_SECRET is never valid"):
+            Secret.from_env("HOOK_SECRET", not_before=2, not_after=1)
+
+    def test_warnings_name_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A warning does too, at the start and where the sender is known."""
+        monkeypatch.setenv("HOOK_SECRET", f"sk_live_{GOOD}\n")
+
+        with pytest.warns(SecretWarning, match="the environment variable HOOK_SECRET starts or"):
+            secret = Secret.from_env("HOOK_SECRET")
+        with pytest.warns(SecretWarning, match="the environment variable HOOK_SECRET looks like"):
+            Verifier(secret)
+
+    def test_others_have_no_source(self) -> None:
+        """A secret that was passed came from the caller."""
+        assert Secret(GOOD).source == ""

@@ -21,9 +21,7 @@ from tests.frappe_bench import valkey
 from benchmarks.comparison import Table
 from benchmarks.measuring import FEWEST_ROUNDS, LAP_NS, Effort, Ratio, calibrated, interleave
 from frappe_hooksig.integrations.redis import RedisStore
-from frappe_hooksig.replay import Store
-from frappe_hooksig.replay import MemoryStore
-from frappe_hooksig.replay import SQLiteStore
+from frappe_hooksig.replay import MemoryStore, SQLiteStore, Store
 
 # So short that claims end while others are made: to remove them is part of the time.
 LEASE = 0.01  # seconds

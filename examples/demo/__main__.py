@@ -74,8 +74,9 @@ def main() -> int:
     with serving() as port:
         for case in cases():
             status, answer, duration = send(port, case)
-            why = answer.get("reason") or f"secret: {answer.get('key')}"
-            right = status == case.status and case.why in {answer.get("reason"), answer.get("key")}
+            secret = answer.get("secret")
+            why = answer.get("reason") or f"secret: {secret}"
+            right = status == case.status and case.why in {answer.get("reason"), secret}
             wrong += not right
             verdict = "" if right else f"<- expected {case.status} {case.why}"
             print(row(case.title, len(case.body), status, why, duration, verdict))

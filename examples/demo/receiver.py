@@ -52,7 +52,7 @@ def webhook() -> dict[str, object]:
     delivery = get_delivery()
     delivery.json()  # the document; real work belongs into a queue, Frappe waits 5 s for an answer
     current_app.logger.info("received %r", delivery)
-    return {"status": "received", "key": delivery.secret_id}
+    return {"status": "received", "secret": delivery.secret_id}
 
 
 def timed(view: Callable[[], dict[str, object]]) -> Callable[[], Response]:

@@ -7,8 +7,9 @@ import os
 import re
 import sys
 import tempfile
+from argparse import ArgumentParser
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from frappe_hooksig import Scheme, cli, providers
+from frappe_hooksig.cli._commands import COMMANDS, make_parser
 from fuzz import hostile
 from fuzz.dice import Dice
 from fuzz.edits import EDITS
@@ -40,7 +42,7 @@ _ENVIRONMENT = {
     "FRAPPE_WEBHOOK_SECRET": _KEYS[0].decode(),
 }
 _HIDDEN = (*map(bytes.decode, _KEYS), *_WHSEC, *_HEX)
-_RECEIVERS: tuple[dict[str | int, bytes], ...] = (
+_RECEIVERS: tuple[dict[str | None, bytes], ...] = (
     {"FUZZ_NEW": _KEYS[0]},
     {"FUZZ_NEW": _KEYS[0], "FUZZ_OLD": _KEYS[1]},
 )
@@ -254,7 +256,7 @@ def _lay(dice: Dice, making: _Making, *option: str) -> None:
 def _sign(dice: Dice, making: _Making) -> None:
     making.arguments += ["sign", "--scheme", making.scheme.name]
     _name_secret(dice, making, "FUZZ_NEW")
-    if making.scheme.timestamp_place:
+    if making.scheme.signs_timestamp:
         making.arguments += ["--timestamp", str(NOW)]
     if "{url}" in making.scheme.signed:
         making.arguments += ["--url", URL]
@@ -351,8 +353,14 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="fuzz")
 
 
-# Made once, not for each call: it takes ten times as long as all the rest.
-_parser = cache(cli._parser)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+@cache
+def _parser() -> ArgumentParser:
+    """Return the parser of all commands, made once: it takes ten times as long as a call."""
+    return make_parser(tuple(COMMANDS))
+
+
+def _made_before(_: Sequence[str]) -> ArgumentParser:
+    return _parser()
 
 
 def _called(case: Call) -> tuple[object, str, str]:
@@ -371,7 +379,7 @@ def _called(case: Call) -> tuple[object, str, str]:
         system.stdout = output if case.encoding else None
         system.stderr = errors
         try:
-            with patch.object(cli, "_parser", _parser):
+            with patch("frappe_hooksig.cli._commands.make_parser", _made_before):
                 status: object = cli.main(arguments)
         except SystemExit as ended:
             status = ended
@@ -407,7 +415,7 @@ def _signed(case: Call) -> None:
     """See that what was verified was signed, and in time."""
     # Where arguments were exchanged, another scheme may be meant, or another time.
     schemes = [_SCHEMES[case.scheme]] if case.untouched else _SCHEMES
-    keys: dict[str | int, bytes] = dict(enumerate(_KEYS))
+    keys: dict[str | None, bytes] = {str(number): key for number, key in enumerate(_KEYS)}
     for pairs, body in _presented(case):
         for scheme in schemes:
             for way in _ways(scheme, keys, pairs, body, case):
@@ -420,7 +428,7 @@ def _signed(case: Call) -> None:
 
 def _ways(
     scheme: Scheme,
-    keys: dict[str | int, bytes],
+    keys: dict[str | None, bytes],
     pairs: list[tuple[str, object]],
     body: bytes,
     case: Call,
@@ -467,7 +475,7 @@ def _signs(case: Call, output: str) -> None:
     else:
         pairs = [_pair(line.encode("latin-1")) for line in output.splitlines()]
     body = case.stdin or b""
-    for way in readings(scheme, {0: _KEYS[0]}, pairs, body, "POST", URL):
+    for way in readings(scheme, {None: _KEYS[0]}, pairs, body, "POST", URL):
         if way.seconds in {None, NOW, read_seconds(str(NOW), "unix")}:
             return
     msg = f"it signs with another key: {output!r}"

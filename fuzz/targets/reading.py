@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from frappe_hooksig import Reason, VerificationError
 from frappe_hooksig._headers import Header, indexed
+from frappe_hooksig._wire import wire_of
 from fuzz import hostile
 from fuzz.carriers import CARRIERS, drawn
 from fuzz.dice import Dice
@@ -132,7 +133,7 @@ class Claims(NamedTuple):
 
 
 class AllHeaders(Target):
-    """`Scheme.parse()`, and that it reads what `Scheme.format()` writes."""
+    """`Wire.parse()`, and that it reads what `Wire.format()` writes."""
 
     name = "all-headers"
 
@@ -140,7 +141,7 @@ class AllHeaders(Target):
         """Yield headers of every scheme."""
         number = dice.below(len(SCHEMES))
         scheme = SCHEMES[number]
-        for request in requests(dice, scheme, [{0: b"k" * 32}]):
+        for request in requests(dice, scheme, [{None: b"k" * 32}]):
             written = None
             pairs = request.pairs
             if dice.chance(0.3):
@@ -149,7 +150,7 @@ class AllHeaders(Target):
                 moment = spelled(dice, NOW, scheme) if "{timestamp}" in scheme.signed else None
                 delivery_id = hostile.word(dice, 1, 256) if scheme.id_header else None
                 written = (signatures, moment, delivery_id)
-                texts = scheme.format(signatures, timestamp=moment, id=delivery_id)
+                texts = wire_of(scheme).format(signatures, timestamp=moment, id=delivery_id)
                 pairs = list[tuple[str, object]](texts.items())
             elif dice.chance(0.3):
                 pairs = [
@@ -163,29 +164,29 @@ class AllHeaders(Target):
         scheme = SCHEMES[case.scheme]
         method = "POST" if case.written else case.method
         try:
-            presented = scheme.parse(CARRIERS[case.carrier](case.pairs), method, URL)
+            parsed = wire_of(scheme).parse(CARRIERS[case.carrier](case.pairs), method, URL)
         except VerificationError as error:
             if case.written is not None:
                 msg = f"written by format(), but refused: {error}"
                 raise Escape(msg) from None
             return str(error.reason)
-        _, signatures, seconds, delivery_id, before, after = presented
+        _, signatures, seconds, delivery_id, before, after = parsed
         if case.written is not None:
             moment = case.written[1]
             wanted = None if moment is None else read_seconds(moment, scheme.timestamp_format)
             if ([*signatures], seconds, delivery_id) != (case.written[0], wanted, case.written[2]):
-                msg = f"read {presented!r}"
+                msg = f"read {parsed!r}"
                 raise Escape(msg)
         texts = [text for name in deciding(scheme) for text in _shown(case, name)]
         parts = [scheme.prefix + each.decode() for each in signatures] + [delivery_id or ""]
         if not all(any(part in text for text in texts) for part in parts):
-            msg = f"read {presented!r}, which does not stand there"
+            msg = f"read {parsed!r}, which does not stand there"
             raise Escape(msg)
         if not 0 < len(signatures) <= max(scheme.max_signatures, 1):
             msg = f"{len(signatures)} signatures"
             raise Escape(msg)
         if not isinstance(before, bytes) or not isinstance(after, bytes):
-            msg = f"read {presented!r}"
+            msg = f"read {parsed!r}"
             raise Escape(msg)
         return ACCEPTED
 

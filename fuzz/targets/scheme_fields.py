@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args
 
 from frappe_hooksig import ConfigurationError, Scheme, Signer, VerificationError, Verifier
-from frappe_hooksig.scheme import Encoding, Separator
-from frappe_hooksig.secret import Digest, SecretFormat
-from frappe_hooksig._timestamp import TimestampFormat
+from frappe_hooksig._wire import wire_of
+from frappe_hooksig.scheme import Digest, Encoding, Separator, TimestampFormat
+from frappe_hooksig.secret import SecretFormat
 from fuzz import hostile
 from fuzz.dice import Dice
 from fuzz.oracle import Message, content, mac, signed_headers
@@ -181,7 +181,7 @@ class SchemeFields(Target):
         message = Message(
             case.body if "{body}" in used else b"",
             case.time if "{timestamp}" in used else None,
-            next(filter(scheme.is_id, case.ids)) if "{id}" in used else None,
+            next(filter(wire_of(scheme).is_id, case.ids)) if "{id}" in used else None,
             case.method if "{method}" in used else None,
             URL if "{url}" in used else None,
         )

@@ -41,7 +41,7 @@ def secret_of(key: bytes, secret_format: str) -> str:
 class Receiver:
     """A verifier and the keys that it was made with."""
 
-    def __init__(self, scheme: Scheme, keys: Mapping[str | int, bytes], max_body: int) -> None:
+    def __init__(self, scheme: Scheme, keys: Mapping[str | None, bytes], max_body: int) -> None:
         self.keys = keys
         self.max_body = max_body
         texts = {secret_id: secret_of(key, scheme.secret_format) for secret_id, key in keys.items()}
@@ -67,9 +67,9 @@ class Verification(Target):
         keys = [f"{start}{hostile.word(made_up, 31, 31)}~".encode() for _ in range(3)]
         large = 2**20
         self.receivers = [
-            Receiver(scheme, {0: keys[0]}, large),
+            Receiver(scheme, {None: keys[0]}, large),
             Receiver(scheme, {"new": keys[0], "old": keys[1]}, large),
-            Receiver(scheme, {0: keys[2]}, _SMALL_BODY),
+            Receiver(scheme, {None: keys[2]}, _SMALL_BODY),
         ]
         self._seen: set[object] = set()
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from frappe_hooksig.streaming import Verification
     from frappe_hooksig.verify import Verifier, verify_payload
 
+__version__ = "0.1.0"
+
 __all__ = [
     "BodyTooLarge",
     "ConfigurationError",
@@ -70,10 +72,8 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 def __getattr__(name: str) -> object:
     """Import a public name, and keep it."""
-    from importlib import import_module, metadata
+    from importlib import import_module
 
-    if name == "__version__":
-        return metadata.version("frappe-hooksig")
     if name == "providers":
         return import_module("frappe_hooksig.providers")
     if name not in __all__:

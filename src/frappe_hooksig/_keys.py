@@ -171,6 +171,11 @@ def redacted(secret: Secrets | None) -> tuple[Secret, ...]:
     return tuple(each if isinstance(each, Secret) else _wrapped(each) for each in several)
 
 
+def named(several: Sequence[tuple[str, str | None]]) -> tuple[Secret, ...]:
+    """Wrap secrets with their ids, as `redacted()` does; leave out those that are not there."""
+    return tuple(_wrapped(value, secret_id) for secret_id, value in several if value)
+
+
 def make_keys(several: Sequence[Secret], scheme: Scheme) -> list[Key]:
     """Return a key for each secret, in their order.
 
@@ -232,8 +237,8 @@ def _fingerprint(key: bytes) -> bytes:
     return hmac.digest(_SALT, key.rstrip(b"\0"), "sha256")
 
 
-def _wrapped(value: str | bytes) -> Secret:
+def _wrapped(value: str | bytes, secret_id: str | None = None) -> Secret:
     try:
-        return Secret(value)
+        return Secret(value, id=secret_id)
     except (ConfigurationError, SecretWarning) as error:  # the latter under python -W error
         return RefusedSecret(error.with_traceback(None))

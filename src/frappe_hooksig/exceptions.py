@@ -156,7 +156,7 @@ class TimestampOutOfTolerance(VerificationError):
         side = "ago" if self.age > 0 else "ahead of this clock"
         return (
             f"the timestamp in {self.header or 'the body'} is {abs(self.age):.0f} s {side}, "
-            f"and the tolerance is {self.tolerance:g} s"
+            f"tolerance {self.tolerance:g} s"
         )
 
 

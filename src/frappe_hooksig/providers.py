@@ -13,6 +13,7 @@ from frappe_hooksig.scheme import Scheme
 
 __all__ = [
     "ADYEN",
+    "ALIASES",
     "BITBUCKET",
     "BOX",
     "CALENDLY",
@@ -668,6 +669,21 @@ UNSUPPORTED: Final = {
     "zoom-challenge": "no signature: an answer that has to be computed (endpoint.url_validation)",
 }
 
+#: Other names of senders, in the spelling of `get()`.
+ALIASES: Final = {
+    "erpnext": "frappe",
+    "press": "frappe-cloud",
+    "hubspot": "hubspot-v3",
+    "facebook": "meta",
+    "instagram": "meta",
+    "messenger": "meta",
+    "whatsapp": "meta",
+    "clerk": "svix",
+    "resend": "svix",
+    "lemon-squeezy": "lemonsqueezy",
+    "flutterwave": "flutterwave-v3",
+}
+
 _BY_NAME: Final = {
     scheme.name: scheme for scheme in tuple(globals().values()) if isinstance(scheme, Scheme)
 }
@@ -676,24 +692,44 @@ _BY_NAME: Final = {
 def get(name: str) -> Scheme:
     """Return the scheme of a provider.
 
+    Capitals, spaces and underscores do not matter, and some senders have a second name.
+
     >>> get("github").signature_header
     'X-Hub-Signature-256'
+    >>> get("Standard Webhooks").name
+    'standard-webhooks'
+    >>> get("whatsapp").name
+    'meta'
 
     Args:
         name: The provider's short name, such as `frappe` or `standard-webhooks`.
 
     Raises:
-        ConfigurationError: There is no such provider; the message lists those there are, or says
-            why this one is not among them.
+        ConfigurationError: There is no such provider. The message names those that are spelled
+            alike, or says why this one cannot be verified.
     """
+    if not isinstance(name, str):
+        msg = f"a provider's name is a str, not {type(name).__name__}"
+        raise ConfigurationError(msg)
+    folded = "-".join(name.casefold().replace("_", " ").replace("-", " ").split())
+    folded = ALIASES.get(folded, folded)
     try:
-        return _BY_NAME[name]
+        return _BY_NAME[folded]
     except KeyError:
-        if name in UNSUPPORTED:
-            msg = f"provider {name!r} cannot be verified: {UNSUPPORTED[name]}"
-        else:
-            msg = f"no provider {name!r}; there are {', '.join(sorted(_BY_NAME))}"
-        raise ConfigurationError(msg) from None
+        pass
+    if folded in UNSUPPORTED:
+        msg = f"provider {folded!r} cannot be verified: {UNSUPPORTED[folded]}"
+        raise ConfigurationError(msg)
+    from difflib import get_close_matches  # takes as long to import as all schemes
+
+    close = get_close_matches(folded, [*_BY_NAME, *ALIASES, *UNSUPPORTED], n=3)
+    hint = (
+        f"did you mean {' or '.join(map(repr, close))}?"
+        if close
+        else f"there are {', '.join(sorted(_BY_NAME))}"
+    )
+    msg = f"no provider {name!r}: {hint}"
+    raise ConfigurationError(msg)
 
 
 def names() -> tuple[str, ...]:

@@ -12,7 +12,15 @@ from typing import Any, ClassVar
 
 import pytest
 
-from frappe_hooksig import Delivery, MultiVerifier, Signer, Verifier, providers, sign_payload, verify
+from frappe_hooksig import (
+    Delivery,
+    MultiVerifier,
+    Signer,
+    Verifier,
+    providers,
+    sign_payload,
+)
+from frappe_hooksig import _matching as matching
 from frappe_hooksig.scheme import Scheme
 from tests.loopback import Server
 from tests.vectors import frappe_captures
@@ -93,8 +101,8 @@ class Comparisons:
     def so_far(self) -> int:
         """Return how many there were."""
         if self._compare is None:
-            self._compare = vars(verify)["compare_digest"]
-            vars(verify)["compare_digest"] = self._counted
+            self._compare = vars(matching)["compare_digest"]
+            vars(matching)["compare_digest"] = self._counted
         return self._count
 
     def _counted(self, expected: bytes, given: bytes) -> bool:
@@ -360,7 +368,7 @@ class Conformance:
     def test_rotation(self, server: Server) -> None:
         """Both secrets verify, and the view learns which."""
         assert server.send("/frappe", BODY, signed()).json()["secret_id"] == "new"
-        assert server.send("/frappe", BODY, signed(secret=OLD)).json()["secret_id"] == 1
+        assert server.send("/frappe", BODY, signed(secret=OLD)).json()["secret_id"] is None
         assert server.send("/frappe", BODY, signed(secret=OLD + "!")).status == 401
 
     @pytest.mark.parametrize("content_type", CONTENT_TYPES)

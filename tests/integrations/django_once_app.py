@@ -9,13 +9,12 @@ from django.db import connections
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
-from frappe_hooksig import once
-from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook
-from frappe_hooksig.integrations.django import DjangoStore
+from frappe_hooksig.integrations.django import DjangoStore, get_delivery, verify_frappe_webhook
+from frappe_hooksig.replay import _deduplication
 
 # Less patient, so that a repeat while the first one is handled sees both answers.
 if "PATIENCE" in os.environ:
-    vars(once)["_PATIENCE"] = float(os.environ["PATIENCE"])
+    vars(_deduplication)["_PATIENCE"] = float(os.environ["PATIENCE"])
 
 
 @verify_frappe_webhook(store=DjangoStore("once"))

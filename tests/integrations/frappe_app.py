@@ -26,7 +26,7 @@ from frappe_hooksig.integrations.frappe import (
     verify_frappe_webhook,
     verify_webhook,
 )
-from frappe_hooksig.replay import MemoryStore
+from frappe_hooksig.replay import Deduplicator, MemoryStore
 from tests.integrations import conformance
 from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons
 
@@ -234,10 +234,12 @@ def ends() -> Any:
     return {"status": "handled"}
 
 
-serve_once = to_guests(verify_frappe_webhook(store=STORE, lease=1)(ends))
-serve_cached = to_guests(verify_frappe_webhook(store=CacheStore(), lease=1)(ends))
+serve_once = to_guests(verify_frappe_webhook(store=Deduplicator(STORE, lease=1))(ends))
+serve_cached = to_guests(verify_frappe_webhook(store=Deduplicator(CacheStore(), lease=1))(ends))
 serve_once_too = to_guests(
-    verify_frappe_webhook(store=STORE, tenant=lambda request: request.args["tenant"])(seen)
+    verify_frappe_webhook(store=Deduplicator(STORE, tenant=lambda request: request.args["tenant"]))(
+        seen
+    )
 )
 
 

@@ -30,9 +30,7 @@ from starlette.routing import Route
 from frappe_hooksig import Delivery, StoreError
 from frappe_hooksig.integrations import fastapi, flask, starlette
 from frappe_hooksig.integrations.redis import AsyncRedisStore, RedisStore
-from frappe_hooksig.replay import State
-from frappe_hooksig.replay import MemoryStore
-from frappe_hooksig.replay import SQLiteStore
+from frappe_hooksig.replay import Deduplicator, MemoryStore, SQLiteStore, State
 from tests.integrations.conformance import SECRET
 
 
@@ -88,8 +86,8 @@ def stores_of(name: str) -> tuple[Any, Any]:
 STORE, ASYNC_STORE = stores_of(os.environ.get("STORE", "memory"))
 # What a test wants otherwise, such as `on_store_error`.
 CHOSEN = json.loads(os.environ.get("OPTIONS", "{}"))
-OPTIONS: Any = {"secret": SECRET, "store": STORE} | CHOSEN
-ASYNC_OPTIONS: Any = OPTIONS | {"store": ASYNC_STORE}
+OPTIONS: Any = {"secret": SECRET, "store": Deduplicator(STORE, **CHOSEN)}
+ASYNC_OPTIONS: Any = OPTIONS | {"store": Deduplicator(ASYNC_STORE, **CHOSEN)}
 
 
 def note(what: str) -> None:

@@ -25,7 +25,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import cache_page
 
-from frappe_hooksig import ConfigurationError, providers, secret
+from frappe_hooksig import ConfigurationError, _keys, providers
 from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook, verify_webhook
 from tests.integrations import django_settings
 from tests.integrations.conformance import (
@@ -300,15 +300,15 @@ class TestSecret:
     def test_verifier_outlives_a_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """method_decorator() decorates anew for each request; the key is made once all the same."""
         made: list[Any] = []
-        make = secret.Key.of
+        make = _keys.Key.of
 
-        def counted(*args: Any) -> secret.Key:
+        def counted(*args: Any) -> _keys.Key:
             made.append(args[-1])
             return make(*args)
 
         client = Client(headers=signed(secret=OLD))
         client.post("/dispatched/x")  # imports the views
-        monkeypatch.setattr(secret.Key, "of", counted)
+        monkeypatch.setattr(_keys.Key, "of", counted)
 
         with override_settings(FRAPPE_WEBHOOK_SECRET=OLD):
             for _ in range(3):
@@ -526,7 +526,7 @@ class TestChecks:
             ("'**********'", "is a row of asterisks"),
             ("'-----BEGIN PUBLIC KEY----- Qv3r0mZ8tYp5'", "is a public key"),
             ("[]", "no secret is set"),
-            ("5", "a secret is str or bytes, not int"),
+            ("5", "the secret must be str or bytes, not int"),
             (f"[{SECRET!r}, '']", "the secret is empty"),
         ],
     )

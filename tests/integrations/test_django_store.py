@@ -24,15 +24,13 @@ from django.utils.decorators import method_decorator
 from django.views import View
 
 from frappe_hooksig import ConfigurationError, StoreError
-from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook
-from frappe_hooksig.integrations.django import DjangoStore
-from frappe_hooksig.replay import State
-from frappe_hooksig.replay import MemoryStore
+from frappe_hooksig.integrations.django import DjangoStore, get_delivery, verify_frappe_webhook
+from frappe_hooksig.replay import MemoryStore, State
 from tests.integrations.conformance import BODY, signed
 from tests.integrations.once import deliver
 from tests.integrations.test_django import SETTINGS, posted
 from tests.loopback import Server, gunicorn
-from tests.test_replay import Clock, StoreCases
+from tests.replay.test_stores import Clock, StoreCases
 
 # isort: split
 # What needs Django's settings, which are made by the import of test_django.
@@ -462,7 +460,7 @@ class TestOnce:
 
     def test_in_flight(self, watched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """A repeat of what is being handled is to come again."""
-        monkeypatch.setattr("frappe_hooksig.once._PATIENCE", 0)
+        monkeypatch.setattr("frappe_hooksig.replay._deduplication._PATIENCE", 0)
         site = Site(watched)
 
         def view(_request: HttpRequest) -> HttpResponse:

@@ -27,8 +27,7 @@ from starlette.routing import Route
 
 from frappe_hooksig import generate_secret, providers, sign_payload
 from frappe_hooksig.integrations import django, fastapi, flask, starlette
-from frappe_hooksig.replay import State
-from frappe_hooksig.replay import MemoryStore
+from frappe_hooksig.replay import MemoryStore, State
 from tests.integrations.conformance import BODY, SECRET, SIGNATURE, own_secret, signed
 from tests.integrations.test_django import SETTINGS
 

@@ -120,11 +120,9 @@ class TestSecret:
 
     def test_site_config(self, server: Server) -> None:
         """A key of site_config.json, by itself or in an object, and a list in either."""
-        for secret, secret_id in ((SECRET, 0), (OLD, 1)):
-            answer = server.send("/bare", BODY, signed(secret=secret))
-            assert (answer.status, answer.json()["secret_id"]) == (200, secret_id)
-            answer = server.send("/dotted", BODY, github(secret))
-            assert (answer.status, answer.json()["secret_id"]) == (200, secret_id)
+        for secret in (SECRET, OLD):
+            assert server.send("/bare", BODY, signed(secret=secret)).status == 200
+            assert server.send("/dotted", BODY, github(secret)).status == 200
         assert server.send("/bare", BODY, signed(secret=WHSEC)).outcome == FORGED
         assert server.send("/dotted", BODY, github(WHSEC)).outcome == FORGED
 
@@ -141,10 +139,10 @@ class TestSecret:
         before = server.log.count("set new or old in Hook Settings named of 127.0.0.1")
         site.set_password("Hook Settings", "named", "old", OLD)
 
-        assert server.send("/passwords", BODY, github(OLD)).json()["secret_id"] == 0
+        assert server.send("/passwords", BODY, github(OLD)).json()["secret_id"] == "old"
         site.set_password("Hook Settings", "named", "new", SECRET)
-        assert server.send("/passwords", BODY, github(OLD)).json()["secret_id"] == 1
-        assert server.send("/passwords", BODY, github(SECRET)).json()["secret_id"] == 0
+        assert server.send("/passwords", BODY, github(OLD)).json()["secret_id"] == "old"
+        assert server.send("/passwords", BODY, github(SECRET)).json()["secret_id"] == "new"
         site.sql("delete from __Auth where name = 'named'")
         assert server.send("/passwords", BODY, github(SECRET)).outcome == FAILED
         assert server.has_logged("set new or old in Hook Settings named of 127.0.0.1", before + 1)
@@ -612,8 +610,8 @@ class TestSetUp:
     def test_async_store(self) -> None:
         """Nobody would wait for that either."""
 
-        class Later:
-            async def claim(self) -> None: ...
+        class Later(MemoryStore):
+            async def claim(self, *_: object) -> None: ...  # type: ignore[override]
 
         store: Any = Later()
         with pytest.raises(ConfigurationError, match="store= is one for asyncio"):
@@ -621,7 +619,7 @@ class TestSetUp:
 
     def test_senders_without_tenants(self) -> None:
         """A function for the secret may know many senders, which have to be told apart."""
-        with pytest.raises(ConfigurationError, match="tenant= has to tell"):
+        with pytest.raises(ConfigurationError, match=r"tenant=\.\.\.\) has to"):
             verify_frappe_webhook(secret=lambda _request: SECRET, store=MemoryStore())
 
     def test_secret_of_another_scheme(self) -> None:

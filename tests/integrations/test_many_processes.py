@@ -363,7 +363,7 @@ class TestOutage:
     """A store that is away for a while, under load."""
 
     # So that a sender that comes after Frappe's horizon finds what was handled.
-    OPTIONS: ClassVar = {"OPTIONS": json.dumps({"keep": 3600})}
+    OPTIONS: ClassVar = {"OPTIONS": json.dumps({"retention": 3600})}
 
     def test_sqlite(self, notes: Path) -> None:
         """Somebody has locked the file for longer than the store waits."""

@@ -15,8 +15,7 @@ from flask.views import MethodView
 from frappe_hooksig import ConfigurationError, StoreError, providers, sign_payload
 from frappe_hooksig.integrations import flask
 from frappe_hooksig.integrations.fastapi import FrappeWebhook, Webhook, WebhookRoute
-from frappe_hooksig.replay import State
-from frappe_hooksig.replay import MemoryStore
+from frappe_hooksig.replay import Deduplicator, MemoryStore, State
 from tests.integrations.conformance import SECRET, signed
 from tests.integrations.once import DUPLICATE, OnceCases, notes, server
 from tests.loopback import gunicorn, uvicorn
@@ -108,7 +107,7 @@ def test_one_store_of_two_is_away() -> None:
     """A sender that was allowed to do without it does not undo what the other one remembers."""
     away: Any = AwayAsync()
     senders = [
-        FrappeWebhook(secret=SECRET, store=away, on_store_error="accept"),
+        FrappeWebhook(secret=SECRET, store=Deduplicator(away, on_store_error="accept")),
         Webhook(providers.GITHUB, secret=SECRET, store=MemoryStore()),
     ]
     client = TestClient(app_of(senders))

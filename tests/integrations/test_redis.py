@@ -22,7 +22,7 @@ from frappe_hooksig.integrations.redis import AsyncRedisStore, RedisStore
 from frappe_hooksig.replay import AsyncStore, State, Store
 from tests.frappe_bench import valkey
 from tests.loopback import SECONDS_TO_START, free_port
-from tests.test_replay import DONE, IN_FLIGHT, NEW, StoreCases
+from tests.replay.test_stores import DONE, IN_FLIGHT, NEW, StoreCases
 
 # A server's time cannot be set. So it has more of it than the cases speak of, and a machine that is
 # slow for a while does not matter; what is to be over is taken away from every key.

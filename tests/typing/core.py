@@ -75,7 +75,7 @@ def what_a_handler_gets(delivery: Delivery) -> None:
     """Names and types of a delivery."""
     assert_type(delivery.body, bytes)
     assert_type(delivery.scheme, Scheme)
-    assert_type(delivery.secret_id, "str | int")
+    assert_type(delivery.secret_id, "str | None")
     assert_type(delivery.id, "str | None")
     assert_type(delivery.timestamp, "float | None")
     assert_type(delivery.dedup_key, str)
@@ -86,6 +86,8 @@ def what_an_error_says(error: VerificationError) -> None:
     """Names and types of an error."""
     assert_type(error.reason, Reason)
     assert_type(error.header, "str | None")
+    assert_type(error.status, int)
+    assert_type(error.message, str)
 
 
 signed = sign_payload({"a": [1, None]}, "secret")

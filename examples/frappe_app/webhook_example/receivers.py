@@ -39,7 +39,7 @@ def github() -> dict[str, str]:
 @verify_webhook(providers.STRIPE, secret=password(SETTINGS, "stripe_secret"))
 def stripe() -> dict[str, str]:
     """Take in an event of Stripe's, signed within the last five minutes."""
-    # Stripe signs each attempt anew, and the event's id stays: delivery.dedup_key is made of it, too.
+    # Stripe signs each attempt anew; the event's id stays, and so does delivery.dedup_key.
     return _keep("stripe", get_delivery().json()["id"])
 
 
@@ -71,7 +71,7 @@ def _keep(sender: str, event_id: str | None = None) -> dict[str, str]:
             "doctype": "Webhook Example Event",
             "name": name,
             "sender": sender,
-            "secret_id": str(delivery.secret_id),
+            "secret_id": delivery.secret_id or "",
             "payload": frappe.as_json(payload),
         }
     )

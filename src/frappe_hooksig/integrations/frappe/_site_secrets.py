@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, cast
 import frappe
 from frappe.utils.password import get_decrypted_password
 
+from frappe_hooksig._keys import named
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.secret import Secrets
 
@@ -42,7 +43,7 @@ class InSiteConfig:
 
 @dataclass(frozen=True, slots=True)
 class InPasswordFields:
-    """A secret in Password fields of a document, from `password()`.
+    """A secret in Password fields of a document, from `password()`. Its id is the field's name.
 
     Attributes:
         doctype: The DocType.
@@ -61,11 +62,13 @@ class InPasswordFields:
             ConfigurationError: Nothing is.
         """
         name = self.name or self.doctype
-        found = [
-            get_decrypted_password(self.doctype, name, fieldname, raise_exception=False)
-            for fieldname in self.fieldnames
-        ]
-        secrets = [secret for secret in found if secret]
+        # The plain ones in no variable, as error reporters show those of every frame.
+        secrets = named(
+            [
+                (field, get_decrypted_password(self.doctype, name, field, raise_exception=False))
+                for field in self.fieldnames
+            ]
+        )
         if not secrets:
             where = self.doctype if self.name is None else f"{self.doctype} {self.name}"
             msg = f"set {' or '.join(self.fieldnames)} in {where} of {frappe.local.site}"

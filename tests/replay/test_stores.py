@@ -13,9 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from frappe_hooksig import ConfigurationError, StoreError
-from frappe_hooksig.replay import State, Store
-from frappe_hooksig.replay import MemoryStore
-from frappe_hooksig.replay import SQLiteStore
+from frappe_hooksig.replay import MemoryStore, SQLiteStore, State, Store
 
 NEW, IN_FLIGHT, DONE = State
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from frappe_hooksig import Reason, VerificationError
-from frappe_hooksig.integrations._urls import address_of, target_of_environ, target_of_scope
+from frappe_hooksig.integrations._urls import target_of_environ, target_of_scope, url_of
 
 WSGI = {"wsgi.url_scheme": "https", "PATH_INFO": "/hook"}
 ASGI = {"scheme": "https", "path": "/hook", "query_string": b""}
@@ -45,7 +45,7 @@ def test_asgi(scope: dict[str, Any], target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "trusted", "address"),
+    ("headers", "trusted", "url"),
     [
         ({"Host": "a.example"}, False, "http://a.example/hook"),
         ({}, False, "http:///hook"),
@@ -55,10 +55,10 @@ def test_asgi(scope: dict[str, Any], target: str) -> None:
         ({"Host": "a.example", "X-Forwarded-Proto": ""}, True, "http://a.example/hook"),
     ],
 )
-def test_address(headers: dict[str, str], trusted: bool, address: str) -> None:  # noqa: FBT001
+def test_url(headers: dict[str, str], trusted: bool, url: str) -> None:  # noqa: FBT001
     """What a proxy says is believed where the user says so."""
-    assert address_of(("http", "/hook"), headers, trust_forwarded=trusted) == address
-    assert address_of(("http", "/hook"), headers.items(), trust_forwarded=trusted) == address
+    assert url_of(("http", "/hook"), headers, trust_forwarded=trusted) == url
+    assert url_of(("http", "/hook"), headers.items(), trust_forwarded=trusted) == url
 
 
 @pytest.mark.parametrize("name", ["Host", "X-Forwarded-Host", "X-Forwarded-Proto"])
@@ -67,7 +67,7 @@ def test_doubled(name: str) -> None:
     headers = [("Host", "a.example"), (name, "b.example"), (name.lower(), "b.example")]
 
     with pytest.raises(VerificationError) as caught:
-        address_of(("http", "/hook"), headers, trust_forwarded=True)
+        url_of(("http", "/hook"), headers, trust_forwarded=True)
     assert caught.value.reason is Reason.DUPLICATE_HEADER
 
 
@@ -86,10 +86,10 @@ def test_host_is_no_path(name: str, host: str, expected: str) -> None:
     """What was signed for /test/orders is not taken at /orders, by a host that ends in /test."""
     target = ("https", "/orders?a=/b")
 
-    assert address_of(target, {name: host}, trust_forwarded=True) == expected
+    assert url_of(target, {name: host}, trust_forwarded=True) == expected
 
 
 @pytest.mark.parametrize("path", ["m/orders", "*", "https://example.com/orders", ""])
 def test_path_is_no_host(path: str) -> None:
     """Nor can a host end in the path: h11 and Werkzeug let through one that begins without /."""
-    assert not address_of(("https", path), {"Host": "example.co"}, trust_forwarded=False)
+    assert not url_of(("https", path), {"Host": "example.co"}, trust_forwarded=False)

@@ -18,16 +18,17 @@ from frappe_hooksig import (
     MultiVerifier,
     Reason,
     Scheme,
+    Secret,
     TimestampOutOfTolerance,
     VerificationError,
     Verifier,
     providers,
     sign_payload,
 )
-from frappe_hooksig.integrations._responses import refusal
+from frappe_hooksig._keys import make_keys
 from frappe_hooksig.integrations._receiver import Receiver
-from frappe_hooksig.replay import MemoryStore
-from frappe_hooksig.secret import make_keys
+from frappe_hooksig.integrations._responses import refusal
+from frappe_hooksig.replay import Deduplicator, MemoryStore
 from tests.receivers import make_receiver
 from tests.senders import secret_of
 
@@ -95,9 +96,9 @@ def test_reader_that_ignores_the_limit() -> None:
 
 def test_ready_verifier() -> None:
     """A Verifier brings its own secret and limits."""
-    receiver = make_receiver(Verifier([SECRET, OLD], max_body=10), no_default)
+    receiver = make_receiver(Verifier([SECRET, Secret(OLD, id="old")], max_body=10), no_default)
 
-    assert receive(receiver, sign_payload(b"", OLD)).secret_id == 1
+    assert receive(receiver, sign_payload(b"", OLD)).secret_id == "old"
     with pytest.raises(BodyTooLarge):
         receive(receiver, sign_payload(b"12345678901", OLD))
 
@@ -108,15 +109,15 @@ def test_ready_verifier() -> None:
         (Verifier(SECRET), {"secret": SECRET}, "are the Verifier's"),
         (Verifier(SECRET), {"max_body": 1}, "are the Verifier's"),
         (Verifier(SECRET), {"tolerance": 1}, "are the Verifier's"),
-        (Verifier(SECRET), {"signed_at": no_default}, "are the Verifier's"),
+        (Verifier(SECRET), {"timestamp_from": no_default}, "are the Verifier's"),
         ("github", {"secret": SECRET}, "not a str: such as providers.GITHUB"),
         (no_default, {}, "not a function"),
         (providers.GITHUB, {}, "'github' needs secret="),
         (providers.GITHUB, {"secret": ""}, "empty"),
         (providers.FRAPPE, {"tolerance": 1}, "signs no timestamp"),
-        (providers.STRIPE, {"secret": SECRET, "signed_at": no_default}, "signs a timestamp"),
-        (providers.FRAPPE, {"signed_at": "modified"}, "is a function"),
-        (providers.FRAPPE, {"secret": no_default, "signed_at": "modified"}, "is a function"),
+        (providers.STRIPE, {"secret": SECRET, "timestamp_from": no_default}, "signs a timestamp"),
+        (providers.FRAPPE, {"timestamp_from": "modified"}, "is a function"),
+        (providers.FRAPPE, {"secret": no_default, "timestamp_from": "modified"}, "is a function"),
         (providers.FRAPPE, {"max_body": -1}, "max_body"),
         (providers.FRAPPE, {"secret": no_default, "max_body": -1}, "max_body"),
         (
@@ -128,7 +129,7 @@ def test_ready_verifier() -> None:
         ([providers.FRAPPE, "github"], {"secret": SECRET}, "needs a scheme, several, or a"),
         (SEVERAL, {}, "'webhook-hex' needs secret="),
         (SEVERAL, {"secret": SECRET, "tolerance": 5}, "are a scheme's: for several"),
-        (SEVERAL, {"secret": SECRET, "signed_at": no_default}, "are a scheme's: for several"),
+        (SEVERAL, {"secret": SECRET, "timestamp_from": no_default}, "are a scheme's: for several"),
         (SEVERAL, {"secret": SECRET, "url": "https://a.example/"}, "url= has no use"),
         (SEVERAL[:1] * 2, {"secret": SECRET}, "give several secrets to one"),
         ([providers.STRIPE, providers.FRAPPE], {"secret": SECRET}, "have a secret in common"),
@@ -168,7 +169,7 @@ def test_time_in_the_body(secret: Any) -> None:
     receiver = make_receiver(
         providers.FRAPPE,
         lambda: SECRET,
-        signed_at=lambda delivery: delivery.json()["modified"],
+        timestamp_from=lambda delivery: delivery.json()["modified"],
         tolerance=60,
         **options,
     )
@@ -185,17 +186,17 @@ def test_time_in_the_body(secret: Any) -> None:
 def test_how_long_a_delivery_with_a_time_is_kept(tolerance: float | None, least: int) -> None:
     """For twice the tolerance, and for as long as clocks can be put back: it may be fresh twice."""
 
-    def signed_at(_delivery: object) -> float:
+    def timestamp_from(_delivery: object) -> float:
         return 0
 
-    options: dict[str, Any] = {"signed_at": signed_at, "tolerance": tolerance}
+    options: dict[str, Any] = {"timestamp_from": timestamp_from, "tolerance": tolerance}
     for receiver in (
         partial(make_receiver, providers.FRAPPE, no_default, secret=SECRET, **options),
         partial(make_receiver, Verifier(SECRET, **options), no_default),
     ):
-        assert receiver(store=MemoryStore(), keep=least).once
+        assert receiver(store=Deduplicator(MemoryStore(), retention=least)).deduplicates
         with pytest.raises(ConfigurationError, match=f"can come again for {least} seconds"):
-            receiver(store=MemoryStore(), keep=least - 1)
+            receiver(store=Deduplicator(MemoryStore(), retention=least - 1))
 
 
 def test_default_secret_is_read_when_a_request_comes() -> None:
@@ -204,11 +205,12 @@ def test_default_secret_is_read_when_a_request_comes() -> None:
     receiver = make_receiver(providers.FRAPPE, lambda: settings["secret"])
     new, old = sign_payload(b"", SECRET), sign_payload(b"", OLD)
 
-    assert receive(receiver, new).secret_id == 0
-    settings["secret"] = [OLD]
-    assert receive(receiver, old).secret_id == 0
+    assert receive(receiver, new)
+    settings["secret"] = [Secret(OLD, id="old")]
+    assert receive(receiver, old).secret_id == "old"
     settings["secret"].insert(0, SECRET)
-    assert receive(receiver, old).secret_id == 1
+    assert receive(receiver, old).secret_id == "old"
+    assert receive(receiver, new).secret_id is None
     settings["secret"].pop()
     with pytest.raises(VerificationError):
         receive(receiver, old)
@@ -222,19 +224,20 @@ def test_default_verifier_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     receiver = make_receiver(providers.FRAPPE, lambda: SECRET)
     signed = sign_payload(b"", SECRET)
     receive(receiver, signed)
-    monkeypatch.setattr("frappe_hooksig.scheme.make_keys", pytest.fail)
+    monkeypatch.setattr("frappe_hooksig._matching.make_keys", pytest.fail)
 
     assert receive(receiver, signed)
 
 
 def test_many_senders() -> None:
     """A function finds the secret of whoever the request is said to come from."""
-    secrets: dict[object, Any] = {"a": SECRET, "b": [OLD, SECRET], "broken": ""}
+    named = [OLD, Secret(SECRET, id="b's")]
+    secrets: dict[object, Any] = {"a": SECRET, "b": named, "broken": ""}
     receiver = make_receiver(providers.FRAPPE, no_default, secret=secrets.get)
     signed = sign_payload(b"", SECRET)
 
-    assert receive(receiver, signed, "a").secret_id == 0
-    assert receive(receiver, signed, "b").secret_id == 1
+    assert receive(receiver, signed, "a").secret_id is None
+    assert receive(receiver, signed, "b").secret_id == "b's"
     with pytest.raises(VerificationError):
         receive(receiver, sign_payload(b"", OLD), "a")
     with pytest.raises(ConfigurationError):
@@ -307,7 +310,7 @@ def test_unknown_sender_costs_what_a_known_one_does(monkeypatch: pytest.MonkeyPa
         for secret in (None, None, OLD)
     ]
     signed = sign_payload(b"", SECRET)
-    monkeypatch.setattr("frappe_hooksig.scheme.make_keys", count)
+    monkeypatch.setattr("frappe_hooksig._matching.make_keys", count)
     for receiver in receivers:
         with pytest.raises(VerificationError):
             receive(receiver, signed)
@@ -379,9 +382,9 @@ class TestWaiting:
         async def read_body(_limit: int) -> bytes:
             return bytes(signed.body)
 
-        async def in_thread(function: Any, argument: Any) -> Any:
+        async def in_thread(function: Any, *arguments: Any) -> Any:
             threads.append(getattr(function, "__name__", "?"))
-            return await asyncio.to_thread(function, argument)
+            return await asyncio.to_thread(function, *arguments)
 
         waiting = receiver.receive_async(None, signed.headers, "POST", read_body, in_thread)
         return asyncio.run(waiting), threads

@@ -24,12 +24,10 @@ from frappe_hooksig import (
     providers,
     sign_payload,
 )
-from frappe_hooksig import once as module
-from frappe_hooksig.integrations._responses import Answer
-from frappe_hooksig.once import Once
-from frappe_hooksig.replay import State, keeper
-from frappe_hooksig.replay.keeper import AsyncClaim, Claim
-from frappe_hooksig.replay import MemoryStore
+from frappe_hooksig.replay import Deduplicator, MemoryStore, State, _renewal
+from frappe_hooksig.replay import _deduplication as module
+from frappe_hooksig.replay._claims import AsyncClaim, Claim
+from frappe_hooksig.replay._deduplication import Deduplication
 from tests.receivers import make_receiver
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
@@ -44,10 +42,10 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_keeper(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A keeper that no other test has left claims with."""
-    own = keeper.LeaseRenewer()
-    monkeypatch.setattr(keeper, "_keeper", own)
+def own_renewer(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A lease renewer that no other test has left claims with."""
+    own = _renewal.LeaseRenewer()
+    monkeypatch.setattr(_renewal, "_renewer", own)
     return own
 
 
@@ -67,16 +65,16 @@ class Recording(MemoryStore):
         super().__init__()
         self.keys: list[str] = []
         self.leases: list[float] = []
-        self.keeps: list[float] = []
+        self.retentions: list[float] = []
 
     def claim(self, key: str, token: str, lease: float) -> State:
         self.keys.append(key)
         self.leases.append(lease)
         return super().claim(key, token, lease)
 
-    def complete(self, key: str, token: str, keep: float) -> bool:
-        self.keeps.append(keep)
-        return super().complete(key, token, keep)
+    def complete(self, key: str, token: str, retention: float) -> bool:
+        self.retentions.append(retention)
+        return super().complete(key, token, retention)
 
 
 class Awaited:
@@ -91,8 +89,8 @@ class Awaited:
     async def renew(self, key: str, token: str, lease: float) -> bool:
         return self.store.renew(key, token, lease)
 
-    async def complete(self, key: str, token: str, keep: float) -> bool:
-        return self.store.complete(key, token, keep)
+    async def complete(self, key: str, token: str, retention: float) -> bool:
+        return self.store.complete(key, token, retention)
 
     async def release(self, key: str, token: str) -> bool:
         return self.store.release(key, token)
@@ -127,20 +125,15 @@ class Odd:
         raise ConnectionResetError(msg)
 
 
-def once(store: Any, scheme: Scheme = providers.FRAPPE, **options: Any) -> Once:
-    return Once(store, [(scheme, None)], **options)
+def on_route(store: Any, scheme: Scheme = providers.FRAPPE, **options: Any) -> Deduplication:
+    """Return what a route has that takes one scheme."""
+    return Deduplication(Deduplicator(store, **options), [(scheme, None)])
 
 
-def held_by(claimed: Claim | Answer | None) -> Claim:
+def claim_of(claimed: Claim | State) -> Claim:
     """Return what has to be a claim."""
     assert isinstance(claimed, Claim)
     return claimed
-
-
-def status_of(claimed: object) -> int:
-    """Return the status of what has to be an answer."""
-    assert isinstance(claimed, Answer)
-    return claimed.status
 
 
 class TestKey:
@@ -149,7 +142,7 @@ class TestKey:
     def keys_of(self, *deliveries: Delivery, **options: Any) -> list[str]:
         stores = [Recording() for _ in deliveries]
         for store, delivery in zip(stores, deliveries, strict=True):
-            once(store, delivery.scheme, **options).claim("request", "endpoint", delivery)
+            on_route(store, delivery.scheme, **options).claim("request", "endpoint", delivery)
         return [store.keys[0] for store in stores]
 
     def test_content(self) -> None:
@@ -219,7 +212,7 @@ class TestKey:
             (providers.FRAPPE, "a", "c"),
             (providers.WEBHOOK_HEX, "a", "b"),
         ):
-            asked = once(store, scheme, tenant=lambda request, tenant=tenant: tenant + request)
+            asked = on_route(store, scheme, tenant=lambda request, tenant=tenant: tenant + request)
             asked.claim("!", endpoint, delivery_of(scheme=scheme))
 
         assert len(set(store.keys)) == 5
@@ -229,7 +222,7 @@ class TestTimes:
     """How long a claim and a memory last."""
 
     @pytest.mark.parametrize(
-        ("scheme", "tolerance", "lease", "keep"),
+        ("scheme", "tolerance", "lease", "retention"),
         [
             (providers.FRAPPE, None, 4, 60),
             (providers.GITHUB, None, 30, 60),
@@ -239,51 +232,57 @@ class TestTimes:
         ],
     )
     def test_defaults(
-        self, scheme: Scheme, tolerance: float | None, lease: float, keep: float
+        self, scheme: Scheme, tolerance: float | None, lease: float, retention: float
     ) -> None:
         """They fit the sender's schedule, and the time for which a request is taken."""
         store = Recording()
 
-        asked = Once(store, [(scheme, tolerance)])
-        held_by(asked.claim(None, "", delivery_of(scheme=scheme))).settle(200)
+        asked = Deduplication(Deduplicator(store), [(scheme, tolerance)])
+        claim_of(asked.claim(None, "", delivery_of(scheme=scheme))).settle(200)
 
-        assert (store.leases, store.keeps) == ([lease], [keep])
+        assert (store.leases, store.retentions) == ([lease], [retention])
 
     def test_given(self) -> None:
         """What is given holds."""
         store = Recording()
 
-        held_by(once(store, lease=2, keep=5).claim(None, "", delivery_of())).settle(204)
+        claim_of(on_route(store, lease=2, retention=5).claim(None, "", delivery_of())).settle(204)
 
-        assert (store.leases, store.keeps) == ([2], [5])
+        assert (store.leases, store.retentions) == ([2], [5])
 
-    @pytest.mark.parametrize("lease", [0, -1, 5, 60, float("nan"), float("inf")])
-    def test_wrong_lease(self, lease: float) -> None:
-        """One that outlasts the sender's patience would lose what a dead process had claimed."""
-        with pytest.raises(ConfigurationError, match=r"lease=.* below 5, in which the sender"):
-            once(MemoryStore(), lease=lease)
-        assert once(MemoryStore(), providers.GITHUB, lease=60)
-        if not lease > 0 or lease == float("inf"):
-            with pytest.raises(ConfigurationError, match=r"lease=\S+ is no number of seconds$"):
-                once(MemoryStore(), providers.GITHUB, lease=lease)
-
-    @pytest.mark.parametrize("keep", [0, -5, float("nan"), float("inf")])
-    def test_wrong_keep(self, keep: float) -> None:
-        """Nothing cannot be remembered."""
-        with pytest.raises(ConfigurationError, match="is too short"):
-            once(MemoryStore(), keep=keep)
-
-    def test_keep_that_is_shorter_than_a_replay(self) -> None:
-        """What can come again is not forgotten before."""
+    @pytest.mark.parametrize("lease", [5, 60])
+    def test_lease_that_is_too_long(self, lease: float) -> None:
+        """A lease longer than the sender's patience would lose what a dead process had claimed."""
         with pytest.raises(
-            ConfigurationError, match=r"keep=599 is too short.*: .* for 600 seconds"
+            ConfigurationError, match=r"lease=.* is too long: .* below the 5 seconds"
         ):
-            Once(MemoryStore(), [(providers.WEBHOOK_TIMESTAMPED, 300)], keep=599)
+            on_route(MemoryStore(), lease=lease)
+        assert on_route(MemoryStore(), providers.GITHUB, lease=lease)
+
+    @pytest.mark.parametrize("name", ["lease", "retention"])
+    @pytest.mark.parametrize("seconds", [0, -5, float("nan"), float("inf"), "5", True])
+    def test_no_time(self, name: str, seconds: Any) -> None:
+        """Nothing lasts for no time, or for ever."""
+        with pytest.raises(ConfigurationError, match=f"{name}= is a positive number of seconds"):
+            Deduplicator(MemoryStore(), **{name: seconds})
+
+    def test_retention_that_is_shorter_than_a_replay(self) -> None:
+        """A delivery that can come again is not forgotten before."""
+        deduplicator = Deduplicator(MemoryStore(), retention=599)
+        with pytest.raises(
+            ConfigurationError, match=r"retention=599 is too short.*: .* for 600 seconds"
+        ):
+            Deduplication(deduplicator, [(providers.WEBHOOK_TIMESTAMPED, 300)])
 
     def test_wrong_choice(self) -> None:
         """What becomes of a delivery without a store has two answers."""
         with pytest.raises(ConfigurationError, match="on_store_error"):
-            once(MemoryStore(), on_store_error="ignore")
+            on_route(MemoryStore(), on_store_error="ignore")
+
+    def test_tenant_that_is_no_function(self) -> None:
+        """One name for all requests would tell nobody apart."""
+        with pytest.raises(ConfigurationError, match="tenant= is a function"):
+            on_route(MemoryStore(), tenant="acme")
 
 
 class TestClaim:
@@ -291,110 +290,148 @@ class TestClaim:
 
     def test_states(self) -> None:
         """The first has it; the others wait for it, and learn what came of it."""
-        asked = once(MemoryStore())
-        held = held_by(asked.claim(None, "", delivery_of()))
+        asked = on_route(MemoryStore())
+        claim = claim_of(asked.claim(None, "", delivery_of()))
 
-        assert status_of(asked.claim(None, "", delivery_of())) == 409
-        assert held.complete()
-        assert status_of(asked.claim(None, "", delivery_of())) == 200
+        assert asked.claim(None, "", delivery_of()) is State.IN_FLIGHT
+        assert claim.complete()
+        assert asked.claim(None, "", delivery_of()) is State.DONE
 
     @pytest.mark.parametrize("status", [100, 199, 300, 302, 404, 500])
     def test_failure(self, status: int) -> None:
         """What did not end well is the next one's at once."""
-        asked = once(MemoryStore())
+        asked = on_route(MemoryStore())
 
-        assert held_by(asked.claim(None, "", delivery_of())).settle(status)
-        assert held_by(asked.claim(None, "", delivery_of())).settle(200)
+        assert claim_of(asked.claim(None, "", delivery_of())).settle(status)
+        assert claim_of(asked.claim(None, "", delivery_of())).settle(200)
 
     @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
     def test_exception(self, error: type[BaseException]) -> None:
         """Nor did what did not end at all."""
-        asked = once(MemoryStore())
+        asked = on_route(MemoryStore())
 
-        with pytest.raises(error), held_by(asked.claim(None, "", delivery_of())):
+        with pytest.raises(error), claim_of(asked.claim(None, "", delivery_of())):
             raise error
-        assert held_by(asked.claim(None, "", delivery_of())).release()
+        assert claim_of(asked.claim(None, "", delivery_of())).release()
 
     def test_late(self, caplog: pytest.LogCaptureFixture) -> None:
         """Who settles after the lease has ended is told so in the log."""
-        asked = once(MemoryStore(), lease=0.02)
-        held = held_by(asked.claim(None, "", delivery_of()))
-        held.rest()
+        asked = on_route(MemoryStore(), lease=0.02)
+        claim = claim_of(asked.claim(None, "", delivery_of()))
+        claim.rest()
         time.sleep(0.03)
 
-        assert not held.settle(200)
+        assert not claim.settle(200)
         assert "a delivery was not completed: its lease had ended before" in caplog.text
-        assert held_by(asked.claim(None, "", delivery_of())).release()
+        assert claim_of(asked.claim(None, "", delivery_of())).release()
 
     @pytest.mark.parametrize("method", ["complete", "release"])
     def test_store_that_goes_away(self, caplog: pytest.LogCaptureFixture, method: str) -> None:
         """The handler has run by then: its answer is not taken back."""
-        held = held_by(once(Failing(method)).claim(None, "", delivery_of()))
+        claim = claim_of(on_route(Failing(method)).claim(None, "", delivery_of()))
 
-        assert not getattr(held, method)()
+        assert not getattr(claim, method)()
         assert f"a delivery was not {method}d: the store is away" in caplog.text
 
     @pytest.mark.parametrize("said", [True, None, "new"])
     def test_no_state(self, said: object) -> None:
         """A store that says anything else loses no delivery by it."""
-        wrong = type("Wrong", (), {"claim": lambda *_args: said})
+        wrong = type("Wrong", (MemoryStore,), {"claim": lambda *_args: said})
 
         with pytest.raises(TypeError, match=rf"returns a State, not {said!r}"):
-            once(wrong()).claim(None, "", delivery_of())
+            on_route(wrong()).claim(None, "", delivery_of())
         with pytest.raises(TypeError, match=rf"returns a State, not {said!r}"):
-            asyncio.run(claim_async(once(wrong())))
+            asyncio.run(claim_async(on_route(wrong())))
 
-    def test_no_store(self, caplog: pytest.LogCaptureFixture) -> None:
-        """If it cannot be told whether it is a repeat, the app has chosen."""
-        assert status_of(once(Failing("claim")).claim(None, "", delivery_of())) == 503
-        assert (
-            once(Failing("claim"), on_store_error="accept").claim(None, "", delivery_of()) is None
-        )
-        assert caplog.text.count("webhook put off: the store is away") == 2
+    def test_no_store(self) -> None:
+        """The caller learns that the store cannot tell whether it is a repeat."""
+        with pytest.raises(StoreError, match="the store is away"):
+            on_route(Failing("claim")).claim(None, "", delivery_of())
 
 
-class TestKeeper:
+class TestStoreOfARequest:
+    """A Deduplicator whose store depends on the request."""
+
+    def test_function(self) -> None:
+        """Each request's store remembers its own."""
+        stores = {"a": Recording(), "b": Recording()}
+        asked = on_route(lambda request: stores[request])
+        for request in ("a", "b"):
+            claim_of(asked.claim(request, "", delivery_of())).settle(200)
+
+        assert asked.claim("a", "", delivery_of()) is State.DONE
+        assert [len(store.keys) for store in stores.values()] == [2, 1]
+
+    def test_function_of_an_async_store(self) -> None:
+        """It is refused where nobody can wait for it."""
+        with pytest.raises(ConfigurationError, match="store= is one for asyncio"):
+            on_route(lambda _request: Awaited()).claim(None, "", delivery_of())
+
+    def test_function_that_returns_no_store(self) -> None:
+        """The mistake is named when the request comes."""
+        with pytest.raises(ConfigurationError, match="store= is NoneType, not a store"):
+            on_route(lambda _request: None).claim(None, "", delivery_of())
+
+
+@pytest.mark.parametrize(
+    ("store", "message"),
+    [
+        (MemoryStore, r"store= is the class MemoryStore: pass a store, MemoryStore\(\.\.\.\)"),
+        ("deliveries.sqlite", r"store= is str, not a store: such as SQLiteStore\("),
+        (lambda _request: MemoryStore(), r"not a store: a function goes into Deduplicator\("),
+    ],
+    ids=["class", "path", "function"],
+)
+def test_no_store(store: Any, message: str) -> None:
+    """What is not a store is refused at the start, in our own words."""
+    with pytest.raises(ConfigurationError, match=message):
+        make_receiver(providers.FRAPPE, None, secret=SECRET, store=store)
+
+
+class TestLeaseRenewer:
     """Claims of handlers that take longer than a lease."""
 
     def test_renews(self) -> None:
         """A claim does not end while its handler runs, and does when nobody keeps it."""
-        asked = once(MemoryStore(), lease=0.9)
-        with held_by(asked.claim(None, "", delivery_of())) as held:
+        asked = on_route(MemoryStore(), lease=0.9)
+        with claim_of(asked.claim(None, "", delivery_of())) as claim:
             for _ in range(15):
-                assert status_of(asked.claim(None, "", delivery_of())) == 409
-            held.rest()
+                assert asked.claim(None, "", delivery_of()) is State.IN_FLIGHT
+            claim.rest()
             time.sleep(1.05)
-            assert held_by(asked.claim(None, "", delivery_of())).release()
+            assert claim_of(asked.claim(None, "", delivery_of())).release()
 
     def test_shorter_one_comes(self) -> None:
         """Who waits for a long lease wakes up for a short one."""
         store = MemoryStore()
-        long = held_by(once(store, providers.GITHUB, lease=60).claim(None, "long", delivery_of()))
-        asked = once(store, lease=0.9)
-        held = held_by(asked.claim(None, "", delivery_of()))
+        long = claim_of(
+            on_route(store, providers.GITHUB, lease=60).claim(None, "long", delivery_of())
+        )
+        asked = on_route(store, lease=0.9)
+        claim = claim_of(asked.claim(None, "", delivery_of()))
         time.sleep(1.5)
 
-        assert held.complete()
+        assert claim.complete()
         assert long.complete()
 
     def test_store_that_goes_away(self, caplog: pytest.LogCaptureFixture) -> None:
         """It is tried again as long as the handler runs."""
         caplog.set_level(logging.WARNING)
-        held = held_by(once(Failing("renew"), lease=0.9).claim(None, "", delivery_of()))
+        claim = claim_of(on_route(Failing("renew"), lease=0.9).claim(None, "", delivery_of()))
         time.sleep(1.2)
-        held.rest()
+        claim.rest()
 
         assert caplog.text.count("a delivery was not renewed: the store is away") > 1
 
     def test_store_with_errors_of_its_own(self, caplog: pytest.LogCaptureFixture) -> None:
         """They do not end the claims of others."""
         wrong = MemoryStore()
-        odd = held_by(once(Odd(wrong), lease=0.9).claim(None, "odd", delivery_of()))
+        odd = claim_of(on_route(Odd(wrong), lease=0.9).claim(None, "odd", delivery_of()))
         time.sleep(0.5)
-        held = held_by(once(MemoryStore(), lease=0.9).claim(None, "", delivery_of()))
+        claim = claim_of(on_route(MemoryStore(), lease=0.9).claim(None, "", delivery_of()))
         time.sleep(1.2)
 
-        assert held.complete()
+        assert claim.complete()
         odd.rest()
         assert "a delivery was not renewed: a reset" in caplog.text
         assert "Traceback" in caplog.text
@@ -403,7 +440,7 @@ class TestKeeper:
         self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """If the machine has no thread left, the next claim gets one."""
-        asked = once(MemoryStore(), lease=0.9)
+        asked = on_route(MemoryStore(), lease=0.9)
 
         def start(_thread: object) -> None:
             msg = "can't start new thread"
@@ -411,68 +448,70 @@ class TestKeeper:
 
         with monkeypatch.context() as full:
             full.setattr(threading.Thread, "start", start)
-            first = held_by(asked.claim(None, "first", delivery_of()))
+            first = claim_of(asked.claim(None, "first", delivery_of()))
         assert "a delivery will not be renewed: can't start new thread" in caplog.text
-        second = held_by(asked.claim(None, "second", delivery_of()))
+        second = claim_of(asked.claim(None, "second", delivery_of()))
         time.sleep(1.2)
 
         assert first.complete()
         assert second.complete()
 
-    def test_claim_that_is_lost(self, own_keeper: Any) -> None:
-        """What is not held any more is not renewed."""
-        held = held_by(once(Recording(), lease=0.9).claim(None, "", delivery_of()))
-        own_keeper.remove(held)  # as if this process had slept
+    def test_claim_that_is_lost(self, own_renewer: Any) -> None:
+        """What is not claim any more is not renewed."""
+        claim = claim_of(on_route(Recording(), lease=0.9).claim(None, "", delivery_of()))
+        own_renewer.remove(claim)  # as if this process had slept
         time.sleep(1.05)
-        own_keeper.add(held)
+        own_renewer.add(claim)
         time.sleep(0.6)
 
-        assert not own_keeper._held  # noqa: SLF001
+        assert not own_renewer._claims  # noqa: SLF001
 
-    def test_thread_ends(self, monkeypatch: pytest.MonkeyPatch, own_keeper: Any) -> None:
+    def test_thread_ends(self, monkeypatch: pytest.MonkeyPatch, own_renewer: Any) -> None:
         """Where nothing is to be kept, nobody stays for it; and then somebody comes again."""
-        monkeypatch.setattr(keeper, "_IDLE", 0.01)
+        monkeypatch.setattr(_renewal, "_IDLE", 0.01)
         for _ in range(2):
-            with held_by(once(MemoryStore(), lease=0.9).claim(None, "", delivery_of())) as held:
-                assert own_keeper._thread is not None  # noqa: SLF001
-                held.complete()
+            with claim_of(
+                on_route(MemoryStore(), lease=0.9).claim(None, "", delivery_of())
+            ) as claim:
+                assert own_renewer._thread is not None  # noqa: SLF001
+                claim.complete()
             deadline = time.monotonic() + 5
-            while own_keeper._thread is not None:  # noqa: SLF001
+            while own_renewer._thread is not None:  # noqa: SLF001
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
 
     def test_no_forks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Windows has none."""
         monkeypatch.delattr(os, "register_at_fork")
-        own = keeper.LeaseRenewer()
-        monkeypatch.setattr(keeper, "_keeper", own)
+        own = _renewal.LeaseRenewer()
+        monkeypatch.setattr(_renewal, "_renewer", own)
 
-        assert held_by(once(MemoryStore()).claim(None, "", delivery_of())).complete()
+        assert claim_of(on_route(MemoryStore()).claim(None, "", delivery_of())).complete()
 
     def test_forked_process(self) -> None:
         """A process that was forked while others kept claims keeps its own."""
-        held = held_by(once(MemoryStore(), lease=0.9).claim(None, "", delivery_of()))
+        claim = claim_of(on_route(MemoryStore(), lease=0.9).claim(None, "", delivery_of()))
         process = multiprocessing.get_context("fork").Process(target=renew_in_a_fork)
         process.start()
         process.join(10)
-        held.complete()
+        claim.complete()
 
         assert process.exitcode == 0
 
 
 def renew_in_a_fork() -> None:
     """Hold a claim for longer than its lease."""
-    asked = once(MemoryStore(), lease=0.9)
-    held = held_by(asked.claim(None, "", delivery_of()))
+    asked = on_route(MemoryStore(), lease=0.9)
+    claim = claim_of(asked.claim(None, "", delivery_of()))
     time.sleep(1.8)
-    assert held.complete()
+    assert claim.complete()
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
     return await asyncio.to_thread(function, *args)
 
 
-async def claim_async(asked: Once) -> Any:
+async def claim_async(asked: Deduplication) -> Any:
     return await asked.claim_async(None, "", delivery_of(), in_thread)
 
 
@@ -484,28 +523,28 @@ class TestAsync:
         """The first has it; the others wait for it, and learn what came of it."""
 
         async def run() -> list[Any]:
-            asked = once(make())
-            held: AsyncClaim = await claim_async(asked)
+            asked = on_route(make())
+            claim: AsyncClaim = await claim_async(asked)
             second = await claim_async(asked)
-            assert await held.settle(503)
+            assert await claim.settle(503)
             again: AsyncClaim = await claim_async(asked)
             assert await again.settle(200)
             return [second, await claim_async(asked)]
 
-        assert [status_of(answer) for answer in asyncio.run(run())] == [409, 200]
+        assert asyncio.run(run()) == [State.IN_FLIGHT, State.DONE]
 
     def test_renews(self, make: Any) -> None:
         """A claim does not end while its handler runs, and does when nobody keeps it."""
 
         async def run() -> None:
-            asked = once(make(), lease=0.9)
-            long = await claim_async(once(make(), providers.GITHUB, lease=60))
-            async with await claim_async(asked) as held:
+            asked = on_route(make(), lease=0.9)
+            long = await claim_async(on_route(make(), providers.GITHUB, lease=60))
+            async with await claim_async(asked) as claim:
                 for _ in range(15):
-                    assert status_of(await claim_async(asked)) == 409
-                held.rest()
+                    assert await claim_async(asked) is State.IN_FLIGHT
+                claim.rest()
                 await asyncio.sleep(1.05)
-                assert not await held.complete()
+                assert not await claim.complete()
                 assert await (await claim_async(asked)).release()
             assert await long.release()
 
@@ -514,13 +553,13 @@ class TestAsync:
     def test_cancelled(self, make: Any) -> None:
         """What was cancelled is the next one's."""
 
-        async def handle(asked: Once, begun: asyncio.Event) -> None:
+        async def handle(asked: Deduplication, begun: asyncio.Event) -> None:
             async with await claim_async(asked):
                 begun.set()
                 await asyncio.sleep(60)
 
         async def run() -> None:
-            asked, begun = once(make()), asyncio.Event()
+            asked, begun = on_route(make()), asyncio.Event()
             handler = asyncio.create_task(handle(asked, begun))
             await begun.wait()
             handler.cancel()
@@ -533,14 +572,14 @@ class TestAsync:
     def test_cancelled_when_handled(self, make: Any) -> None:
         """What was handled stays so, although its sender has hung up before the store knew."""
 
-        async def handle(asked: Once, begun: asyncio.Event) -> None:
-            async with await claim_async(asked) as held:
+        async def handle(asked: Deduplication, begun: asyncio.Event) -> None:
+            async with await claim_async(asked) as claim:
                 begun.set()
-                await held.settle(200)
+                await claim.settle(200)
 
         async def run() -> Any:
             store = make()
-            asked, begun = once(Slow(store) if make is Awaited else store), asyncio.Event()
+            asked, begun = on_route(Slow(store) if make is Awaited else store), asyncio.Event()
             handler = asyncio.create_task(handle(asked, begun))
             await begun.wait()
             handler.cancel()
@@ -548,7 +587,7 @@ class TestAsync:
                 await handler
             return await claim_async(asked)
 
-        assert status_of(asyncio.run(run())) == 200
+        assert asyncio.run(run()) is State.DONE
 
 
 def test_event_loops_are_forgotten() -> None:
@@ -557,9 +596,9 @@ def test_event_loops_are_forgotten() -> None:
 
     async def run() -> None:
         loops.append(weakref.ref(asyncio.get_running_loop()))
-        async with await claim_async(once(Awaited())) as held:
+        async with await claim_async(on_route(Awaited())) as claim:
             await asyncio.sleep(0)
-            await held.settle(200)
+            await claim.settle(200)
 
     for _ in range(3):
         asyncio.run(run())
@@ -574,9 +613,9 @@ class Slow(Awaited):
     def __init__(self, other: Awaited) -> None:
         self.store = other.store
 
-    async def complete(self, key: str, token: str, keep: float) -> bool:
+    async def complete(self, key: str, token: str, retention: float) -> bool:
         await asyncio.sleep(0.02)
-        return await super().complete(key, token, keep)
+        return await super().complete(key, token, retention)
 
 
 class FailingLater:
@@ -609,10 +648,10 @@ def test_async_store_with_errors_of_its_own(caplog: pytest.LogCaptureFixture) ->
     """They do not end the claims of others."""
 
     async def run() -> None:
-        odd = await claim_async(once(Odd(MemoryStore()), providers.GITHUB, lease=0.9))
-        held = await claim_async(once(MemoryStore(), lease=0.9))
+        odd = await claim_async(on_route(Odd(MemoryStore()), providers.GITHUB, lease=0.9))
+        claim = await claim_async(on_route(MemoryStore(), lease=0.9))
         await asyncio.sleep(1.2)
-        assert await held.complete()
+        assert await claim.complete()
         odd.rest()
 
     asyncio.run(run())
@@ -622,26 +661,27 @@ def test_async_store_with_errors_of_its_own(caplog: pytest.LogCaptureFixture) ->
 def test_async_store_that_goes_away(caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, and tried again where that is of use."""
 
-    async def run() -> int:
-        held = await claim_async(once(FailingLater("renew", "complete"), lease=0.9))
+    async def run() -> None:
+        claim = await claim_async(on_route(FailingLater("renew", "complete"), lease=0.9))
         await asyncio.sleep(1.2)
-        assert not await held.complete()
-        return status_of(await claim_async(once(FailingLater("claim"))))
+        assert not await claim.complete()
+        with pytest.raises(StoreError):
+            await claim_async(on_route(FailingLater("claim")))
 
-    assert asyncio.run(run()) == 503
+    asyncio.run(run())
     assert caplog.text.count("a delivery was not renewed: the store is away") > 1
     assert "a delivery was not completed: the store is away" in caplog.text
 
 
 def test_async_claim_that_is_lost() -> None:
-    """What is not held any more is not renewed."""
+    """What is not claim any more is not renewed."""
 
     async def run() -> None:
-        held = await claim_async(once(Awaited(), lease=0.9))
+        claim = await claim_async(on_route(Awaited(), lease=0.9))
         time.sleep(1.05)  # noqa: ASYNC251  # as a handler does that blocks the event loop
         await asyncio.sleep(0.6)
-        assert not keeper.AsyncLeaseRenewer.of_loop()._held  # noqa: SLF001
-        assert not await held.release()
+        assert not _renewal.AsyncLeaseRenewer.of_loop()._claims  # noqa: SLF001
+        assert not await claim.release()
 
     asyncio.run(run())
 
@@ -651,20 +691,32 @@ class TestReceiver:
 
     def test_senders_without_tenants(self) -> None:
         """Two senders could have the same content."""
-        with pytest.raises(ConfigurationError, match="tenant= has to tell which one it is"):
+        with pytest.raises(
+            ConfigurationError, match=r"store=Deduplicator\(\.\.\., tenant=\.\.\.\) has to tell"
+        ):
             make_receiver(
                 providers.FRAPPE, None, secret=lambda _request: SECRET, store=MemoryStore()
             )
 
-    @pytest.mark.parametrize(
-        "options",
-        [{"lease": 1}, {"keep": 1}, {"tenant": str}, {"on_store_error": "accept"}],
-        ids=str,
-    )
-    def test_nothing_to_remember_with(self, options: dict[str, Any]) -> None:
-        """Options without a store would be lost."""
-        with pytest.raises(ConfigurationError, match="need store="):
-            make_receiver(providers.FRAPPE, None, secret=SECRET, **options)
+    def test_store_that_fails(self, caplog: pytest.LogCaptureFixture) -> None:
+        """If the store cannot tell whether it is a repeat, the app has chosen what happens."""
+        for on_store_error, status in (("refuse", 503), ("accept", None)):
+            receiver = make_receiver(
+                providers.FRAPPE,
+                None,
+                secret=SECRET,
+                store=Deduplicator(Failing("claim"), on_store_error=on_store_error),  # type: ignore[arg-type]
+            )
+            response = receiver.claim(None, "", delivery_of())
+            assert getattr(response, "status", None) == status
+        assert caplog.text.count("webhook put off: the store is away") == 2
+
+    def test_without_a_store(self) -> None:
+        """There is nothing to claim."""
+        receiver = make_receiver(providers.FRAPPE, None, secret=SECRET)
+
+        assert receiver.claim(None, "", delivery_of()) is None
+        assert asyncio.run(receiver.claim_async(None, "", delivery_of(), in_thread)) is None
 
     @pytest.mark.parametrize(
         ("given", "options", "least"),
@@ -677,6 +729,8 @@ class TestReceiver:
     )
     def test_tolerance(self, given: Any, options: Any, least: float) -> None:
         """What is taken for so long is remembered for so long."""
+        short = Deduplicator(MemoryStore(), retention=least - 1)
         with pytest.raises(ConfigurationError, match=f"for {least} seconds"):
-            make_receiver(given, None, store=MemoryStore(), keep=least - 1, **options)
-        assert make_receiver(given, None, store=MemoryStore(), keep=least, **options).once
+            make_receiver(given, None, store=short, **options)
+        enough = Deduplicator(MemoryStore(), retention=least)
+        assert make_receiver(given, None, store=enough, **options).deduplicates

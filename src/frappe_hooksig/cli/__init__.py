@@ -1,0 +1,61 @@
+"""The command `frappe-hooksig`; each of its commands is a module of this package.
+
+To add the command `name`, write `_name.py` with `add_arguments()` and `run()`, and list it in
+`_commands.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from frappe_hooksig.cli._outcome import INTERRUPTED, USAGE, WrongUse
+from frappe_hooksig.cli._output import complain, show_version, wrote
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Args:
+        arguments: The arguments after the command's name; by default those of the process.
+
+    Raises:
+        SystemExit: With status 2 for wrong arguments, with 0 after `--help` and `--version`.
+    """
+    if arguments is None:
+        arguments = sys.argv[1:]
+    if arguments and arguments[0] == "--version":  # before anything else is loaded
+        show_version()
+    status, output = _run(arguments)
+    return status if wrote(output) else USAGE
+
+
+def _run(arguments: Sequence[str]) -> tuple[int, str]:
+    """Run the command that the arguments ask for; return its exit status and its output."""
+    import warnings
+
+    from frappe_hooksig.cli._commands import make_parser
+    from frappe_hooksig.exceptions import HooksigError
+    from frappe_hooksig.secret import SecretWarning
+
+    status, output = USAGE, ""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SecretWarning)
+        try:
+            options = make_parser(arguments).parse_args(arguments)
+            status, output = options.run(options)
+        except (WrongUse, HooksigError) as error:
+            complain(f"error: {error}")
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+        except Exception:  # noqa: BLE001  # a mistake of ours must not look like a refusal
+            import traceback
+
+            with suppress(OSError):
+                traceback.print_exc()
+    for message in [each.message for each in caught if isinstance(each.message, SecretWarning)]:
+        complain(f"warning: {message}")
+    return status, output

@@ -1,0 +1,100 @@
+"""The list of commands, and the parser, which loads only the command that is asked for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
+from typing import Any, Final, NoReturn
+
+from frappe_hooksig.cli._outcome import USAGE
+from frappe_hooksig.cli._output import PROGRAM, show_version, wrote
+
+#: Each command with its line in the help. The module of the command `name` is `_name`. It defines
+#: `add_arguments(parser)`, and `run(options)`, which returns the exit status and the output.
+COMMANDS: Final = {
+    "verify": "tell whether a request is genuine, and why not",
+    "sign": "print the headers to send a body with",
+    "secret": "make a new secret",
+    "providers": "list the schemes that are known by name",
+}
+
+
+def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser; the options that it returns have `run` of the command.
+
+    Args:
+        arguments: The arguments to parse. Only commands that are named in them are loaded.
+    """
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Sign and verify webhooks: Frappe's and ERPNext's, GitHub's, Stripe's, Slack's "
+        "and others'.",
+        epilog="Exit status: 0 done or verified, 1 refused, 2 wrong use.",
+    )
+    parser.add_argument(
+        "--version", action=_ShowVersion, nargs=0, help="show program's version number and exit"
+    )
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, prog=PROGRAM
+    )
+    for name, description in COMMANDS.items():
+        command = commands.add_parser(name, help=description)
+        if name in arguments:
+            module = import_module(f"{__package__}._{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+class _ShowVersion(argparse.Action):
+    """Shows the version where `--version` is not the first argument, which main() answers."""
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        show_version()
+
+
+class _RefuseSecret(argparse.Action):
+    """Refuses a secret in the arguments, without repeating it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
+        parser.error(
+            "a secret among the arguments can be read by every user of this machine: put it into "
+            "an environment variable (-e) or a file (-f)"
+        )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes options by their full names only, and leaves the examples' lines as they are."""
+
+    def __init__(self, **options: Any) -> None:
+        # argparse formats each option when it is added, to check it. With a fixed width it does
+        # not ask for the terminal's, which would load shutil and its modules for compression.
+        unmeasured = partial(argparse.RawDescriptionHelpFormatter, width=80)
+        super().__init__(allow_abbrev=False, formatter_class=unmeasured, **options)
+        self.add_argument(
+            *("--secret", "--secret-key"),
+            nargs="?",
+            action=_RefuseSecret,
+            help=argparse.SUPPRESS,
+        )
+
+    def format_usage(self) -> str:
+        """Return the usage, as wide as the terminal."""
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
+        return super().format_usage()
+
+    def format_help(self) -> str:
+        """Return the help, as wide as the terminal."""
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
+        return super().format_help()
+
+    def print_help(self, file: object = None) -> None:
+        """Write the help as any other output.
+
+        argparse ignores a failed write in some versions of Python, and raises in others.
+        """
+        del file
+        if not wrote(self.format_help().rstrip()):
+            self.exit(USAGE)

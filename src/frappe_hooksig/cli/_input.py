@@ -1,0 +1,55 @@
+"""Reading files and standard input, as bytes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from io import BytesIO
+from typing import BinaryIO
+
+from frappe_hooksig.cli._outcome import WrongUse
+
+
+def opened(name: str | None) -> AbstractContextManager[BinaryIO]:
+    """Open a file, or standard input for None and `-`.
+
+    Raises:
+        WrongUse: The file does not exist, or cannot be opened.
+    """
+    if name is None or name == "-":
+        return nullcontext(sys.stdin.buffer if sys.stdin else BytesIO())
+    from pathlib import Path
+
+    try:
+        return Path(name).open("rb")
+    except (OSError, ValueError) as error:  # a NUL in the name is a ValueError
+        raise _cannot_read(error) from error
+
+
+def read(file: BinaryIO, size: int = -1) -> bytes:
+    """Read up to so many bytes of a file; by default all of it.
+
+    Raises:
+        WrongUse: Reading fails, for example because the file is a folder.
+    """
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise _cannot_read(error) from error
+
+
+def check_standard_input(options: argparse.Namespace, *names: str | None) -> None:
+    """Refuse to read two things from one standard input.
+
+    Raises:
+        WrongUse: Two of these names and the files with secrets are standard input.
+    """
+    files = [*names, *(name for kind, name in options.secrets if kind == "file")]
+    if sum(name in {None, "-"} for name in files) > 1:
+        msg = "standard input is named twice: put one of both into a file"
+        raise WrongUse(msg)
+
+
+def _cannot_read(error: OSError | ValueError) -> WrongUse:
+    return WrongUse(f"cannot read {error}")

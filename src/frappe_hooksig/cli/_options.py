@@ -1,0 +1,120 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from frappe_hooksig._frappe import FRAPPE, SECRET_SETTING
+from frappe_hooksig._registered_urls import registered
+from frappe_hooksig._timestamp import read_time
+from frappe_hooksig.cli._outcome import WrongUse
+from frappe_hooksig.cli._output import PROGRAM
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.scheme import Scheme
+
+
+def add_body(parser: argparse.ArgumentParser) -> None:
+    """Add the file with the body."""
+    parser.add_argument(
+        "body",
+        metavar="BODY",
+        nargs="?",
+        help="file with the raw body; - or nothing for standard input",
+    )
+
+
+def add_scheme(parser: argparse.ArgumentParser) -> None:
+    """Add `--scheme`."""
+    parser.add_argument(
+        "--scheme",
+        metavar="NAME",
+        type=_scheme,
+        default=FRAPPE,
+        help=f"how the sender signs: see {PROGRAM} providers (default: frappe)",
+    )
+
+
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Add `--method` and `--url`."""
+    parser.add_argument(
+        "--method",
+        help="the HTTP method, if the scheme signs it (default: what --request says, else POST)",
+    )
+    parser.add_argument(
+        "--url", help="the URL as it is registered with the sender, if the scheme signs it"
+    )
+
+
+def check_url(options: argparse.Namespace) -> None:
+    """Refuse a URL that the scheme does not sign, an invalid one, and a missing one.
+
+    Raises:
+        ConfigurationError: The scheme signs no URL, or the URL is invalid.
+        WrongUse: The scheme signs the URL, and `--url` is missing.
+    """
+    registered(options.scheme, options.url)
+    if options.url is None and options.scheme.signs_url:
+        msg = f"scheme {options.scheme.name!r} signs the URL: say which with --url"
+        raise WrongUse(msg)
+
+
+def add_secrets(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name secrets: `-e`, `-f` and `--raw`."""
+    group = parser.add_argument_group(
+        "secrets",
+        "Several may be named, the newest first. Without any, Frappe's is the environment\n"
+        f"variable {SECRET_SETTING}.",
+    )
+    group.add_argument(
+        "-e",
+        "--secret-env",
+        metavar="VARIABLE",
+        dest="secrets",
+        action="append",
+        default=[],
+        type=lambda name: ("variable", name),
+        help="environment variable that holds the secret",
+    )
+    group.add_argument(
+        "-f",
+        "--secret-file",
+        metavar="FILE",
+        dest="secrets",
+        action="append",
+        type=lambda name: ("file", name),
+        help="file with nothing but the secret; one line end behind it is not part of it",
+    )
+    group.add_argument(
+        "--raw",
+        action="store_true",
+        help="keep the line end behind a secret in its file: it is part of the secret",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def moment(text: str) -> float:
+    """Return the time that an option gives, in Unix seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is not a time.
+    """
+    is_seconds = re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text, re.ASCII)
+    seconds = float(text) if is_seconds else read_time(text, "rfc3339")
+    if seconds is None:
+        msg = "not Unix seconds, nor like 2026-11-22T08:00:00Z"
+        raise argparse.ArgumentTypeError(msg)
+    return seconds
+
+
+def _scheme(name: str) -> Scheme:
+    from frappe_hooksig.providers import get  # fifty schemes, which Frappe's needs not
+
+    try:
+        return get(name)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

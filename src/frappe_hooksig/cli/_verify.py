@@ -1,0 +1,152 @@
+"""`frappe-hooksig verify`: tell whether a request is genuine, and why not."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from functools import partial
+
+from frappe_hooksig.cli._captured_request import read_headers, split_request
+from frappe_hooksig.cli._input import check_standard_input, opened, read
+from frappe_hooksig.cli._options import (
+    add_body,
+    add_json,
+    add_scheme,
+    add_secrets,
+    add_where,
+    check_url,
+    moment,
+)
+from frappe_hooksig.cli._outcome import DONE, REFUSED, WrongUse
+from frappe_hooksig.cli._secret_sources import read_secrets
+from frappe_hooksig.delivery import VerifiedRequest
+from frappe_hooksig.exceptions import VerificationError
+from frappe_hooksig.verify import MAX_BODY, Verifier
+
+_CHUNK = 65536  # bytes
+
+_EXAMPLES = """\
+exit status: 0 verified, 1 refused, 2 wrong use
+
+examples:
+  frappe-hooksig verify -e SECRET -H "X-Frappe-Webhook-Signature: kI9..." body.json
+  frappe-hooksig verify -e NEW_SECRET -e OLD_SECRET --request request.http
+  frappe-hooksig verify -f secret.txt --scheme stripe -H @headers.txt --now 1700000000 < body.json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its arguments."""
+    parser.description = "Tell whether a request is genuine, and why not."
+    parser.epilog = _EXAMPLES
+    add_body(parser)
+    parser.add_argument(
+        "-H",
+        "--header",
+        metavar="'NAME: VALUE'",
+        action="append",
+        default=[],
+        help="one of the request's headers; @FILE for all that a file has, one on each line",
+    )
+    parser.add_argument(
+        "--request",
+        metavar="FILE",
+        help="a whole HTTP/1.1 request as it came: request line, headers, blank line, body; "
+        "- for standard input",
+    )
+    add_scheme(parser)
+    add_where(parser)
+    add_secrets(parser)
+    parser.add_argument(
+        "--now",
+        metavar="TIME",
+        type=moment,
+        help="when to judge the request's time at, instead of now: Unix seconds, or like "
+        "2026-11-22T08:00:00Z",
+    )
+    parser.add_argument(
+        "--tolerance",
+        metavar="SECONDS",
+        type=float,
+        help="how far the request's time may be from now, either way (default: the scheme's)",
+    )
+    parser.add_argument(
+        "--max-body",
+        metavar="BYTES",
+        type=int,
+        default=MAX_BODY,
+        help="the largest accepted body (default: %(default)s)",
+    )
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> tuple[int, str]:
+    """Tell whether a request is genuine, and why not."""
+    if options.request is not None and (options.body is not None or options.header):
+        msg = "--request has headers and body already: leave out -H and the body's file"
+        raise WrongUse(msg)
+    check_url(options)
+    verifier = _verifier(options)
+    source = options.body if options.request is None else options.request
+    check_standard_input(options, source, *(text.removeprefix("@") for text in options.header))
+    body: Iterator[bytes]
+    method = options.method or "POST"
+    with opened(source) as file:
+        if options.request is None:
+            headers = [pair for text in options.header for pair in read_headers(text)]
+            body = iter(partial(read, file, _CHUNK), b"")
+        else:
+            sent_with, headers, content = split_request(read(file))
+            method = options.method or sent_with
+            body = iter([content])
+        try:
+            verification = verifier.begin(headers, method=method, url=options.url)
+            for chunk in body:
+                verification.update(chunk)
+            request = verification.finish()
+        except VerificationError as error:
+            return REFUSED, _refused(error, as_json=options.json)
+    return DONE, _verified(request, as_json=options.json)
+
+
+def _verifier(options: argparse.Namespace) -> Verifier:
+    """Return the verifier that the options describe."""
+    secrets = read_secrets(options)
+    if len(secrets) > 1:
+        import logging
+
+        # The answer names the secret that matched. Without a handler, a warning about an old
+        # secret would go to standard error too.
+        logging.getLogger("frappe_hooksig").addHandler(logging.NullHandler())
+    return Verifier(
+        secrets,
+        scheme=options.scheme,
+        tolerance=options.tolerance,
+        max_body=options.max_body,
+        clock=time.time if options.now is None else lambda: options.now,
+    )
+
+
+def _verified(request: VerifiedRequest, *, as_json: bool) -> str:
+    answer = {
+        "scheme": request.scheme.name,
+        "secret": request.secret_id,
+        "id": request.id,
+        "timestamp": request.timestamp,
+    }
+    if as_json:
+        import json
+
+        return json.dumps({"verified": True} | answer)
+    known = [f"{name}: {value}" for name, value in answer.items() if value is not None]
+    return "\n".join(["verified", *known])
+
+
+def _refused(error: VerificationError, *, as_json: bool) -> str:
+    if not as_json:
+        return f"refused: {error.reason}\n{error}"
+    import json
+
+    answer = {"verified": False, "reason": error.reason, "header": error.header}
+    return json.dumps(answer | {"message": str(error)})
