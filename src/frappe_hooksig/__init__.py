@@ -70,20 +70,22 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name, and keep it."""
-    from importlib import import_module
+if not TYPE_CHECKING:  # else type checkers would take any name for one of ours
 
-    if name == "providers":
-        return import_module("frappe_hooksig.providers")
-    if name not in __all__:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    module = import_module(f"frappe_hooksig.{_HOMES.get(name, 'exceptions')}")
-    value: object = getattr(module, name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        """Import a public name, and keep it."""
+        from importlib import import_module
+
+        if name == "providers":
+            return import_module("frappe_hooksig.providers")
+        if name not in __all__:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        module = import_module(f"frappe_hooksig.{_HOMES.get(name, 'exceptions')}")
+        value: object = getattr(module, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return sorted({*globals(), *__all__})

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from typing_extensions import assert_type
 from werkzeug.datastructures import Headers
 
+import frappe_hooksig
 from frappe_hooksig import (
     Delivery,
     Reason,
@@ -99,5 +100,6 @@ assert_type(Signer("secret").sign(b""), SignedPayload)
 sign_payload({1, 2}, "secret")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 GITHUB: Scheme = providers.get("github")
+frappe_hooksig.nonsense()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 Scheme(name="x", signature_header="X")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 Scheme(name="x", signature_header="", encoding="b32")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

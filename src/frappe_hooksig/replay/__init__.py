@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["AsyncStore", "Deduplicator", "MemoryStore", "SQLiteStore", "State", "Store"]
 
 
-def __getattr__(name: str) -> object:
-    """Import `SQLiteStore` when it is asked for: not every Python has SQLite."""
-    if name == "SQLiteStore":
-        from frappe_hooksig.replay._sqlite import SQLiteStore
+if not TYPE_CHECKING:  # else type checkers would take any name for one of ours
 
-        return SQLiteStore
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    def __getattr__(name: str) -> object:
+        """Import `SQLiteStore` when it is asked for: not every Python has SQLite."""
+        if name == "SQLiteStore":
+            from frappe_hooksig.replay._sqlite import SQLiteStore
+
+            return SQLiteStore
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
