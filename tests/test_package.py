@@ -44,7 +44,8 @@ LAYERS = [
     {"integrations._receiver"},
     {"integrations._asgi", "integrations.flask"}
     | {"integrations.django._decorators", "integrations.frappe._decorators"},
-    {"integrations.starlette", "integrations.fastapi", "integrations.django", "integrations.frappe"},
+    {"integrations.starlette", "integrations.fastapi"}
+    | {"integrations.django", "integrations.frappe"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 PATHS = {
@@ -144,7 +145,8 @@ def printed_by(code: str) -> str:
 
 def loaded_by(code: str) -> set[str]:
     """Return the modules that are loaded after some code has run in a Python of its own."""
-    return set(json.loads(printed_by(f"{code}; import sys, json; print(json.dumps([*sys.modules]))")))
+    show = "import sys, json; print(json.dumps([*sys.modules]))"
+    return set(json.loads(printed_by(f"{code}; {show}")))
 
 
 @pytest.mark.parametrize(
