@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import metadata
 
+from sphinx.domains.python import PyObject
 from sphinx.util.inspect import TypeAliasForwardRef
 
 project = "frappe_hooksig"
@@ -43,6 +44,7 @@ autodoc_type_aliases = {
 TypeAliasForwardRef.__repr__ = lambda alias: alias.name
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
-# "Attributes:" in a docstring becomes a list under its class.
+# "Attributes:" in a docstring becomes a list under its class, with that heading.
 napoleon_use_ivar = True
+next(each for each in PyObject.doc_field_types if each.name == "variable").label = "Attributes"
 myst_heading_anchors = 3
