@@ -1,16 +1,18 @@
-"""Writes what docs/providers.md lists: `python -m docs.write_providers`, after a change to them."""
+"""Write the lists of providers into the pages: `python -m docs.write_providers`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
 
 from tests.vectors import provider_vectors
 
 from frappe_hooksig import Scheme, providers
 
 PAGE = Path(__file__).with_name("providers.md")
+API = Path(__file__).with_name("api.md")
 
 _COLUMNS = (
     *("name", "sender", "header", "signed", "written as"),
@@ -25,10 +27,12 @@ _FORMATS = {"text": "text", "hex": "hex of the key", "whsec": "`whsec_` and base
 
 def written(page: str) -> str:
     """Return a page with its lists as they should be."""
-    for name, lines in (("table", _table()), ("unsupported", _unsupported())):
+    lists = (("table", _table()), ("unsupported", _unsupported()), ("constants", _constants()))
+    for name, lines in lists:
         before, mark, rest = page.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition("\n<!-- end -->")
-        page = before + mark + "\n".join(lines) + end + after
+        if mark:
+            _, end, after = rest.partition("<!-- end -->")
+            page = before + mark + "".join(f"{line}\n" for line in lines) + end + after
     return page
 
 
@@ -60,6 +64,11 @@ def _unsupported() -> Iterator[str]:
         yield f"- `{name}`: {why}"
 
 
+def _constants() -> Iterator[str]:
+    names = (f"`{name.upper().replace('-', '_')}`" for name in providers.names())
+    yield from wrap(f"{', '.join(names)}.", 110)
+
+
 def _line(cells: list[str] | tuple[str, ...]) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -82,4 +91,5 @@ def _duration(seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")
+    for path in (PAGE, API):
+        path.write_text(written(path.read_text("utf-8")), "utf-8")

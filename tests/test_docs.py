@@ -10,7 +10,7 @@ from doctest import ELLIPSIS
 from pathlib import Path
 
 import pytest
-from docs.write_providers import PAGE, written
+from docs.write_providers import API, PAGE, written
 from sybil import Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -77,12 +77,13 @@ def test_terminal_sessions(tmp_path: Path) -> None:
     assert len(session) > 15
 
 
-def test_providers_are_listed() -> None:
-    """What the page lists is what there is: else run `python -m docs.write_providers`."""
-    page = PAGE.read_text("utf-8")
+@pytest.mark.parametrize(("path", "lists"), [(PAGE, 2), (API, 1)], ids=["providers", "api"])
+def test_providers_are_listed(path: Path, lists: int) -> None:
+    """A page lists the providers that there are: else run `python -m docs.write_providers`."""
+    page = path.read_text("utf-8")
 
     assert written(page) == page
-    assert page.count("<!-- end -->") == 2
+    assert page.count("<!-- end -->") == lists
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -90,7 +90,7 @@ class Delivery(VerifiedRequest):
 
     @property
     def dedup_key(self) -> str:
-        """What a repeat of this delivery is recognised by: 64 hex digits.
+        """The 64 hex digits that this delivery and its repeats have in common.
 
         It is made from the signed id, else from the id in the body (`Scheme.body_id`), else from
         all signed content; never from the signature, which differs between secrets, nor from a

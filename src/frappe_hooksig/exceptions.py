@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from enum import Enum
 
+__all__ = [
+    "BodyTooLarge",
+    "ConfigurationError",
+    "HooksigError",
+    "MalformedPayload",
+    "PayloadError",
+    "RawBodyUnavailable",
+    "Reason",
+    "SecretWarning",
+    "StoreError",
+    "TimestampOutOfTolerance",
+    "VerificationError",
+]
+
 
 class Reason(str, Enum):
     """Why a request was refused: stable codes, safe to log, to count and to answer with."""
 
-    #: A header that the scheme needs is absent: the request is unsigned.
+    #: A header that the scheme needs is absent, so the request is unsigned.
     MISSING_HEADER = "missing-header"
-    #: A header is there but cannot be read: empty, not ASCII, no prefix, too many signatures.
+    #: A header cannot be read, as it is empty or not ASCII, or lacks its prefix.
     MALFORMED_HEADER = "malformed-header"
     #: A header that must be unique came twice, or was joined from two with a comma.
     DUPLICATE_HEADER = "duplicate-header"
@@ -31,7 +45,7 @@ class Reason(str, Enum):
 
     @property
     def status(self) -> int:
-        """The HTTP status to answer with: 400, 401 or 413."""
+        """The HTTP status to answer with, one of 400, 401 and 413."""
         return _STATUSES.get(self, 401)
 
     def __str__(self) -> str:
@@ -104,7 +118,7 @@ class VerificationError(HooksigError):
 
     @property
     def status(self) -> int:
-        """The HTTP status to answer with: 400, 401 or 413."""
+        """The HTTP status to answer with, one of 400, 401 and 413."""
         return self.reason.status
 
     @property

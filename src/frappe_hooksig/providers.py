@@ -1,6 +1,6 @@
-"""The schemes that are known by name: one instance each, with the page that defines it.
+"""The senders that are known by name: one `Scheme` each, with the page that defines it.
 
-Our own first, then by name. Whatever `Scheme` stands here as a constant is a provider.
+Frappe's own come first, then the others by name. Every `Scheme` constant here is a provider.
 """
 
 from __future__ import annotations
@@ -10,6 +10,63 @@ from typing import Final
 from frappe_hooksig._frappe import FRAPPE as FRAPPE  # noqa: PLC0414  # one of them
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.scheme import Scheme
+
+__all__ = [
+    "ADYEN",
+    "ALIASES",
+    "BITBUCKET",
+    "BOX",
+    "CALENDLY",
+    "CASHFREE",
+    "CIRCLECI",
+    "CLOUDFLARE_STREAM",
+    "DOCUSIGN",
+    "DROPBOX",
+    "FLUTTERWAVE_V3",
+    "FORGEJO",
+    "FRAPPE",
+    "FRAPPE_CLOUD",
+    "GITEA",
+    "GITHUB",
+    "GITHUB_SHA1",
+    "GITLAB",
+    "GOCARDLESS",
+    "GOGS",
+    "HUBSPOT_V3",
+    "INTERCOM",
+    "LEMONSQUEEZY",
+    "LINE",
+    "LINEAR",
+    "META",
+    "MUX",
+    "NOTION",
+    "PADDLE",
+    "PAGERDUTY",
+    "PAYSTACK",
+    "RAZORPAY",
+    "SENTRY",
+    "SHOPIFY",
+    "SLACK",
+    "SQUARE",
+    "STANDARD_WEBHOOKS",
+    "STRIPE",
+    "SVIX",
+    "TAILSCALE",
+    "TRELLO",
+    "TWITCH",
+    "TYPEFORM",
+    "UNSUPPORTED",
+    "VERCEL",
+    "WEBHOOK_HEX",
+    "WEBHOOK_SHA256",
+    "WEBHOOK_TIMESTAMPED",
+    "WOOCOMMERCE",
+    "XERO",
+    "ZENDESK",
+    "ZOOM",
+    "get",
+    "names",
+]
 
 _HOUR = 3600  # seconds
 _DAY = 24 * _HOUR

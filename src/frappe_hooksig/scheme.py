@@ -162,7 +162,7 @@ class Scheme:
 
     @property
     def capacity(self) -> int:
-        """How many signatures one request can carry: more than one eases a rotation."""
+        """How many signatures one request can carry; more than one eases a rotation."""
         return self.max_signatures if self.separator else len(self.signature_headers)
 
     @property

@@ -38,9 +38,9 @@ class SignedPayload:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The signature's headers, in a dict to add one's own to.
+        """The headers to send, in a dict that you can add your own to.
 
-        With `Content-Type: application/json` if the payload was serialised here.
+        They include `Content-Type: application/json` if the payload was serialised here.
         """
         return self._headers
 
@@ -55,12 +55,12 @@ class SignedPayload:
 
 
 class Signer:
-    """Signs payloads. Made once, used for every request. Safe to share between threads.
+    """Signs payloads. Make it once and use it for every request. Threads can share it.
 
     Args:
-        secret: The shared secret. Of several, the newest first, all that are valid now sign if the
-            scheme's header can carry several signatures (`Scheme.capacity`), else the first of
-            those.
+        secret: The shared secret; a list during a rotation, the newest first. If the scheme's
+            header can carry several signatures (`Scheme.capacity`), all secrets that are valid now
+            sign; else the first of them does.
         scheme: How the receiver expects the signature.
         clock: Returns now, in Unix seconds.
 

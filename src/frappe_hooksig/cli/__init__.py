@@ -13,6 +13,8 @@ from contextlib import suppress
 from frappe_hooksig.cli._outcome import INTERRUPTED, USAGE, WrongUse
 from frappe_hooksig.cli._output import complain, show_version, wrote
 
+__all__ = ["main"]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.

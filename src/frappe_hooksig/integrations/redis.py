@@ -33,18 +33,18 @@ _SHA = {
 class RedisStore:
     """Remembers deliveries in Redis from 6.2 on, or in Valkey.
 
-    Have the client give up soon, and not try again by itself: `redis.Redis(..., socket_timeout=1,
-    socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))`. Left to itself, it may take longer than
-    the 5 seconds after which Frappe comes again, and a claim that it sends twice, since the answer
-    got lost, finds itself in flight.
+    Let the client give up soon, and not try again by itself: `redis.Redis(..., socket_timeout=1,
+    socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))`. Otherwise it may take longer than the 5
+    seconds after which Frappe sends again. Also, if the response to a claim got lost, a second
+    attempt of the client would find the delivery in flight.
 
-    What the server forgets, such as by a restart without persistence, an eviction or a failover
-    before a replica has got it, is handled again if it comes again. A server with a `maxmemory`
-    needs `maxmemory-policy noeviction`: then one that is full refuses new deliveries.
+    A delivery that the server loses is handled again if it comes again. Servers lose data by a
+    restart without persistence, an eviction, or a failover before a replica has it. With a
+    `maxmemory`, set `maxmemory-policy noeviction`: then a full server refuses new deliveries.
 
     Args:
         client: A client of redis-py, for one server or for a cluster.
-        prefix: What the names of all keys begin with: tells apps apart that share a server.
+        prefix: What the names of all keys begin with. Apps that share a server need one each.
 
     Raises:
         ConfigurationError: The client is of another kind.

@@ -17,7 +17,7 @@ StoreSource: TypeAlias = "Store | AsyncStore | Callable[[Any], Store | AsyncStor
 
 @dataclass(frozen=True, slots=True)
 class Deduplicator:
-    """Lets each delivery be handled once; for `store=`, which also takes a store alone.
+    """A store with options, for `store=`. Without options, pass the store itself.
 
     Attributes:
         store: Where deliveries are remembered; or a function of the framework's request that
@@ -26,8 +26,8 @@ class Deduplicator:
             By default 4 for Frappe, else 30.
         retention: For how many seconds a handled delivery is remembered. By default for as long as
             it can come again: the sender's retries, and twice the tolerance.
-        tenant: A function of the framework's request that tells senders apart who share a route:
-            two of them never share a key. Needed if `secret` is a function.
+        tenant: A function of the framework's request that tells the senders of one route apart.
+            Needed if `secret` is a function.
         on_store_error: What happens if the store fails: "refuse" answers 503, "accept" handles the
             delivery although it may be a repeat.
 

@@ -25,11 +25,12 @@ _Entry: TypeAlias = tuple[float, str, str | None]
 class MemoryStore:
     """Remembers deliveries in this process, for all of its threads.
 
-    A server with several processes needs a store that they share: each would handle a repeat once.
+    If your server has several processes, use a store that they share. With this one, each process
+    would handle a repeat once.
 
     Args:
-        max_keys: How many are remembered at most. One that is full refuses new ones, and forgets
-            nothing before its time.
+        max_keys: How many deliveries to remember at most. A full store refuses new deliveries, and
+            forgets none early.
         clock: Returns now, in seconds.
 
     Raises:

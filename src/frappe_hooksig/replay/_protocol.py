@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 class State(Enum):
     """What a store says to a claim."""
 
-    #: Nobody has it: it is the caller's until its lease ends.
+    #: Nobody has claimed it, so it is the caller's until the lease ends.
     NEW = "new"
     #: Somebody else has claimed it, and that lease has not ended yet.
     IN_FLIGHT = "in-flight"

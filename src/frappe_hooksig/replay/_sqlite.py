@@ -55,16 +55,16 @@ class _Connection(sqlite3.Connection):
 class SQLiteStore:
     """Remembers deliveries in a file, for all threads and processes that use it.
 
-    The file is made if it is not there, with two more beside it (`-wal`, `-shm`), so the folder has
-    to be writable, and on a disk of this host: SQLite's locks do not work on network drives. What
-    was written is there after a crash, of the machine too.
+    The file is created if it is not there, and two more beside it (`-wal`, `-shm`). So the folder
+    has to be writable, and on a local disk: SQLite's locks do not work on network drives. What was
+    written survives a crash of the machine.
 
     Args:
         path: The file.
         timeout: How many seconds to wait for another process that is writing.
-        max_bytes: How large the file may become. One that is full refuses new deliveries, and
-            forgets none before its time. By default as large as the disk.
-        clock: Returns now, in Unix seconds: a restart of the machine has to leave it what it was.
+        max_bytes: How large the file may become. A full store refuses new deliveries, and forgets
+            none early. By default as large as the disk.
+        clock: Returns now, in Unix seconds. It has to go on after a restart of the machine.
 
     Raises:
         ConfigurationError: The path is not that of a file: `":memory:"`.

@@ -32,10 +32,11 @@ class DjangoStore:
 
     It needs `"frappe_hooksig.integrations.django"` in INSTALLED_APPS, and `manage.py migrate`.
 
-    What others have to see at once is written on connections of its own, which are as many as there
-    are claims at one moment, and stay open for as long as the database's CONN_MAX_AGE says. That a
-    delivery was handled is written in the transaction that is open around the view, if there is
-    one: it is true if, and only if, what the view has written is.
+    Claims use connections of the store's own, because other processes have to see them at once.
+    There are as many as simultaneous claims, and they stay open for the database's CONN_MAX_AGE.
+
+    If a transaction is open around the view, the store writes in it that the delivery was handled.
+    Both are committed, or neither is.
 
     Args:
         using: The database, by its alias in DATABASES.
