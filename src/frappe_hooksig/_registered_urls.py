@@ -18,7 +18,7 @@ def registered(scheme: Scheme, url: str | Sequence[str] | None) -> tuple[str, ..
     """Check and return the URLs that are registered with the sender.
 
     Args:
-        scheme: How the sender lays out its signature.
+        scheme: The sender's scheme.
         url: As for `Verifier`.
 
     Raises:

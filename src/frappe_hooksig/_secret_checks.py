@@ -128,7 +128,7 @@ def suspicions(raw: bytes) -> Iterator[str]:
     text = _text(raw)
     shown = text.strip()
     if text != shown:
-        yield "starts or ends with white space, which is part of the key: remove it if the sender has none"
+        yield "starts or ends with white space, which is part of the key: remove it if not meant"
     if re.fullmatch(r"b?(\".*\"|'.*'|`.*`)", shown):
         yield "is in quotes, which are part of the key: remove them if the sender has none"
     if len(shown) <= _LONGEST_PLACEHOLDER and re.fullmatch(_PLACEHOLDER, shown):

@@ -29,7 +29,7 @@ def checked_tolerance(
     """Return the tolerance to use, in seconds; None if there is no timestamp to check.
 
     Args:
-        scheme: How the sender lays out its signature.
+        scheme: The sender's scheme.
         given: As for `Verifier`.
         timestamp_from: As for `Verifier`.
 

@@ -116,8 +116,8 @@ def _verifier(options: argparse.Namespace) -> Verifier:
     if len(secrets) > 1:
         import logging
 
-        # The answer names the secret that matched. Without a handler, a warning about an old
-        # secret would go to standard error too.
+        # The result names the secret that matched. Without a handler, logging would also write a
+        # warning about an old secret to standard error.
         logging.getLogger("frappe_hooksig").addHandler(logging.NullHandler())
     return Verifier(
         secrets,
