@@ -167,7 +167,7 @@ def test_what_a_sender_rewrites() -> None:
 )
 def test_short_once_decoded(secret_format: SecretFormat, text: str) -> None:
     """It is the key that must be long, not its text."""
-    with pytest.warns(SecretWarning, match=r"the secret stands for \d+ bytes only"):
+    with pytest.warns(SecretWarning, match=r"the secret decodes to \d+ bytes only"):
         keys_of(text, secret_format)
 
 

@@ -38,7 +38,7 @@ _FEWEST = 4  # distinct bytes
 _REFUSED = (
     (
         rb"(\*|\xe2\x80\xa2|\xe2\x97\x8f)+",  # asterisks or bullets
-        "is masked with asterisks or dots, as in a form: in Frappe, use doc.get_password()",
+        "is a row of asterisks or dots, copied from a form: in Frappe, use doc.get_password()",
     ),
     (rb"Secret\('\*+'.*", "is the repr() of a Secret: pass the Secret itself"),
     (rb"whsec_", "is empty behind whsec_"),

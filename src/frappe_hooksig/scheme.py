@@ -198,11 +198,17 @@ def _wrong_without_signature(scheme: Scheme) -> Iterator[str]:
 def _wrong_places(scheme: Scheme) -> Iterator[str]:
     has_time = scheme.timestamp_prefix != "" or scheme.timestamp_header is not None
     if scheme.signs_timestamp != has_time:
-        yield "signed has {timestamp} if, and only if, timestamp_header or timestamp_prefix is set"
+        yield (
+            "{timestamp} in signed needs timestamp_header or timestamp_prefix, "
+            "and either needs {timestamp}"
+        )
     if scheme.timestamp_prefix and scheme.timestamp_header:
         yield "timestamp_header and timestamp_prefix cannot both be set"
     if ("{id}" in scheme.signed) != (scheme.id_header is not None):
-        yield "signed has {id} if, and only if, id_header is set: an unsigned id proves nothing"
+        yield (
+            "{id} in signed needs id_header, and id_header needs {id}: "
+            "an unsigned id proves nothing"
+        )
 
 
 def _wrong_entries(scheme: Scheme) -> Iterator[str]:
