@@ -54,7 +54,7 @@ def keys_of(
         (str(Secret(GOOD)), "asterisks"),
         (repr(Secret(GOOD)), "repr"),
         (repr(Secret(GOOD, id="new")), "repr"),
-        ("whsec_", "empty behind whsec_"),
+        ("whsec_", "empty after whsec_"),
         ("\u2022" * 12, "dots"),
         ("\0" * 32, "empty key"),
         (b"\0", "empty key"),

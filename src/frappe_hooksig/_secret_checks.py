@@ -41,7 +41,7 @@ _REFUSED = (
         "is a row of asterisks or dots, copied from a form: in Frappe, use doc.get_password()",
     ),
     (rb"Secret\('\*+'.*", "is the repr() of a Secret: pass the Secret itself"),
-    (rb"whsec_", "is empty behind whsec_"),
+    (rb"whsec_", "is empty after whsec_"),
     (rb"v1,whsec_.*", "starts with v1,whsec_: leave out the v1,"),
     (
         rb"(whpk_|-----BEGIN ([A-Z]+ )*(PUBLIC KEY|CERTIFICATE)|ssh-|ecdsa-sha2-).*",

@@ -59,7 +59,7 @@ class PayloadError(HooksigError, ValueError):
 
 
 class MalformedPayload(PayloadError):
-    """A verified body is not valid JSON. The sender is at fault: HTTP 400."""
+    """A verified body is not the JSON that the handler needs. The sender is at fault: HTTP 400."""
 
 
 class StoreError(HooksigError):

@@ -96,7 +96,7 @@ class Secret:
             ConfigurationError: The variable is not set, is empty, or contains no usable secret.
         """
         if name not in os.environ:
-            msg = f"the environment variable {name} is not set: it has to hold a secret"
+            msg = f"the environment variable {name} is not set: it must contain a secret"
             raise ConfigurationError(msg)
         secret = cls.__new__(cls)
         secret._value = os.fsencode(os.environ[name])  # noqa: SLF001  # of this class

@@ -81,8 +81,7 @@ class Verification:
         """Return the verified request, after the last chunk. The chunks can now be trusted too.
 
         Raises:
-            VerificationError: Neither the request nor the chunks must be trusted; `reason` says
-                why.
+            VerificationError: Do not trust the request or its chunks; `reason` says why.
             ConfigurationError: The verifier has a `timestamp_from`, which needs the whole body.
             RuntimeError: The verification is over.
         """

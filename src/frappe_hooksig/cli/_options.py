@@ -83,12 +83,12 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
         dest="secrets",
         action="append",
         type=lambda name: ("file", name),
-        help="file with nothing but the secret; one line end behind it is not part of it",
+        help="file with nothing but the secret; one final line end is not part of it",
     )
     group.add_argument(
         "--raw",
         action="store_true",
-        help="keep the line end behind a secret in its file: it is part of the secret",
+        help="keep the final line end of a secret's file: it is part of the secret",
     )
 
 

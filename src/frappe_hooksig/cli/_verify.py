@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--now",
         metavar="TIME",
         type=moment,
-        help="when to judge the request's time at, instead of now: Unix seconds, or like "
+        help="the time to compare the request's time with, instead of now: Unix seconds, or like "
         "2026-11-22T08:00:00Z",
     )
     parser.add_argument(

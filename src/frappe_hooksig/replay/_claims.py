@@ -111,7 +111,7 @@ class Claim(_Lease[Store]):
 
 
 def _told(action: Callable[[], bool], what: str) -> bool:
-    """Run an action of the store. Log a failure: the handler has run, and its response counts."""
+    """Run a store's action. Log a failure, do not raise it: the handler's response must go out."""
     try:
         held = action()
     except StoreError as error:

@@ -79,7 +79,7 @@ class SQLiteStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         if os.fspath(path) in {":memory:", ""}:
-            msg = "path= is in memory, separately for each thread: take a file, or MemoryStore()"
+            msg = "path= must be a file, which all threads share: take a file, or MemoryStore()"
             raise ConfigurationError(msg)
         self._path = Path(path).absolute()  # the working directory may change
         self._timeout = timeout
@@ -98,7 +98,7 @@ class SQLiteStore:
             now = self._clock()
             values = {"key": key, "token": token, "end": now + lease, "now": now}
             while (claimed := _if_there_is_room(connection, _CLAIM, values)) is None:
-                # Delete expired rows here too. No claim of a full store would succeed and do it.
+                # Delete expired rows now: while the file is full, no successful claim does it.
                 if not connection.execute(_FORGET, {"now": now, "limit": _AT_ONCE}).rowcount:
                     raise sqlite3.OperationalError(_FULL)
             if not claimed:
