@@ -273,7 +273,7 @@ class Wire:
 
         An id contains none of the characters that join it to its neighbours in the signed content.
         It contains no comma, because servers join two headers with one. Next to an RFC 3339
-        timestamp, it must not look like one.
+        timestamp, it contains nothing that looks like one.
         """
         if not (0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable()):
             return False

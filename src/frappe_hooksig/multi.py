@@ -69,7 +69,7 @@ class MultiVerifier:
     def verify(
         self, body: bytes, headers: Headers, *, method: str | None = None, url: str | None = None
     ) -> Delivery:
-        """Verify a request with the selected verifier, by `Verifier.verify()`.
+        """Verify a request with the selected verifier. See `Verifier.verify()`.
 
         Args:
             body: The raw body, exactly as received.
@@ -89,7 +89,7 @@ class MultiVerifier:
     def begin(
         self, headers: Headers, *, method: str | None = None, url: str | None = None
     ) -> Verification:
-        """Begin with the selected verifier, by `Verifier.begin()`.
+        """Begin with the selected verifier. See `Verifier.begin()`.
 
         Args:
             headers: The request's headers.

@@ -149,7 +149,7 @@ class Verifier:
 
         Raises:
             VerificationError: A header is missing, duplicate or malformed, or the URL is not
-            registered.
+                registered.
             ConfigurationError: The scheme signs the method or the URL, but it was not passed.
         """
         if self._urls:

@@ -117,7 +117,11 @@ def test_ready_verifier() -> None:
         (providers.FRAPPE, {"tolerance": 1}, "signs no timestamp"),
         (providers.STRIPE, {"secret": SECRET, "timestamp_from": no_default}, "signs a timestamp"),
         (providers.FRAPPE, {"timestamp_from": "modified"}, "must be a function"),
-        (providers.FRAPPE, {"secret": no_default, "timestamp_from": "modified"}, "must be a function"),
+        (
+            providers.FRAPPE,
+            {"secret": no_default, "timestamp_from": "modified"},
+            "must be a function",
+        ),
         (providers.FRAPPE, {"max_body": -1}, "max_body"),
         (providers.FRAPPE, {"secret": no_default, "max_body": -1}, "max_body"),
         (
