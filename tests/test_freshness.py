@@ -255,7 +255,7 @@ def test_unknown_time_zone(zone: Any) -> None:
 @pytest.mark.parametrize("field", ["", ".", "a.", ".a", "a..b", None, 1, ["a"]])
 def test_field_without_a_name(field: Any) -> None:
     """It is found when the program starts."""
-    with pytest.raises(ConfigurationError, match="is no name"):
+    with pytest.raises(ConfigurationError, match="is not a field's name"):
         body_time(field, time_zone="UTC")
 
 

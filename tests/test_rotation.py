@@ -54,7 +54,9 @@ def outcome(
         return f"{error.reason} {error.message.partition(' ')[2]}"
 
 
-EXPIRED = "signature-mismatch is a secret's that is not valid now: not_before, not_after"
+EXPIRED = (
+    "signature-mismatch matches a secret that is not valid now: check its not_before and not_after"
+)
 
 
 @EACH_SCHEME

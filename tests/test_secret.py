@@ -54,7 +54,7 @@ def keys_of(
         (str(Secret(GOOD)), "asterisks"),
         (repr(Secret(GOOD)), "repr"),
         (repr(Secret(GOOD, id="new")), "repr"),
-        ("whsec_", "empty behind whsec_"),
+        ("whsec_", "empty after whsec_"),
         ("\u2022" * 12, "dots"),
         ("\0" * 32, "empty key"),
         (b"\0", "empty key"),
@@ -167,7 +167,7 @@ def test_what_a_sender_rewrites() -> None:
 )
 def test_short_once_decoded(secret_format: SecretFormat, text: str) -> None:
     """It is the key that must be long, not its text."""
-    with pytest.warns(SecretWarning, match=r"the secret stands for \d+ bytes only"):
+    with pytest.warns(SecretWarning, match=r"the secret decodes to \d+ bytes only"):
         keys_of(text, secret_format)
 
 

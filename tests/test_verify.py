@@ -72,7 +72,7 @@ def test_accepts() -> None:
 )
 def test_body_must_be_bytes(body: Any) -> None:
     """Anything that has been through a parser is the caller's mistake, and the message says so."""
-    with pytest.raises(TypeError, match="not bytes: what was signed is the raw body") as caught:
+    with pytest.raises(TypeError, match="not bytes: pass the raw body") as caught:
         Verifier(SECRET).verify(body, {})
     assert "request.get_data()" in str(caught.value)
 
@@ -504,7 +504,7 @@ class TestTimeInTheBody:
         error = caught.value
         assert (error.reason, error.header) == (Reason.MALFORMED_TIMESTAMP, None)
         assert str(error) == (
-            "the timestamp in the body is not there, or is not one that timestamp_from= can read"
+            "the timestamp in the body is not there, or timestamp_from= cannot read it"
         )
         assert error.__context__ is None  # which might hold what the body says
 
@@ -546,10 +546,10 @@ class TestTimeInTheBody:
         verifier = Verifier(SECRET, timestamp_from=lambda _delivery: NOW, clock=lambda: NOW)
 
         assert verifier.begin(headers).verify(BODY).timestamp == NOW
-        with pytest.raises(ConfigurationError, match=r"looks into the body: verify\(\) it whole"):
+        with pytest.raises(ConfigurationError, match=r"needs the whole body: call verify\(\)"):
             verifier.begin(headers).update(BODY)
         verification = verifier.begin(headers)
-        with pytest.raises(ConfigurationError, match=r"looks into the body: verify\(\) it whole"):
+        with pytest.raises(ConfigurationError, match=r"needs the whole body: call verify\(\)"):
             verification.finish()
         with pytest.raises(RuntimeError, match="is over"):
             verification.verify(BODY)
@@ -673,7 +673,7 @@ class TestRegisteredUrls:
     )
     def test_none(self, url: Any) -> None:
         """What is no URL would match nothing."""
-        with pytest.raises(ConfigurationError, match="url= is the whole URL"):
+        with pytest.raises(ConfigurationError, match="url= must be the whole URL"):
             Verifier(SECRET, scheme=providers.SQUARE, url=url)
 
     def test_no_use(self) -> None:

@@ -1,4 +1,4 @@
-"""Sign and verify webhooks: Frappe's, ERPNext's, and those of other senders."""
+"""Sign and verify webhooks of Frappe, ERPNext and other senders."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ __all__ = [
     "verify_payload",
 ]
 
-# Each name is imported when it is first used: a receiver loads no sender, a sender no receiver, and
-# nobody all providers.
+# Each name is imported on first use. A program that only verifies loads no signing code, one that
+# only signs loads no verifying code, and neither loads all providers.
 _MODULES = {
     "delivery": ("Delivery", "VerifiedRequest"),
     "multi": ("MultiVerifier",),
@@ -73,7 +73,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 if not TYPE_CHECKING:  # else type checkers would take any name for one of ours
 
     def __getattr__(name: str) -> object:
-        """Import a public name, and keep it."""
+        """Import a public name on first use, and keep it in this module."""
         from importlib import import_module
 
         if name == "providers":

@@ -1,4 +1,4 @@
-"""`python -m frappe_hooksig`: the same as the command `frappe-hooksig`."""
+"""Run the command `frappe-hooksig` as `python -m frappe_hooksig`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frappe's own scheme, the default everywhere: importing it makes no other scheme."""
+"""Frappe's scheme, the default everywhere. Importing this module creates no other scheme."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Final
 
 from frappe_hooksig.scheme import Scheme
 
-#: The framework setting, else environment variable, that holds the secret of Frappe's webhooks.
+#: Name of the framework setting with Frappe's webhook secret; else of the environment variable.
 SECRET_SETTING: Final = "FRAPPE_WEBHOOK_SECRET"
 
-# frappe/integrations/doctype/webhook/webhook.py, unchanged from v13.0.0 to 16: base64, no time, no
-# id, no event name; up to three byte-identical attempts.
-# A secret that looks like HTML is stored with entities in it (Document._sanitize_content).
+# Source: frappe/integrations/doctype/webhook/webhook.py, unchanged from v13.0.0 to 16.
+# The signature is base64. There is no timestamp, no id and no event name. Frappe makes up to three
+# attempts, with identical bytes.
+# Frappe stores a secret that looks like HTML with entities in it (Document._sanitize_content).
 FRAPPE: Final = Scheme(
     name="frappe",
     title="Frappe (ERPNext)",

@@ -1,4 +1,4 @@
-"""Reading one header out of whatever a framework keeps headers in."""
+"""Look up a header in the headers of any framework."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any, Protocol, TypeAlias
 
 from frappe_hooksig.exceptions import Reason, VerificationError
 
-# Beyond what servers let through on one line: gunicorn 8190 bytes, nginx 8 KiB.
+# The longest accepted value, in characters. Servers accept no longer lines: gunicorn 8190 bytes,
+# nginx 8 KiB.
 MAX_HEADER = 8192
 
-# How mappings that can hold a name twice hand over all its values: Werkzeug and Starlette;
-# httpx and tornado; email.message (http.server, urllib); multidict (aiohttp).
+# Methods that return all values of a header, in the order of their frameworks: Werkzeug and
+# Starlette; httpx and tornado; email.message (http.server, urllib); multidict (aiohttp).
 _ALL_VALUES = ("getlist", "get_list", "get_all", "getall")
 
 
 class HeaderMapping(Protocol):
-    """What the headers of Flask, Django, Starlette, httpx and a plain dict have in common."""
+    """The method that headers of Flask, Django, Starlette, httpx and plain dicts have in common."""
 
     def get(self, name: str, /) -> object:
         """Return the value of a header, or None."""
@@ -31,27 +32,27 @@ class Header:
     """One header that a scheme reads.
 
     Attributes:
-        name: As its documentation spells it; it is found in any other case too.
+        name: The name as the sender's documentation spells it. The lookup ignores case.
     """
 
     __slots__ = ("_others", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        # How plain dicts may spell it too: as ASGI, AWS and HTTP/1 servers do.
+        # Other spellings that plain dicts use: those of ASGI, AWS and HTTP/1 servers.
         self._others = tuple({name.lower(), name.upper(), name.title()} - {name})
 
     def find(self, headers: Headers) -> str | None:
-        """Return the value, which may occur once, or None if it is absent. It can hold anything.
+        """Return the header's value, or None if the header is absent.
 
-        It is not stripped: an outer space is part of it.
+        The value can contain any characters. It is not stripped: outer spaces are part of it.
 
         Args:
-            headers: The request's headers: a dict, or `indexed()`; a value of None counts as
-                absent.
+            headers: The request's headers: a dict, or the result of `indexed()`. A value of None
+                counts as absent.
 
         Raises:
-            VerificationError: It occurs twice.
+            VerificationError: The header occurs more than once.
         """
         text: object = None
         if type(headers) is dict:
@@ -68,7 +69,8 @@ class Header:
                 return None
         if isinstance(text, str):
             return text
-        # What is neither is no text at all: email.message makes an object of odd bytes.
+        # Neither str nor bytes: treat it as unreadable. email.message returns an object for bytes
+        # that are not ASCII.
         return text.decode("latin-1") if isinstance(text, bytes) else "\0"
 
     def _only(self, values: list[Any]) -> object:
@@ -77,11 +79,11 @@ class Header:
         return values[0] if values else None
 
     def missing(self) -> VerificationError:
-        """Return the error that says that the header is absent."""
+        """Return the error for an absent header."""
         return VerificationError(Reason.MISSING_HEADER, self.name)
 
     def unreadable(self, text: str) -> VerificationError:
-        """Return the error that says why a text is none that a header of ours can have."""
+        """Return the error for a value that is too long or not printable ASCII."""
         too_long = text.isascii() and text.isprintable()
         return self.malformed(
             f"it is longer than {MAX_HEADER} characters"
@@ -90,28 +92,29 @@ class Header:
         )
 
     def malformed(self, detail: str) -> VerificationError:
-        """Return the error that says that the header cannot be read, and why."""
+        """Return the error for a header that cannot be read; `detail` says why."""
         return VerificationError(Reason.MALFORMED_HEADER, self.name, detail)
 
     def doubled(self) -> VerificationError:
-        """Return the error that says that the header occurs more than once."""
+        """Return the error for a header that occurs more than once."""
         return VerificationError(Reason.DUPLICATE_HEADER, self.name)
 
 
 def is_readable(text: str) -> bool:
-    """Whether a value can be a signature, a time or an id at all: printable ASCII, not too long."""
+    """Whether a value can be a signature, timestamp or id: printable ASCII, and not too long."""
     return text.isascii() and text.isprintable() and len(text) <= MAX_HEADER
 
 
 def indexed(headers: Headers, *, whole: bool = False) -> Headers:
-    """Return headers that can be looked up again and again: pairs become a mapping of lists.
+    """Return headers that can be looked up repeatedly: pairs become an `Index`.
 
     Args:
-        headers: As the framework has them.
-        whole: Whether so many names will be looked up that a mapping is read as a whole too.
+        headers: The headers, as the framework provides them.
+        whole: Whether to index a mapping too. This is faster when many names are looked up.
 
     Raises:
-        TypeError: They are neither a mapping nor pairs: the caller's mistake.
+        TypeError: The headers are neither a mapping nor pairs. The caller made a mistake, not the
+            sender.
     """
     if hasattr(headers, "get"):
         pairs = getattr(headers, "items", None) if whole else None
@@ -123,26 +126,26 @@ def indexed(headers: Headers, *, whole: bool = False) -> Headers:
 
 
 class Index:
-    """All values of each header, by its name in lower case."""
+    """Maps the name of each header, in lower case, to all its values."""
 
     def __init__(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         self._values: dict[str, list[Any]] = {}
         for key, value in pairs:
             name: str = key.decode("latin-1") if isinstance(key, bytes) else key
-            if name.isascii() and value is not None:  # lower() makes a k of the Kelvin sign
+            if name.isascii() and value is not None:  # lower() turns the Kelvin sign into k
                 self._values.setdefault(name.lower(), []).append(value)
 
     @property
     def names(self) -> Iterable[str]:
-        """The names that occur."""
+        """The names of all headers, in lower case."""
         return self._values
 
     def get(self, name: str, /) -> object:
-        """Return the first value, or None."""
+        """Return the first value of a header, or None."""
         return next(iter(self.getlist(name)), None)
 
     def getlist(self, name: str) -> list[Any]:
-        """Return all values."""
+        """Return all values of a header, which may be none."""
         return self._values.get(name.lower(), [])
 
 
@@ -153,28 +156,28 @@ def _values(headers: Any, name: str) -> list[Any]:
     get_all = _get_all_of(headers.__class__) or next(
         (method for method in _ALL_VALUES if hasattr(headers, method)), None
     )
-    # Over a WSGI environ (Werkzeug) the server has joined doubled headers with a comma already;
-    # asking for all values would only walk the whole environ.
+    # With a WSGI environ (Werkzeug), the server has already joined duplicate headers with a comma.
+    # Asking for all values would only walk the whole environ.
     if get_all is None or hasattr(headers, "environ"):
         first: object = headers.get(name)
         values = [] if first is None else [first]
     else:
         try:
             values = list(getattr(headers, get_all)(name) or ())
-        except KeyError:  # multidict's and WebOb's way to say that there is none
+        except KeyError:  # multidict and WebOb raise it for an absent header
             values = []
     if (not values and _is(headers, Mapping)) or (get_all is None and _is(headers, dict)):
-        # It may know one spelling only; a subclass of dict may even hold several.
+        # The mapping may know only one spelling; a subclass of dict may even contain several.
         return Index(headers.items()).getlist(name)
     return values
 
 
-@lru_cache(maxsize=64)  # of the kinds that a program uses; to ask takes half as long as the HMAC
+@lru_cache(maxsize=64)  # without a cache, this takes half as long as the HMAC
 def _get_all_of(kind: type) -> str | None:
-    """Return the method of a kind of headers that returns all values of one, if it has one."""
+    """Return the name of the method that returns all values of a header, if the type has one."""
     return next((method for method in _ALL_VALUES if hasattr(kind, method)), None)
 
 
 def _is(value: object, kind: type) -> bool:
-    """Do what isinstance() does, without type checkers taking an Any for a Mapping[Unknown]."""
+    """Call isinstance() so that type checkers do not narrow Any to Mapping[Unknown]."""
     return isinstance(value, kind)

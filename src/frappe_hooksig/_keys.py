@@ -1,4 +1,4 @@
-"""From what a user passes as `secret=` to the keys that messages are signed with."""
+"""Turn the `secret=` argument into the keys that sign messages."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from frappe_hooksig.secret import Secret, Secrets
 if TYPE_CHECKING:
     from frappe_hooksig.scheme import Digest, Scheme
 
-# RFC 2104 section 2: what the key is combined with, byte by byte, before it is hashed.
+# RFC 2104 section 2: tables that XOR a key with ipad and opad before it is hashed.
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
-# Keys are compared by their fingerprints: of no use to anybody outside of this process.
+# Keys are compared by salted fingerprints, which are useless outside this process.
 _SALT = token_bytes(32)
 
 
 class Hash(Protocol):
-    """A hash under way, as `hashlib` makes it; its documentation holds."""
+    """A running hash, with the methods of `hashlib` objects."""
 
     def copy(self) -> Hash: ...
     def update(self, data: bytes | bytearray | memoryview, /) -> None: ...
@@ -43,16 +43,16 @@ class Hash(Protocol):
 
 
 class Key:
-    """A secret made ready to sign with: the key schedule is done and the text is gone.
+    """A secret that is ready to sign: the key schedule is done, and the text is not kept.
 
-    HMAC is a hash inside of a hash (RFC 2104), and the key goes into both before the message does.
+    HMAC nests one hash inside another (RFC 2104). Both hash the key before the message.
 
     Attributes:
-        secret_id: The secret's own id, or None.
-        start: Returns a new inner hash, to be fed with the message.
-        end: Returns a new outer hash, to be fed with the inner one's digest.
-        window: From when until when it is used, in Unix seconds.
-        fingerprints: Equal to another key's if both are made of one secret.
+        secret_id: The secret's `id`, or None.
+        start: Returns a new inner hash. Feed it the message.
+        end: Returns a new outer hash. Feed it the digest of the inner hash.
+        window: Start and end of the key's validity, in Unix seconds.
+        fingerprints: Salted hashes of the key. Two keys from the same secret have one in common.
     """
 
     __slots__ = ("end", "fingerprints", "secret_id", "start", "window")
@@ -79,8 +79,8 @@ class Key:
         secret_id: str | None = None,
         window: tuple[float, float] = ALWAYS,
     ) -> Key:
-        """Return the key made of some bytes."""
-        # RFC 2104 section 4: the two blocks that the key makes are hashed once and kept.
+        """Return the key for raw key bytes."""
+        # RFC 2104 section 4: hash the two key blocks once, and keep the results.
         inner, outer = hashlib.new(digest), hashlib.new(digest)
         size = inner.block_size
         block = (hashlib.new(digest, key).digest() if len(key) > size else key).ljust(size, b"\0")
@@ -92,27 +92,27 @@ class Key:
     def of_token(
         cls, token: bytes, secret_id: str | None, window: tuple[float, float] = ALWAYS
     ) -> Key:
-        """Return the key of a sender that signs nothing and sends the secret itself.
+        """Return the key for a sender that signs nothing and sends the secret itself.
 
-        Its MAC is the token, whatever the message.
+        Its MAC is always the token, whatever the message.
         """
         hashed = _Token(token)
-        # The same text may be another scheme's secret, in any format.
+        # Another scheme may use the same text as its secret, in any format.
         keys = (decoded(token, secret_format) for secret_format in get_args(SecretFormat))
         marks = frozenset(_fingerprint(key) for key in keys if key)
         return cls(secret_id, hashed.copy, hashed.copy, window, marks)
 
     def is_valid_at(self, now: float) -> bool:
-        """Whether it is used at a moment, in Unix seconds; never if that is not a number."""
+        """Whether the key is valid at a time in Unix seconds. It never is at NaN."""
         begin, end = self.window
         return begin <= now < end
 
     def fed(self, start: Callable[[], Hash]) -> Key:
-        """Return the same key, with an inner hash that was fed with a part of the message."""
+        """Return the same key, whose inner hash has already read the start of the message."""
         return Key(self.secret_id, start, self.end, self.window)
 
     def mac(self, before: bytes, body: bytes, after: bytes) -> Hash:
-        """Return the HMAC over three parts in a row; not joined, so that no body is copied."""
+        """Return the HMAC over three consecutive parts. Joining them would copy the body."""
         inner, outer = self.start(), self.end()
         inner.update(before)
         inner.update(body)
@@ -122,7 +122,7 @@ class Key:
 
 
 class _Token:
-    """A hash that ignores its message: its digest is a token. Its repr shows nothing."""
+    """A stand-in for a hash that ignores its message and returns a token. Its repr hides it."""
 
     __slots__ = ("_token",)
 
@@ -143,10 +143,10 @@ class _Token:
 
 
 class RefusedSecret(Secret):
-    """Stands for a secret that cannot be used, until its error may be raised.
+    """A placeholder for an unusable secret. It keeps the error until raising it is safe.
 
     Attributes:
-        error: What is wrong with it.
+        error: The error to raise.
     """
 
     __slots__ = ("error",)
@@ -160,9 +160,9 @@ class RefusedSecret(Secret):
 
 
 def redacted(secret: Secrets | None) -> tuple[Secret, ...]:
-    """Wrap one or several secrets, so that no frame has a plain one when something is raised.
+    """Wrap one or several secrets, so that no frame of a traceback contains a plain one.
 
-    It raises nothing itself, for the same reason.
+    This function never raises, because its own frame does contain the plain secrets.
     """
     if isinstance(secret, Sequence) and not isinstance(secret, str | bytes | bytearray):
         several = tuple(secret)
@@ -172,7 +172,7 @@ def redacted(secret: Secrets | None) -> tuple[Secret, ...]:
 
 
 def named(several: Sequence[tuple[str, str | None]]) -> tuple[Secret, ...]:
-    """Wrap secrets with their ids, as `redacted()` does; leave out those that are not there."""
+    """Wrap secrets together with their ids, like `redacted()`. Leave out empty ones."""
     return tuple(_wrapped(value, secret_id) for secret_id, value in several if value)
 
 
@@ -181,7 +181,7 @@ def make_keys(several: Sequence[Secret], scheme: Scheme) -> list[Key]:
 
     Args:
         several: The secrets, from `redacted()`.
-        scheme: How their sender signs, and writes its secrets.
+        scheme: The sender's scheme, with its `secret_format`.
 
     Raises:
         ConfigurationError: There is no secret, one cannot be used or is not written in
@@ -201,7 +201,7 @@ def make_keys(several: Sequence[Secret], scheme: Scheme) -> list[Key]:
 
 
 def name_of(several: Sequence[Secret], index: int) -> str:
-    """Return how messages call one of several secrets, without showing it."""
+    """Return a name for one of the secrets, for messages. It never shows the secret."""
     secret = several[index]
     if secret.source:
         return secret.source
@@ -219,7 +219,7 @@ def _key_of(secret: Secret, scheme: Scheme, name: str) -> Key:
         raise ConfigurationError(msg)
     if not scheme.signs_body and not fits_header(secret.reveal()):
         msg = (
-            f"{name} cannot stand in a header: it has to be printable ASCII without a comma, "
+            f"{name} cannot be sent in a header: it must be printable ASCII without a comma, "
             "and without spaces around it"
         )
         raise ConfigurationError(msg)
@@ -233,12 +233,12 @@ def _key_of(secret: Secret, scheme: Scheme, name: str) -> Key:
 
 
 def _fingerprint(key: bytes) -> bytes:
-    # HMAC pads a key with NULs: those at its end make no other key.
+    # HMAC pads keys with NULs, so NULs at the end do not make a different key.
     return hmac.digest(_SALT, key.rstrip(b"\0"), "sha256")
 
 
 def _wrapped(value: str | bytes, secret_id: str | None = None) -> Secret:
     try:
         return Secret(value, id=secret_id)
-    except (ConfigurationError, SecretWarning) as error:  # the latter under python -W error
+    except (ConfigurationError, SecretWarning) as error:  # the latter with python -W error
         return RefusedSecret(error.with_traceback(None))

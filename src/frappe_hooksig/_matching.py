@@ -1,4 +1,4 @@
-"""Comparing signatures: which secret signed a request, and whether it was in time."""
+"""Match signatures: find the secret that signed a request, and check its timestamp."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from frappe_hooksig.secret import Secret
 
 
 class Matcher:
-    """Holds the keys of a verifier, and judges what the parsed headers claim of a body.
+    """Matches bodies against their parsed headers, with the keys of one verifier.
 
     Args:
         several: The secrets, from `redacted()`.
@@ -35,14 +35,15 @@ class Matcher:
         clock: As for `Verifier`.
 
     Attributes:
-        keys: The secrets as keys, in their order.
+        keys: One key for each secret, in the same order.
         max_body: The largest accepted body, in bytes.
-        tolerance: How far the time of a delivery may be from now, in seconds; None if no time is
-            known.
-        timestamp_from: Finds the time of a delivery in its body.
+        tolerance: How far a delivery's timestamp may be from now, in seconds. None if there is no
+            timestamp to check.
+        timestamp_from: Function that reads a delivery's timestamp from its body, or None.
 
     Raises:
-        ConfigurationError: A secret cannot be used, or an option makes no sense.
+        ConfigurationError: A secret cannot be used, or an option is invalid or does not fit the
+            scheme.
     """
 
     __slots__ = (
@@ -80,7 +81,7 @@ class Matcher:
         self._has_windows = any(key.window != ALWAYS for key in self.keys)
 
     def verify(self, body: bytes, parsed: ParsedHeaders) -> Delivery:
-        """Return the delivery if the body is a raw one of accepted size, and matches.
+        """Check the type and size of a body, match its signature, and return the delivery.
 
         Raises:
             VerificationError: The request must not be trusted; `reason` says why.
@@ -93,12 +94,13 @@ class Matcher:
         return self.match(self.keys, body, parsed)
 
     def match(self, keys: Sequence[Key], body: bytes, parsed: ParsedHeaders) -> Delivery:
-        """Return the delivery if one of the keys signed it, in time.
+        """Return the delivery if a key signed it and its timestamp is within the tolerance.
 
         Args:
-            keys: `keys`; or the same, fed with the beginning of what is signed.
+            keys: The attribute `keys`; or the same keys, which have already read the start of the
+                signed content.
             body: The body, or the rest of it.
-            parsed: What the headers claim.
+            parsed: The parsed headers.
 
         Raises:
             VerificationError: The request must not be trusted; `reason` says why.
@@ -120,20 +122,20 @@ class Matcher:
                 time = found_time(self.timestamp_from, delivery, now)
                 parsed = (scheme, signatures, time, delivery_id, before, after)
                 delivery = Delivery(body, key.secret_id, parsed)
-            timestamp = parsed[2]  # alone, as to unpack all of it takes longer
+            timestamp = parsed[2]  # unpacking all of it takes longer
             age = now - (nan if timestamp is None else timestamp)
-            # Written so that NaN, from the clock or for a time that is not there, is refused.
+            # This form of the comparison refuses NaN, from the clock or for a missing timestamp.
             if not -self.tolerance <= age <= self.tolerance:
                 raise TimestampOutOfTolerance(age, self.tolerance, self._wire.timestamp_place)
         return delivery
 
-    def _matching_key(  # noqa: C901  # one function, as the expected MACs must not leave it
+    def _matching_key(  # noqa: C901  # one function: the expected MACs must not leave it
         self, keys: Sequence[Key], body: bytes, parsed: ParsedHeaders
     ) -> tuple[Key | None, str]:
-        """Return the key that signed, else how the signature was misspelt if it was.
+        """Return the key that signed; or None and the signature's wrong encoding, if it has one.
 
-        The expected MACs stay in here: when something is raised, error reporters show the local
-        variables of every frame.
+        The expected MACs must not leave this function. When an error is raised, error reporters
+        show the local variables of every frame.
         """
         _, signatures, _, _, before, after = parsed
         encode = self._wire.encode
@@ -141,7 +143,7 @@ class Matcher:
         macs: list[Hash] = []
         matched: Key | None = None
         for key in keys:
-            inner = key.start()  # as Key.mac() does, without the time that a call takes
+            inner = key.start()  # Key.mac() inlined, which saves a call
             if before:
                 inner.update(before)
             inner.update(body)
@@ -172,20 +174,22 @@ class Matcher:
         parsed: ParsedHeaders,
         mistake: str,
     ) -> VerificationError:
-        """Return the error that says why no key matched."""
+        """Return the error that explains why no key matched."""
         reason, detail = Reason.WRONG_ENCODING, mistake
         if not mistake:
             reason = Reason.SIGNATURE_MISMATCH
             others = [key for key in keys if key not in valid]
             if self._matching_key(others, body, parsed)[0] is not None:
-                detail = "is a secret's that is not valid now: not_before, not_after"
+                detail = (
+                    "matches a secret that is not valid now: check its not_before and not_after"
+                )
             elif not self._scheme.signs_body:
-                detail = "is another secret"
+                detail = "does not match the secret: the sender sent another one"
         return VerificationError(reason, self._scheme.signature_headers[0], detail)
 
     def _log_old(self, index: int) -> None:
-        """Log that a sender does not use the newest secret yet."""
-        import logging  # takes as long as all of this package, and is hardly needed
+        """Log that the sender still uses an older secret."""
+        import logging  # rarely needed, and takes as long as importing this whole package
 
         message = "scheme %r: a delivery was signed with %s only, which is not the newest secret"
         logging.getLogger("frappe_hooksig").warning(message, self._scheme.name, self._names[index])

@@ -1,4 +1,4 @@
-"""From what a caller wants to send to the bytes of a body."""
+"""Turn a payload into the bytes of a body."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any, TypeAlias
 
 from frappe_hooksig.exceptions import PayloadError
 
-#: What can be signed: bytes and str as they are, the rest as JSON.
+#: Payloads that can be signed: bytes and str as they are, everything else as JSON.
 Payload: TypeAlias = bytes | str | dict[Any, Any] | list[Any] | float | bool | None
 
 
 def new_id() -> str:
-    """Return an id for a delivery, which all of its attempts have."""
+    """Return a new id for a delivery. All attempts of the delivery share it."""
     return f"msg_{token_hex(16)}"
 
 
 def serialised(payload: Payload) -> tuple[bytes, dict[str, str]]:
-    """Return the body, and the headers that say what it is.
+    """Return the body, and a Content-Type header if the payload became JSON.
 
     Raises:
         PayloadError: The payload cannot be turned into bytes.
@@ -35,9 +35,9 @@ def serialised(payload: Payload) -> tuple[bytes, dict[str, str]]:
         msg = f"a {type(payload).__name__} has no agreed JSON form: pass a dict, list, str or bytes"
         raise PayloadError(msg)
     try:
-        # What Frappe's own sender calls: webhook.py, enqueue_webhook().
+        # The same call as in Frappe's own sender: webhook.py, enqueue_webhook().
         text = json.dumps(payload, default=str)
-    except Exception as error:  # default=str calls whatever __str__ is inside
+    except Exception as error:  # default=str calls any __str__, which may raise anything
         msg = f"the payload cannot be serialised as JSON: {type(error).__name__}"
         raise PayloadError(msg) from error
     return text.encode(), {"Content-Type": "application/json"}

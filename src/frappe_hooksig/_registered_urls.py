@@ -15,14 +15,14 @@ _URL = r"https?://[!-~]+"
 
 
 def registered(scheme: Scheme, url: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Return the URLs that are registered with the sender.
+    """Check and return the URLs that are registered with the sender.
 
     Args:
-        scheme: How the sender lays out its signature.
+        scheme: The sender's scheme.
         url: As for `Verifier`.
 
     Raises:
-        ConfigurationError: One of them is not a URL, or the scheme signs none.
+        ConfigurationError: One of them is not a URL, or the scheme does not sign the URL.
     """
     if url is None:
         return ()
@@ -31,21 +31,21 @@ def registered(scheme: Scheme, url: str | Sequence[str] | None) -> tuple[str, ..
         msg = f"url= has no use: scheme {scheme.name!r} does not sign the URL"
         raise ConfigurationError(msg)
     if not urls or not all(isinstance(each, str) and re.fullmatch(_URL, each) for each in urls):
-        msg = "url= is the whole URL, as it is registered with the sender: https://..."
+        msg = "url= must be the whole URL that is registered with the sender: https://..."
         raise ConfigurationError(msg)
     return urls
 
 
 def only_registered(urls: Sequence[str], url: str | None) -> str:
-    """Return the registered URL that a request was sent to.
+    """Return the URL that a request was sent to, if it is registered.
 
     Args:
         urls: From `registered()`, at least one.
-        url: The URL of the request, if it is known.
+        url: The URL of the request, or None if it is unknown.
 
     Raises:
-        VerificationError: It is not a registered one.
-        ConfigurationError: Several are registered, and the request's is not known.
+        VerificationError: The URL of the request is not registered.
+        ConfigurationError: Several URLs are registered, and `url` is None.
     """
     if url is None:
         only, *others = urls

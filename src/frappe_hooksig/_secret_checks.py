@@ -1,6 +1,6 @@
-"""What a secret may be: the formats that senders use, what is refused, and what looks wrong.
+"""Check secrets: decode their formats, refuse unusable ones, and warn of suspicious ones.
 
-Nothing here raises, or shows a secret.
+No function here raises an error or shows a secret.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from typing import Literal, TypeAlias
 
 from frappe_hooksig.exceptions import SecretWarning
 
-#: How a sender writes its secrets: text whose UTF-8 bytes are the key, hex or base64 of the
-#: key, or base64 behind `whsec_` as Standard Webhooks has it.
+#: How a sender writes its secrets. "text": its UTF-8 bytes are the key. "hex" and "base64": it
+#: encodes the key. "whsec": base64 with `whsec_` before it, as in Standard Webhooks.
 SecretFormat: TypeAlias = Literal["text", "hex", "base64", "whsec"]
 
 #: The window of a secret that is always valid, in Unix seconds.
 ALWAYS = (-inf, inf)
 
-#: What a secret has to be in each format, for error messages.
+#: Descriptions of the formats, for error messages.
 FORMATS: dict[SecretFormat, str] = {
-    "text": "a text with a byte in it other than NUL",
+    "text": "text with at least one byte other than NUL",
     "hex": "an even number of hex digits, not all 0",
     "base64": "padded base64 of a key that is not all NUL",
     "whsec": "padded base64 of a key that is not all NUL, with or without whsec_ before it",
 }
 
 _SHORTEST = 16  # bytes: 128 bits, and no provider generates less
-_FEWEST = 4  # different bytes
+_FEWEST = 4  # distinct bytes
 
-# What can never be the secret, whatever stands around it.
+# Values that can never be a secret, with or without white space around them.
 _REFUSED = (
     (
         rb"(\*|\xe2\x80\xa2|\xe2\x97\x8f)+",  # asterisks or bullets
-        "is a row of asterisks or dots, as forms show it: in Frappe, use doc.get_password()",
+        "is a row of asterisks or dots, copied from a form: in Frappe, use doc.get_password()",
     ),
     (rb"Secret\('\*+'.*", "is the repr() of a Secret: pass the Secret itself"),
-    (rb"whsec_", "is empty behind whsec_"),
+    (rb"whsec_", "is empty after whsec_"),
     (rb"v1,whsec_.*", "starts with v1,whsec_: leave out the v1,"),
     (
         rb"(whpk_|-----BEGIN ([A-Z]+ )*(PUBLIC KEY|CERTIFICATE)|ssh-|ecdsa-sha2-).*",
-        "is a public key: what is needed is the secret that both sides share",
+        "is a public key: pass the secret that both sides share",
     ),
 )
-# Compiled when the first secret is looked at: the package is imported faster without.
+# Compiled on first use, because compiling them here would slow down the import.
 _API_KEY = (
     r"(sk|rk|pk)_(live|test)_|gh[opsu]_|github_pat_|glpat-|xox[abp]-|shp(at|ca|pa)_|AKIA|AIza"
     r"|Bearer |Basic |token "
@@ -58,23 +58,23 @@ _PLACEHOLDER = (
     r"|password|example|dummy|placeholder|redacted|filtered"
     r"|((my|shared|frappe|webhook|super)[-_ ]?)*(secret|key))\W*"
 )
-_LONGEST_PLACEHOLDER = 64  # characters; keeps the pattern's backtracking short
-# What random bytes nearly never look like: half of 16 are above ASCII.
+_LONGEST_PLACEHOLDER = 64  # characters; limits the pattern's backtracking
+# Random bytes almost never match: of 16 bytes, about half are above ASCII.
 _ENCODED = r"(whsec_)?([0-9A-Fa-f]{32,}|[A-Za-z0-9+/]{22,}={0,2})"
 
 
 def as_bytes(value: object) -> bytes:
-    """Return the bytes of a secret; none if it has none."""
+    """Return a secret as bytes; empty if it is neither bytes nor valid text."""
     if isinstance(value, str):
         try:
             return value.encode()
-        except UnicodeEncodeError:  # the error would carry the secret along
+        except UnicodeEncodeError:  # the error would contain the secret
             return b""
     return bytes(value) if isinstance(value, bytes) else b""
 
 
 def refusal(value: object, raw: bytes) -> str | None:
-    """Return why a secret can never be right, for the end of a sentence, or None.
+    """Return why a secret must be refused, as the end of a sentence, or None.
 
     Args:
         value: The secret as it was passed.
@@ -85,7 +85,7 @@ def refusal(value: object, raw: bytes) -> str | None:
     if not raw:
         return "is not valid Unicode" if value else "is empty"
     if not raw.strip(b"\0"):
-        return "is nothing but NUL bytes, which to HMAC is an empty key"
+        return "is nothing but NUL bytes, which HMAC treats as an empty key"
     for pattern, problem in _REFUSED:
         if re.fullmatch(pattern, raw.strip(), re.DOTALL):
             return problem
@@ -93,7 +93,7 @@ def refusal(value: object, raw: bytes) -> str | None:
 
 
 def decoded(raw: bytes, secret_format: SecretFormat) -> bytes:
-    """Return the key that a secret stands for; no bytes if it is not written in its format."""
+    """Decode a secret into its key. Return no bytes if it does not have the format."""
     if secret_format == "text":
         return raw
     try:
@@ -107,28 +107,28 @@ def decoded(raw: bytes, secret_format: SecretFormat) -> bytes:
 
 
 def strength(raw: bytes, secret_format: SecretFormat) -> int:
-    """Return the length of the key in bytes, without NULs at its end, which HMAC adds itself."""
+    """Return the key's length in bytes, without trailing NULs, which HMAC adds anyway."""
     return len(decoded(raw, secret_format).rstrip(b"\0"))
 
 
 def fits_header(raw: bytes) -> bool:
-    """Whether a secret can be sent in a header, and cannot be read as two headers."""
+    """Whether a secret can be sent in a header, and not be mistaken for two joined headers."""
     text = _text(raw)
     return text.isascii() and text.isprintable() and text.strip() == text and "," not in text
 
 
 def suspicions(raw: bytes) -> Iterator[str]:
-    """Yield what looks wrong with a secret and what to do about it."""
+    """Yield a warning for each suspicious feature of a secret, with its remedy."""
     if len(raw.rstrip(b"\0")) < _SHORTEST:
         yield f"is shorter than {_SHORTEST} bytes and could be guessed: use generate_secret()"
     elif len(set(raw)) < _FEWEST:
         yield "repeats itself and could be guessed: use generate_secret()"
     if raw.startswith(b"\xef\xbb\xbf"):
-        yield "starts with a byte order mark, which editors put there and which is part of the key"
+        yield "starts with a byte order mark, which is part of the key: save the file without it"
     text = _text(raw)
     shown = text.strip()
     if text != shown:
-        yield "starts or ends with white space, which is part of the key: was it meant?"
+        yield "starts or ends with white space, which is part of the key: remove it if not meant"
     if re.fullmatch(r"b?(\".*\"|'.*'|`.*`)", shown):
         yield "is in quotes, which are part of the key: remove them if the sender has none"
     if len(shown) <= _LONGEST_PLACEHOLDER and re.fullmatch(_PLACEHOLDER, shown):
@@ -138,20 +138,20 @@ def suspicions(raw: bytes) -> Iterator[str]:
 def suspicions_in_use(
     raw: bytes, secret_format: SecretFormat, rewritten_characters: str, prefix: str
 ) -> Iterator[str]:
-    """Yield what looks wrong with a secret for a certain sender.
+    """Yield a warning for each feature of a secret that is suspicious for its sender.
 
     Args:
         raw: The secret.
         secret_format: How the sender writes its secrets.
         rewritten_characters: Characters that the sender may store in another spelling.
-        prefix: What the sender's secrets start with.
+        prefix: The prefix of the sender's secrets, or an empty text.
     """
     text = _text(raw)
     shown = text.strip().strip("\"'`")
     if prefix and not shown.startswith(prefix):
-        yield f"does not start with {prefix}, as this sender's do: was another one copied?"
+        yield f"does not start with {prefix}, as this sender's secrets do: check that you copied it"
     elif not prefix and re.match(_API_KEY, shown):
-        yield "looks like an API key: webhooks are signed with a secret of their own"
+        yield "looks like an API key: use the secret that the sender shows for the webhook"
     if set(rewritten_characters) & set(text):
         yield (
             f"contains one of {rewritten_characters}, which the sender may have stored in another "
@@ -161,13 +161,13 @@ def suspicions_in_use(
         return
     length = strength(raw, secret_format)
     if length < _SHORTEST:
-        yield f"stands for {length} bytes only: use generate_secret()"
+        yield f"decodes to {length} bytes only: use generate_secret()"
     elif re.fullmatch(_ENCODED, _text(decoded(raw, secret_format))):
-        yield "is encoded twice: what it stands for is hex or base64 again"
+        yield "is encoded twice: it decodes to hex or base64 again"
 
 
 def warn(message: str) -> None:
-    """Give a `SecretWarning` that points to the first caller outside of this package."""
+    """Issue a `SecretWarning` that points to the first caller outside of this package."""
     depth, frame = 0, inspect.currentframe()
     package = __name__.partition(".")[0]
     while frame and frame.f_globals.get("__name__", "").partition(".")[0] == package:
@@ -176,6 +176,6 @@ def warn(message: str) -> None:
 
 
 def _text(raw: bytes) -> str:
-    """Return a secret as text; nothing if it is random bytes, which may look like anything."""
+    """Return a secret as text; empty if it is binary, because random bytes can match anything."""
     text = raw.decode(errors="replace")
     return text if text.strip().isprintable() and "\ufffd" not in text else ""

@@ -1,4 +1,4 @@
-"""Which of several schemes a request's headers select, and which schemes may stand together."""
+"""Select one of several schemes by a request's headers, and refuse unsafe combinations."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from frappe_hooksig.scheme import Scheme
 
 
 def strongest_first(schemes: Sequence[Scheme]) -> tuple[Scheme, ...]:
-    """Return schemes in the order in which they are selected.
+    """Return schemes in the order of selection, the strongest first.
 
     Raises:
-        ConfigurationError: One occurs twice.
+        ConfigurationError: A scheme occurs twice.
     """
     if len({scheme.name for scheme in schemes}) < len(schemes):
-        msg = "two are for one scheme: give several secrets to one, as a list"
+        msg = "two verifiers have the same scheme: give several secrets to one, as a list"
         raise ConfigurationError(msg)
     return tuple(sorted(schemes, key=_weakness))
 
 
 def index_headers(wires: Sequence[Wire], headers: Headers) -> Headers:
-    """Return headers that can be looked up for several schemes, however many each of them reads."""
+    """Return headers that can be looked up repeatedly, for several schemes."""
     return indexed(headers, whole=any(wire.has_many_headers for wire in wires))
 
 
 def select(wires: Sequence[Wire], headers: Headers) -> int:
-    """Return the position of the scheme that some headers select.
+    """Return the position of the scheme that the headers select.
 
     Args:
-        wires: Of `strongest_first()` schemes.
+        wires: The wire formats of the schemes, in the order of `strongest_first()`.
         headers: The request's headers, from `index_headers()`.
 
     Raises:
         VerificationError: A header occurs twice.
     """
     present = [position for position, wire in enumerate(wires) if wire.is_in(headers)]
-    # If none is complete, the strongest that has a signature says what it lacks.
+    # If no scheme has all its headers, select the strongest one with a signature. Its error then
+    # names the missing header.
     present = present or [
         position for position, wire in enumerate(wires) if wire.signatures_in(headers)
     ]
@@ -54,7 +55,7 @@ def select(wires: Sequence[Wire], headers: Headers) -> int:
 
 
 def is_one_secret(one: Scheme, other: Scheme) -> bool:
-    """Whether one text as the secret of both schemes is one key, or is sent by one of them."""
+    """Whether the same text is the same key under both schemes, or one of them sends it."""
     formats = {one.secret_format, other.secret_format}
     is_one_key = len(formats) == 1 or formats == {"base64", "whsec"}
     return is_one_key or one.signs_body != other.signs_body
@@ -63,8 +64,8 @@ def is_one_secret(one: Scheme, other: Scheme) -> bool:
 def require_one_reading(one: Scheme, other: Scheme) -> None:
     """Refuse one secret under two schemes, unless both sign the same content.
 
-    Otherwise a signature under one scheme could be moved to another scheme's header, and the bytes
-    that it covers be read as something else.
+    Otherwise an attacker could move a signature to the other scheme's header. The receiver would
+    then read other values from the bytes that it covers.
 
     Raises:
         ConfigurationError: They do not sign the same content, or one of them sends the secret.
@@ -80,22 +81,22 @@ def require_one_reading(one: Scheme, other: Scheme) -> None:
         )
         raise ConfigurationError(msg)
     if one.id_header is None and one.body_id != other.body_id:
-        # With the signature moved to the other one's header, a repeat would be a new delivery.
+        # With its signature in the other scheme's header, a repeat would count as a new delivery.
         msg = (
-            f"{names} have a secret in common, and do not find the id of a delivery at the same "
-            "place in its body: use different secrets"
+            f"{names} have a secret in common, but do not find the id of a delivery at the same "
+            "place in its body (body_id): use different secrets"
         )
         raise ConfigurationError(msg)
 
 
 def require_told_apart(schemes: Sequence[Scheme]) -> None:
-    """Refuse two schemes of which the second would never be selected.
+    """Refuse a pair of schemes if the second one could never be selected.
 
     Args:
         schemes: From `strongest_first()`.
 
     Raises:
-        ConfigurationError: There are two such.
+        ConfigurationError: There is such a pair.
     """
     for first, second in combinations(schemes, 2):
         if _hides(first, second):
@@ -115,11 +116,11 @@ def _weakness(scheme: Scheme) -> tuple[bool, bool, bool]:
 
 
 def _signature_headers(scheme: Scheme) -> tuple[str, ...]:
-    return tuple(map(str.lower, scheme.signature_headers))  # however its documentation spells them
+    return tuple(map(str.lower, scheme.signature_headers))  # spellings differ in case
 
 
 def _hides(first: Scheme, second: Scheme) -> bool:
-    """Whether what has the headers of the second scheme always selects the first."""
+    """Whether a request with the second scheme's headers always selects the first scheme."""
     forms = [
         (_signature_headers(each), each.encoding, each.digest, each.prefix, each.separator)
         for each in (first, second)

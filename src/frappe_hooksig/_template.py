@@ -1,4 +1,4 @@
-"""What a scheme signs, as a template: its pieces, and whether bytes could move between them."""
+"""Split and check the template of a scheme's signed content, such as `{timestamp}.{body}`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from string import Formatter
 
 _PARTS = {"body", "timestamp", "id", "method", "url"}
 
-# What may stand side by side in the signed content with nothing between: a time has a fixed form,
-# a method is upper-case letters, and a URL is one that the receiver knows. Bytes could be moved
-# across any other seam without changing the MAC.
+# Parts that may stand side by side in the signed content, without fixed text between them. A
+# timestamp has a fixed form, a method has only upper-case letters, and the receiver knows the URL.
+# Across any other seam, bytes could be moved without changing the MAC.
 _SEAMS = {
     ("timestamp", "body"),
     ("body", "timestamp"),
@@ -19,27 +19,27 @@ _SEAMS = {
     ("url", "body"),
     ("body", "url"),
 }
-# An RFC 3339 time shows where it begins and ends, as long as the id does not look like one.
+# An RFC 3339 timestamp has a clear start and end, as long as the id does not look like one.
 _SEAMS_OF_RFC3339 = {("id", "timestamp"), ("timestamp", "id")}
 
 
 def pieces(signed: str) -> list[tuple[str, str | None]]:
-    """Return the parts of what is signed, each with the text before it; None behind the last.
+    """Return pairs of fixed text and the part after it, which is None after trailing text.
 
     Raises:
-        ValueError: It has unbalanced braces.
+        ValueError: The template has unbalanced braces.
     """
     return [(text, part) for text, part, _, _ in Formatter().parse(signed)]
 
 
-# Most senders sign one of a few things, so this is worked out once for each of those.
+# Cached, because most senders use one of a few templates.
 @lru_cache(maxsize=64)
 def problems_of(signed: str, is_rfc3339: bool) -> tuple[str, ...]:  # noqa: FBT001
-    """Return what is wrong with a template.
+    """Return a message for each mistake in a template.
 
     Args:
         signed: The template.
-        is_rfc3339: Whether its time is an RFC 3339 text.
+        is_rfc3339: Whether its timestamp is written in RFC 3339.
     """
     return tuple(_problems(signed, is_rfc3339=is_rfc3339))
 
@@ -55,7 +55,7 @@ def _problems(signed: str, *, is_rfc3339: bool) -> Iterator[str]:
     parts = [part for _, part in found if part is not None]
     plain = "".join(text if part is None else f"{text}{{{part}}}" for text, part in found)
     if not set(parts) <= _PARTS or plain != signed:
-        yield f"signed knows only {', '.join(sorted(_PARTS))} in braces, and no other braces"
+        yield f"signed may contain only {', '.join(sorted(_PARTS))} in braces, and no other braces"
     if len(set(parts)) < len(parts) or "body" not in parts:
         yield "signed must contain {body}, and nothing twice"
     before, method, behind = signed.partition("{method}")

@@ -1,4 +1,4 @@
-"""Timestamps in headers: read strictly, written the one way they are read."""
+"""Parse timestamps strictly, and write them in exactly the form that is parsed."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from typing import Literal, TypeAlias
 
 from frappe_hooksig.exceptions import ConfigurationError
 
-#: How a time is written: 10 digits of Unix seconds, 13 of milliseconds, or RFC 3339.
+#: How a timestamp is written: 10 digits of Unix seconds, 13 of milliseconds, or RFC 3339.
 TimestampFormat: TypeAlias = Literal["unix", "unix-ms", "rfc3339"]
 
-#: The same, as error messages say it.
+#: Descriptions of the formats, for error messages.
 SPELLINGS: dict[TimestampFormat, str] = {
     "unix": "10 digits of Unix seconds",
     "unix-ms": "13 digits of Unix milliseconds",
     "rfc3339": "an RFC 3339 date and time with its offset",
 }
 
-# How many digits there are.
+# Numbers of digits.
 _SECONDS = 10
 _MILLISECONDS = 13
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # of what has lost its zone
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # compared with naive datetimes
 _RFC3339 = r"(?a)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(?:Z|([+-])(\d\d):(\d\d))"
-# What an id has that holds one, or all of one but for two digits at either end: those can be the
-# end, or the beginning, of another one beside it (`+08:` and `2026-...`).
+# Matches ids that contain an RFC 3339 timestamp, or all of one but two digits at either end. A
+# timestamp beside the id could supply those digits (`+08:` and `2026-...`).
 NEARLY_RFC3339 = r"(?a)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d"
 _TO_SECONDS = len("2026-11-22T08:00:00")
 
 
 def read_time(text: str, spelling: TimestampFormat) -> float | None:
-    """Return a time in Unix seconds, or None if it is not spelled exactly as it must be."""
+    """Parse a timestamp into Unix seconds. Return None if it does not have exactly this form."""
     if spelling == "rfc3339":
         return _read_rfc3339(text)
-    # isdigit() alone is true for the digits of every script.
+    # isdigit() alone also accepts the digits of other scripts.
     if text.isdigit() and text.isascii():
         if spelling == "unix":
             return float(text) if len(text) == _SECONDS else None
@@ -46,10 +46,11 @@ def read_time(text: str, spelling: TimestampFormat) -> float | None:
 
 
 def spell_time(seconds: float, spelling: TimestampFormat) -> str:
-    """Return a time in Unix seconds as `read_time()` reads it.
+    """Write a time in Unix seconds in the form that `read_time()` parses.
 
     Raises:
-        ConfigurationError: It has no such spelling: it is before September 2001 or after 2286.
+        ConfigurationError: The format cannot express the time. For digits, it must lie between
+            September 2001 and 2286.
     """
     try:
         if spelling == "rfc3339":
@@ -57,7 +58,7 @@ def spell_time(seconds: float, spelling: TimestampFormat) -> str:
             text = moment.isoformat().replace("+00:00", "Z")
         else:
             text = str(floor(seconds) if spelling == "unix" else round(seconds * 1000))
-    except (ValueError, OverflowError, OSError):  # not finite, or outside of the years 1 to 9999
+    except (ValueError, OverflowError, OSError):  # not finite, or outside the years 1 to 9999
         text = ""
     if read_time(text, spelling) is None:
         msg = f"this timestamp cannot be written as {SPELLINGS[spelling]}"
@@ -69,7 +70,7 @@ def is_tolerance(value: object) -> bool:
     """Whether a value is a finite number of seconds above 0."""
     try:
         return isinstance(value, int | float) and isfinite(value) and value > 0
-    except OverflowError:  # an int that no float can hold
+    except OverflowError:  # an int that is too large for a float
         return False
 
 
@@ -79,11 +80,12 @@ def _read_rfc3339(text: str) -> float | None:
         return None
     fraction, sign, hours, minutes = match.groups()
     try:
-        # Without its zone: quicker, and what the year 1 or 9999 has elsewhere is a number, too.
+        # Parse without the offset. It is faster, and the offset may lead out of the years 1 to
+        # 9999.
         moment = datetime.fromisoformat(text[:_TO_SECONDS])
-        # datetime.time refuses what is no time of day; 99 minutes, too.
+        # datetime.time refuses offsets that are not a time of day, such as 99 minutes.
         away = sign and clock_time(int(hours), int(minutes))
-    except ValueError:  # a thirteenth month, an offset of a day
+    except ValueError:  # such as a thirteenth month, or an offset of a day
         return None
     seconds = (moment - _EPOCH).total_seconds() + float(fraction or 0)
     if away:
@@ -94,5 +96,5 @@ def _read_rfc3339(text: str) -> float | None:
 
 @lru_cache(maxsize=1)
 def _rfc3339() -> re.Pattern[str]:
-    # On first use, as few senders write it so.
+    # Compiled on first use, because few senders use RFC 3339.
     return re.compile(_RFC3339)

@@ -1,4 +1,4 @@
-"""How far from now a delivery may have been made, and when it was made as its body says."""
+"""Check the tolerance option, and read a delivery's timestamp from its body."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationEr
 if TYPE_CHECKING:
     from frappe_hooksig.scheme import Scheme
 
-#: Finds in a verified delivery when it was made: Unix seconds or an aware datetime.
+#: Reads a timestamp from a verified delivery: Unix seconds or an aware datetime.
 TimestampFrom: TypeAlias = Callable[[Delivery], float | datetime | None]
 
-# For a time in the body, in seconds: the sender writes it before its queues, not after.
+# The default for a timestamp in the body, in seconds. The sender writes it before it queues the
+# delivery, not when it sends it.
 _BODY_TOLERANCE = 24 * 60 * 60
 
 
 def checked_tolerance(
     scheme: Scheme, given: float | None, timestamp_from: TimestampFrom | None
 ) -> float | None:
-    """Return the tolerance to use, in seconds; None if there is no time to check.
+    """Return the tolerance to use, in seconds; None if there is no timestamp to check.
 
     Args:
-        scheme: How the sender lays out its signature.
+        scheme: The sender's scheme.
         given: As for `Verifier`.
         timestamp_from: As for `Verifier`.
 
@@ -41,7 +42,8 @@ def checked_tolerance(
             raise ConfigurationError(msg)
         if not callable(timestamp_from) or iscoroutinefunction(timestamp_from):
             msg = (
-                "timestamp_from= is a function of the delivery that returns its time, and not async"
+                "timestamp_from= must be a function of the delivery that returns its time, "
+                "and not async"
             )
             raise ConfigurationError(msg)
         if not scheme.signs_body:
@@ -54,49 +56,49 @@ def checked_tolerance(
         return None
     else:
         msg = (
-            f"tolerance has nothing to check: scheme {scheme.name!r} signs no timestamp, "
-            "and without timestamp_from= none is looked for in the body"
+            f"tolerance has nothing to check: scheme {scheme.name!r} signs no timestamp; "
+            "to check one in the body, pass timestamp_from="
         )
         raise ConfigurationError(msg)
     tolerance = default if given is None else given
     if not is_tolerance(tolerance):
-        msg = "tolerance is a positive number of seconds: without it, old requests can be replayed"
+        msg = "tolerance= must be a positive number of seconds, else old requests can be replayed"
         raise ConfigurationError(msg)
     return tolerance
 
 
 def found_time(timestamp_from: TimestampFrom, delivery: Delivery, now: float) -> float:
-    """Return when a delivery was made, in Unix seconds, as its body says.
+    """Return the timestamp in a delivery's body, in Unix seconds.
 
     Args:
         timestamp_from: As for `Verifier`.
-        delivery: The delivery, whose signature is right.
+        delivery: The delivery, whose signature matches.
         now: The current time, in Unix seconds.
 
     Raises:
-        VerificationError: The body has no such time.
+        VerificationError: The body has no usable timestamp.
     """
     times: list[float] = []
     try:
         times = _readings(timestamp_from(delivery))
-    except ConfigurationError:  # a ValueError, but not the sender's fault
+    except ConfigurationError:  # also a ValueError, but not the sender's fault
         raise
     except (LookupError, TypeError, ValueError, OverflowError):
-        pass  # the error may quote the body: it must not be the cause of another one
+        pass  # the error may quote the body, so it must not become the cause of ours
     if not times:
-        detail = "there, or is not one that timestamp_from= can read"
+        detail = "there, or timestamp_from= cannot read it"
         raise VerificationError(Reason.MALFORMED_TIMESTAMP, detail=detail)
     return min(times, key=lambda time: abs(now - time))
 
 
 def _readings(found: object) -> list[float]:
-    """Return what a time can mean, in Unix seconds: nothing, one moment, or either of two.
+    """Return the moments that a value can mean, in Unix seconds: none, one or two.
 
-    When clocks are put back, as at the end of summer time, one local datetime is two moments, and
-    nothing in what Frappe writes tells which was meant (PEP 495).
+    When clocks go back at the end of summer time, a local datetime occurs twice. Frappe's format
+    does not tell which of the two is meant (PEP 495).
 
     Raises:
-        OverflowError: It is an int that no float can hold.
+        OverflowError: The value is an int that is too large for a float.
     """
     if isinstance(found, datetime):
         if found.utcoffset() is None:

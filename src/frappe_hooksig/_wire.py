@@ -1,4 +1,4 @@
-"""Strict reading and writing of a scheme's headers, worked out once for each scheme."""
+"""Parse and write a scheme's headers, strictly. Each scheme is prepared once."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from frappe_hooksig._timestamp import (
 from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
 from frappe_hooksig.scheme import Scheme
 
-#: What the headers of one request claim, well-formed but not verified: the scheme that they were
-#: read with, the candidate signatures as the ASCII text that stood behind the prefix, the time in
-#: Unix seconds or None, the delivery's id or None, and what is signed before and after the body.
-#: A bare tuple, unpacked in this order, because an object takes a twentieth of a whole verify().
+#: The parsed headers of one request: well-formed, but not verified. In this order: the scheme; the
+#: candidate signatures, as ASCII without their prefix; the timestamp in Unix seconds, or None; the
+#: delivery's id, or None; the signed bytes before and after the body.
+#: It is a plain tuple, because creating an object takes a twentieth of a whole verify().
 ParsedHeaders: TypeAlias = tuple[
     Scheme, Sequence[bytes], "float | None", "str | None", bytes, bytes
 ]
@@ -34,10 +34,11 @@ _FEW_HEADERS = 4
 _LONGEST_METHOD = 20  # characters
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
-# Perhaps an id, perhaps a time, then the body: what nearly everybody signs.
+# The parts that nearly all schemes sign: an optional id, an optional timestamp, and the body.
 _USUAL = {("body",), ("id", "body"), ("timestamp", "body"), ("id", "timestamp", "body")}
 
-# How many characters a MAC has: two for a byte, or four for each three bytes that are begun.
+# Lengths of encoded MACs, in characters. Hex has two for each byte. Base64 has four for each three
+# bytes, rounded up.
 _LENGTHS = {
     ("hex", "sha1"): 40,
     ("hex", "sha256"): 64,
@@ -49,14 +50,14 @@ _LENGTHS = {
 
 
 class Wire:
-    """A scheme as it stands on the wire: reads its headers and writes them.
+    """The wire format of a scheme: parses and writes its headers.
 
     Attributes:
         scheme: The scheme.
-        encode: Writes a MAC as the header holds it, without prefix.
-        timestamp_place: Name of the header that the time stands in, or None.
-        has_many_headers: Whether it reads so many headers that a request's are rather indexed as a
-            whole.
+        encode: Encodes a MAC as the header contains it, without prefix.
+        timestamp_place: Name of the header that contains the timestamp, or None.
+        has_many_headers: Whether the scheme reads so many headers that indexing all headers of a
+            request is faster.
     """
 
     __slots__ = (
@@ -95,7 +96,7 @@ class Wire:
         self._timestamp_format: TimestampFormat = scheme.timestamp_format
         self._signature = tuple(map(Header, scheme.signature_headers))
         self._has_many = len(self._signature) > 1
-        # With so many signature headers it is quicker to look through the request's for them.
+        # With many signature headers, searching the request's headers for them is faster.
         self.has_many_headers = len(self._signature) > _FEW_HEADERS
         self._by_name = (
             {header.name.lower(): header for header in self._signature}
@@ -109,25 +110,26 @@ class Wire:
         self._has_entries = bool(scheme.separator)
         self._is_bare = scheme.signed in {"{body}", ""}
         self._needs = [name for name in ("method", "url") if f"{{{name}}}" in scheme.signed]
-        # What is signed before and after the body, as templates.
+        # The templates of the signed content before and after the body.
         self._ends = scheme.signed.split("{body}")
         self._seams = _seams_of(scheme.signed or "{body}")
         self._not_in_ids = tuple({*" ,", *_around_id(scheme.signed)})
 
-    def parse(  # noqa: C901  # one pass; to cut it up takes a tenth more time
+    def parse(  # noqa: C901  # one pass; splitting it takes a tenth more time
         self, headers: Headers, method: str | None = None, url: str | None = None
     ) -> ParsedHeaders:
-        """Read what a request claims, before its body is read. Nothing of it is verified.
+        """Parse a request's headers, before its body is read. Nothing is verified yet.
 
         Args:
             headers: The request's headers.
-            method: The HTTP method; needed if the scheme signs it.
-            url: The URL as registered with the sender; needed if the scheme signs it.
+            method: The HTTP method; required if the scheme signs it.
+            url: The URL as registered with the sender; required if the scheme signs it.
 
         Raises:
-            VerificationError: A header is missing, doubled or malformed, or the method is not
-                made of upper-case letters.
-            ConfigurationError: The scheme signs the method or the URL, and it was not given.
+            VerificationError: A header is missing, duplicate or malformed, or the method is not in
+                upper-case letters.
+            ConfigurationError: The scheme signs the method or the URL, but the caller did not pass
+                it.
         """
         known: Headers = headers
         if self._by_name or type(headers) is not dict:
@@ -164,18 +166,18 @@ class Wire:
         return self.scheme, signatures, time, delivery_id, before, after
 
     def signatures_in(self, headers: Headers) -> bool:
-        """Whether a signature header of it is among some headers.
+        """Whether the headers contain a signature header of the scheme.
 
         Raises:
-            VerificationError: One occurs twice.
+            VerificationError: A header occurs more than once.
         """
         return any(header.find(headers) is not None for header in self._signature)
 
     def is_in(self, headers: Headers) -> bool:
-        """Whether all headers that it needs are among some headers.
+        """Whether the headers contain all headers of the scheme.
 
         Raises:
-            VerificationError: One occurs twice.
+            VerificationError: A header occurs more than once.
         """
         others = (self._timestamp, self._id)
         return self.signatures_in(headers) and all(
@@ -183,13 +185,13 @@ class Wire:
         )
 
     def fits(self, headers: Headers) -> bool:
-        """Whether the signature among some headers has the scheme's prefix and length.
+        """Whether the signature in the headers has the scheme's prefix and length.
 
-        A time has to stand beside it, if the scheme has it there. A secret that is sent as it is
-        may have any length.
+        If the scheme has its timestamp in the signature header, that must be present too. A secret
+        that is sent as it is may have any length.
 
         Raises:
-            VerificationError: It occurs twice.
+            VerificationError: The header occurs more than once.
         """
         text = self._signature[0].find(headers) or ""
         padded = text.split(self._separator) if self._separator else [text]
@@ -207,10 +209,11 @@ class Wire:
         method: str | None,
         url: str | None,
     ) -> tuple[bytes, bytes]:
-        """Return what is signed before and after the body.
+        """Return the signed bytes before and after the body.
 
         Raises:
-            ConfigurationError: The scheme signs the method or the URL, and it was not given.
+            ConfigurationError: The scheme signs the method or the URL, but the caller did not pass
+                it.
         """
         if self._seams is not None:
             start, between, end = self._seams
@@ -223,7 +226,7 @@ class Wire:
                 )
                 raise ConfigurationError(msg)
         before, after = self._ends
-        # A hostile URL may hold surrogates: it must end in a mismatch, not in UnicodeEncodeError.
+        # A hostile URL may contain surrogates. It must cause a mismatch, not a UnicodeEncodeError.
         return (
             before.format_map(parts).encode("utf-8", "surrogatepass") if before else b"",
             after.format_map(parts).encode("utf-8", "surrogatepass") if after else b"",
@@ -236,7 +239,7 @@ class Wire:
         timestamp: str | None,
         id: str | None,  # noqa: A002
     ) -> dict[str, str]:
-        """Return the headers that `parse()` reads."""
+        """Return the headers with these signatures, in the form that `parse()` accepts."""
         entries = [self._prefix + signature.decode() for signature in signatures]
         if self._timestamp_prefix:
             entries.insert(0, f"{self._timestamp_prefix}{timestamp}")
@@ -250,7 +253,7 @@ class Wire:
         return headers
 
     def misspellings(self, mac: bytes) -> list[tuple[bytes, str]]:
-        """Return how a MAC is written by mistake, and the name of each mistake."""
+        """Return the MAC in each wrong encoding, with the name of the encoding."""
         if not self.scheme.signs_body:
             return []
         base64 = b2a_base64(mac, newline=False)
@@ -266,10 +269,11 @@ class Wire:
         return [(text, name) for text, name in spellings if name != self.scheme.encoding]
 
     def is_id(self, text: str) -> bool:
-        """Whether a text can be an id: printable, and clear of what stands beside it.
+        """Whether a text can be an id: printable ASCII, with a clear start and end.
 
-        Free of the characters that the scheme joins it with, of a comma, which would be read as
-        two headers that a server has joined, and of a time where it touches one.
+        An id contains none of the characters that join it to its neighbours in the signed content.
+        It contains no comma, because servers join two headers with one. Next to an RFC 3339
+        timestamp, it contains nothing that looks like one.
         """
         if not (0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable()):
             return False
@@ -280,7 +284,7 @@ class Wire:
         return not (is_beside_time and re.search(NEARLY_RFC3339, text))
 
     def _read_numbered(self, headers: Headers) -> list[bytes]:
-        """Return the signatures of several headers, of which some may be absent."""
+        """Return the signatures in several headers. Some of them may be absent."""
         present: Iterable[Header] = self._signature
         if self._by_name and isinstance(headers, Index):
             present = [self._by_name[name] for name in headers.names if name in self._by_name]
@@ -294,11 +298,11 @@ class Wire:
         return signatures
 
     def _read_signature(self, header: Header, entry: str) -> bytes:
-        """Return the signature behind its prefix."""
-        # is_readable(), here and below, without the time that a call takes.
+        """Return the signature without its prefix."""
+        # is_readable() is inlined here and below, which saves a call.
         if not (entry.isascii() and entry.isprintable() and len(entry) <= MAX_HEADER):
             raise header.unreadable(entry)
-        # Neither alphabet has a comma: a server has joined two headers (RFC 9110 section 5.3).
+        # Hex and base64 have no comma, so a server joined two headers (RFC 9110 section 5.3).
         if "," in entry and entry.count(",") > self._commas:
             raise header.doubled()
         signature = entry.removeprefix(self._prefix)
@@ -307,7 +311,7 @@ class Wire:
         return signature.encode()
 
     def _read_entries(self, header: Header, text: str) -> tuple[list[bytes], str | None]:
-        """Return the signatures of several entries, and the timestamp if it stands beside them."""
+        """Return the signatures in a header with several entries, and its timestamp, if any."""
         if not (text.isascii() and text.isprintable() and len(text) <= MAX_HEADER):
             raise header.unreadable(text)
         prefix, timestamp_prefix, commas = self._prefix, self._timestamp_prefix, self._commas
@@ -315,7 +319,7 @@ class Wire:
         timestamps: list[str] = []
         for padded in text.split(self._separator):
             entry = padded.lstrip(" ")  # as in `t=1, v1=abc`
-            # A server has joined two headers. Between entries that have commas it cannot be seen.
+            # A server joined two headers. If the separator is a comma, this cannot be detected.
             if "," in entry and entry.count(",") > commas:
                 raise header.doubled()
             if entry.startswith(prefix) and entry != prefix:
@@ -330,7 +334,7 @@ class Wire:
         if not timestamp_prefix:
             return signatures, None
         if len(timestamps) != 1:
-            detail = f"it has not exactly one time that starts with {timestamp_prefix}"
+            detail = f"it must have exactly one time that starts with {timestamp_prefix}"
             raise header.malformed(detail)
         return signatures, timestamps[0]
 
@@ -339,7 +343,7 @@ class Wire:
         return header.malformed(start)
 
     def _no_time(self, text: str) -> VerificationError:
-        """Return the error that says why a text is no time."""
+        """Return the error for a malformed timestamp."""
         header = self._timestamp
         if header is not None and not is_readable(text):
             return header.unreadable(text)
@@ -358,24 +362,24 @@ class Wire:
             raise header.unreadable(text)
         if "," in text:
             raise header.doubled()
-        detail = "an id is printable ASCII without what the scheme joins parts with"
+        detail = "an id is printable ASCII without the characters that join the signed parts"
         raise header.malformed(detail)
 
 
 def wire_of(scheme: Scheme) -> Wire:
-    """Return the wire form of a scheme, which is worked out when it is first asked for.
+    """Return the wire format of a scheme, which is prepared on first use and cached.
 
     Raises:
-        ConfigurationError: It is something else than a scheme, such as the name of a provider.
+        ConfigurationError: `scheme` is not a `Scheme`, but for example the name of a provider.
     """
     if not isinstance(scheme, Scheme):
-        msg = f"scheme= is {type(scheme).__name__}, no Scheme: such as providers.GITHUB"
+        msg = f"scheme= is {type(scheme).__name__}, not a Scheme such as providers.GITHUB"
         raise ConfigurationError(msg)
     return _wire_of(scheme)
 
 
 def is_method(text: str) -> bool:
-    """Whether a text is an HTTP method as it can be signed: so that it shows where it ends."""
+    """Whether a text is a method that can be signed: upper-case letters, so its end is clear."""
     is_upper = text.isascii() and text.isalpha() and text.isupper()
     return is_upper and len(text) <= _LONGEST_METHOD
 
@@ -403,9 +407,9 @@ def _header(name: str | None) -> Header | None:
 
 
 def _seams_of(signed: str) -> tuple[str, str, str] | None:
-    """Return what stands before the id, behind it and behind the time.
+    """Return the fixed text before the id, after the id and after the timestamp.
 
-    None if something else is signed, or in another order.
+    Return None if the scheme signs other parts, or in another order.
     """
     found = pieces(signed)
     if tuple(part for _, part in found) not in _USUAL:
@@ -415,7 +419,7 @@ def _seams_of(signed: str) -> tuple[str, str, str] | None:
 
 
 def _around_id(signed: str) -> str:
-    """Return the characters that stand right before and right behind the id."""
+    """Return the characters directly before and directly after the id."""
     found = [*pieces(signed), ("", None)]
     around = [
         before[-1:] + after[:1] for (before, part), (after, _) in pairwise(found) if part == "id"

@@ -1,4 +1,4 @@
-"""What `verify()` returns: a request whose signature is right, with its body or without."""
+"""The results of verification: a verified request, with or without its body."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Delivery", "VerifiedRequest"]
 
 
 class VerifiedRequest:
-    """What is known of a request whose signature is right, apart from its body.
+    """A verified request, without its body.
 
-    Only a `Verifier` makes it, and its attributes cannot be set.
+    Only a `Verifier` creates it. Its attributes are read-only.
     """
 
     __slots__ = ("_parsed", "_secret_id")
@@ -29,14 +29,14 @@ class VerifiedRequest:
 
     @property
     def scheme(self) -> Scheme:
-        """The scheme that it was verified with."""
+        """The scheme that verified the request."""
         return self._parsed[0]
 
     @property
     def secret_id(self) -> str | None:
         """The id of the secret that matched (`Secret(..., id=)`), or None if it has none.
 
-        Once no request has the old secret's id any more, you can remove that secret.
+        After a rotation, remove the old secret once no request has its id any more.
         """
         return self._secret_id
 
@@ -48,7 +48,10 @@ class VerifiedRequest:
 
     @property
     def timestamp(self) -> float | None:
-        """When it was signed, in Unix seconds, if the scheme signs that (Frappe's does not)."""
+        """When the request was signed, in Unix seconds; None if the scheme does not sign it.
+
+        Frappe's scheme does not sign it. With `timestamp_from`, this is the timestamp in the body.
+        """
         _, _, timestamp, _, _, _ = self._parsed
         return timestamp
 
@@ -56,8 +59,8 @@ class VerifiedRequest:
     def is_signed(self) -> bool:
         """Whether a signature covers the body.
 
-        False if the sender sends the secret itself (GitLab): the request comes from somebody who
-        knows it, but the body could have been changed.
+        It is False if the sender sends the secret itself (GitLab). Then the request comes from a
+        holder of the secret, but the body may have been changed on the way.
         """
         return self.scheme.signs_body
 
@@ -72,20 +75,18 @@ class VerifiedRequest:
 
 
 class Delivery(VerifiedRequest):
-    """A verified request with its body: what a handler works with."""
+    """A verified request with its body, for the handler."""
 
     __slots__ = ("_body",)
 
     def __init__(self, body: bytes, secret_id: str | None, parsed: ParsedHeaders) -> None:
         self._body = body
-        self._secret_id = (
-            secret_id  # as super().__init__() does, without the time that a call takes
-        )
+        self._secret_id = secret_id  # super().__init__() inlined, which saves a call
         self._parsed = parsed
 
     @property
     def body(self) -> bytes:
-        """The bytes that were signed."""
+        """The raw body, exactly as it was verified."""
         return self._body
 
     @property
@@ -93,9 +94,11 @@ class Delivery(VerifiedRequest):
         """The 64 hex digits that this delivery and its repeats have in common.
 
         It is made from the signed id, else from the id in the body (`Scheme.body_id`), else from
-        all signed content; never from the signature, which differs between secrets, nor from a
-        header that is not signed. Endpoints and senders may have equal keys: if they share a table,
-        make them part of its key.
+        all signed content. It does not depend on the signature, which differs between secrets, nor
+        on unsigned headers.
+
+        Deliveries to different endpoints, or from different senders, may have equal keys. If they
+        share a table, add the endpoint and the sender to the table's key.
         """
         scheme, _, _, delivery_id, before, after = self._parsed
         if delivery_id is not None:
@@ -106,7 +109,7 @@ class Delivery(VerifiedRequest):
         return _digest_of(b"content", before, sha256(self._body).digest(), after)
 
     def _body_id(self, pointer: str) -> str | None:
-        """Return the text or number that a JSON Pointer leads to, if it does."""
+        """Return the text or number at a JSON Pointer, as JSON, or None if there is none."""
         try:
             found = json.loads(self._body)
         except (ValueError, RecursionError):
@@ -114,21 +117,21 @@ class Delivery(VerifiedRequest):
         for key in pointer.split("/")[1:]:
             name = key.replace("~1", "/").replace("~0", "~")
             found = cast("dict[str, Any]", found).get(name) if isinstance(found, dict) else None
-        # In JSON, so that 1 and "1" are two ids, and a lone surrogate can be encoded.
+        # As JSON, so that 1 and "1" are different ids, and a lone surrogate can be encoded.
         return json.dumps(found) if isinstance(found, str | int) else None
 
     def json(self) -> Any:
         """Parse the verified bytes as JSON, whatever the Content-Type (Frappe sends none).
 
-        Each call parses it again, so that a caller may change the result. `NaN` and `Infinity`,
-        which Frappe can send, are read.
+        Each call parses the body again, so you may change the result. `NaN` and `Infinity` are
+        accepted, because Frappe can send them.
 
         Raises:
             MalformedPayload: The body is not JSON, or too deeply nested. HTTP 400.
         """
         try:
             return json.loads(self._body)
-        except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError among them
+        except (ValueError, RecursionError):  # includes UnicodeDecodeError and JSONDecodeError
             msg = f"the verified body of {len(self._body)} bytes is not JSON"
         raise MalformedPayload(msg)
 
@@ -137,7 +140,7 @@ class Delivery(VerifiedRequest):
 
 
 def _digest_of(*parts: bytes) -> str:
-    """Return 64 hex digits that tell sequences of parts apart, wherever one ends."""
+    """Hash parts into 64 hex digits. The lengths are hashed too, so each boundary counts."""
     digest = sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))

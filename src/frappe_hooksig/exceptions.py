@@ -1,4 +1,4 @@
-"""Every exception of the package, and the `Reason` of a refusal."""
+"""All exceptions of the package, and `Reason`, the codes of refusals."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ __all__ = [
 
 
 class Reason(str, Enum):
-    """Why a request was refused: stable codes, safe to log, to count and to answer with."""
+    """Stable codes for why a request was refused. You may log, count and send them."""
 
     #: A header that the scheme needs is absent, so the request is unsigned.
     MISSING_HEADER = "missing-header"
     #: A header cannot be read, as it is empty or not ASCII, or lacks its prefix.
     MALFORMED_HEADER = "malformed-header"
-    #: A header that must be unique came twice, or was joined from two with a comma.
+    #: A header that must be unique occurs twice, or a server joined two of them with a comma.
     DUPLICATE_HEADER = "duplicate-header"
-    #: The right signature in the wrong alphabet, such as hex where base64 belongs.
+    #: The signature is right but in the wrong encoding, such as hex instead of base64.
     WRONG_ENCODING = "wrong-encoding"
     #: No secret gives this signature for this body.
     SIGNATURE_MISMATCH = "signature-mismatch"
     #: The request was sent to a URL that is not registered with the sender.
     UNKNOWN_URL = "unknown-url"
-    #: The timestamp is not written as the scheme demands.
+    #: The timestamp does not have the scheme's format.
     MALFORMED_TIMESTAMP = "malformed-timestamp"
-    #: The signature is right, but older than the tolerance.
+    #: The signature is right, but its timestamp is older than the tolerance.
     TIMESTAMP_TOO_OLD = "timestamp-too-old"
-    #: The signature is right, but further ahead than the tolerance.
+    #: The signature is right, but its timestamp is further in the future than the tolerance.
     TIMESTAMP_IN_FUTURE = "timestamp-in-future"
     #: The body is larger than `max_body`.
     BODY_TOO_LARGE = "body-too-large"
@@ -65,27 +65,27 @@ class HooksigError(Exception):
 
 
 class ConfigurationError(HooksigError, ValueError):
-    """A secret, a scheme or an option is wrong. Never the sender's fault."""
+    """A secret, a scheme or an option is wrong. It is never the sender's fault."""
 
 
 class PayloadError(HooksigError, ValueError):
-    """A payload cannot be serialised to be signed, or parsed after it was verified."""
+    """A payload cannot be serialised for signing, or a verified body cannot be parsed."""
 
 
 class MalformedPayload(PayloadError):
-    """A verified body is not the JSON that the handler asked for: HTTP 400, the sender's fault."""
+    """A verified body is not the JSON that the handler needs. The sender is at fault: HTTP 400."""
 
 
 class StoreError(HooksigError):
-    """A store is full or cannot be reached: HTTP 503, and the delivery is not handled."""
+    """A store is full or cannot be reached. The delivery is not handled: HTTP 503."""
 
 
 class RawBodyUnavailable(HooksigError, RuntimeError):
-    """Something read the request body before it could be verified: HTTP 500, the app's fault."""
+    """Something read the body before it was verified. The app is at fault: HTTP 500."""
 
 
 class SecretWarning(UserWarning):
-    """A secret can be used, but is probably not what was meant."""
+    """A secret can be used, but is probably wrong. The message says what to check."""
 
 
 _SENTENCES = {
@@ -103,18 +103,18 @@ _SENTENCES = {
 
 
 class VerificationError(HooksigError):
-    """The request must not be trusted.
+    """The request must not be trusted. Respond with `status`, and do not handle it.
 
     Attributes:
         reason: The stable code.
-        header: Name of the header to look at; None if the reason is in the body or the URL.
+        header: Name of the header to check; None if the reason is in the body or the URL.
     """
 
     def __init__(self, reason: Reason, header: str | None = None, detail: str = "") -> None:
         super().__init__(reason, header, detail)
         self.reason = reason
         self.header = header
-        self._detail = detail  # our own words: nothing that the sender or the secret decides
+        self._detail = detail  # our own words: never contains request or secret data
 
     @property
     def status(self) -> int:
@@ -123,7 +123,7 @@ class VerificationError(HooksigError):
 
     @property
     def message(self) -> str:
-        """What is wrong, as one sentence. It contains no secret and nothing of the request."""
+        """The error as one sentence. It never contains request or secret data."""
         if self.reason is Reason.SIGNATURE_MISMATCH and self._detail:
             return f"{self.header} {self._detail}"
         sentence = _SENTENCES.get(self.reason, self.reason.value)
@@ -136,7 +136,8 @@ class VerificationError(HooksigError):
 class TimestampOutOfTolerance(VerificationError):
     """The signature is right, but was made too long ago or in the future.
 
-    The time stands in a header; or in the body (`timestamp_from=`), and then `header` is None.
+    `header` names the header with the timestamp. It is None if the timestamp is in the body
+    (`timestamp_from=`).
 
     Attributes:
         age: Seconds since signing; negative if the sender's clock is ahead.
@@ -146,13 +147,13 @@ class TimestampOutOfTolerance(VerificationError):
     def __init__(self, age: float, tolerance: float, header: str | None = None) -> None:
         late = age > 0
         super().__init__(Reason.TIMESTAMP_TOO_OLD if late else Reason.TIMESTAMP_IN_FUTURE, header)
-        self.args = (age, tolerance, header)  # what pickle hands back to __init__
+        self.args = (age, tolerance, header)  # pickle passes these to __init__
         self.age = age
         self.tolerance = tolerance
 
     @property
     def message(self) -> str:
-        """What is wrong, as one sentence."""
+        """The error as one sentence."""
         side = "ago" if self.age > 0 else "ahead of this clock"
         return (
             f"the timestamp in {self.header or 'the body'} is {abs(self.age):.0f} s {side}, "
@@ -161,7 +162,7 @@ class TimestampOutOfTolerance(VerificationError):
 
 
 class BodyTooLarge(VerificationError):
-    """The body is larger than accepted.
+    """The body is larger than the limit.
 
     Attributes:
         limit: The largest accepted body (`max_body`), in bytes.
@@ -169,10 +170,10 @@ class BodyTooLarge(VerificationError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(Reason.BODY_TOO_LARGE)
-        self.args = (limit,)  # what pickle hands back to __init__
+        self.args = (limit,)  # pickle passes these to __init__
         self.limit = limit
 
     @property
     def message(self) -> str:
-        """What is wrong, as one sentence."""
+        """The error as one sentence."""
         return f"the body is larger than {self.limit} bytes (max_body, or the app's own limit)"

@@ -1,4 +1,4 @@
-"""`body_time()`: when a delivery was made, as a field of its signed body says."""
+"""`body_time()`: read a delivery's timestamp from a field of its signed body."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationEr
 
 __all__ = ["TimestampFrom", "body_time"]
 
-# As Frappe writes it: str() of a naive datetime, which leaves out a fraction that is 0.
+# Frappe's format: str() of a naive datetime, which leaves out a fraction of 0.
 _LOCAL = re.compile(r"(?a)(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
 
 
 def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery], float | datetime]:
     """Return a function for `timestamp_from=` that reads a field of a JSON body.
 
-    The field is a date and time as Frappe writes it, `2026-11-22 09:35:43.019032`, in the time zone
-    of its site; or the same with an offset; or a number, which is Unix seconds. Nothing else.
+    The field is a date and time as Frappe writes it, `2026-11-22 09:35:43.019032`, in the site's
+    time zone. It may also have an offset, or be a number of Unix seconds. A request with any other
+    value is refused.
 
     >>> from frappe_hooksig import sign_payload, verify_payload
     >>> secret = "S6D3Kvx1yMJ8Hv5Gm2QzTn4wRb7LpXce"
@@ -36,19 +37,18 @@ def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery]
     frappe_hooksig.exceptions.TimestampOutOfTolerance: the timestamp in the body is ... s ago, ...
 
     Args:
-        field: Name of the field; of one inside of others, their names with dots between:
-            `data.modified`.
-        time_zone: The site's time zone, such as `Asia/Kolkata`: *System Settings* has it.
+        field: Name of the field. For a nested field, join the names with dots: `data.modified`.
+        time_zone: The site's time zone, such as `Asia/Kolkata`. Copy it from *System Settings*.
 
     Returns:
-        A function that returns when a delivery was made. It raises a `VerificationError` if the
-        body does not say so.
+        A function that returns a delivery's timestamp. It raises a `VerificationError` if the
+        field is missing or has no valid timestamp.
 
     Raises:
-        ConfigurationError: There is no such time zone, or the field has no name.
+        ConfigurationError: The time zone is unknown, or `field` is not the name of a field.
     """
     if not (isinstance(field, str) and all(field.split("."))):
-        msg = f"field={field!r} is no name, nor names with dots between"
+        msg = f"field={field!r} is not a field's name, such as modified or data.modified"
         raise ConfigurationError(msg)
     names = field.split(".")
     zone = _zone(time_zone)
@@ -73,17 +73,17 @@ def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery]
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    # Also for a name with a slash in front, and for one of a folder.
+    # ZoneInfo raises other errors for a name that starts with a slash, or names a folder.
     except (LookupError, OSError, TypeError, ValueError) as error:
         msg = (
-            f"time_zone={name!r} is not known here: a name such as Asia/Kolkata is needed, and on "
-            "Windows and slim containers the package tzdata (pip install tzdata)"
+            f"time_zone={name!r} is not known here: pass a name such as Asia/Kolkata and, on "
+            "Windows and slim containers, install the package tzdata (pip install tzdata)"
         )
         raise ConfigurationError(msg) from error
 
 
 def _read(found: object, zone: ZoneInfo) -> float | datetime | None:
-    """Return the time that a value is, or None if it is not spelled exactly as it must be."""
+    """Parse a field's value. Return None if it does not have exactly an accepted format."""
     if isinstance(found, int | float) and not isinstance(found, bool):
         return found
     if not isinstance(found, str):
@@ -95,6 +95,6 @@ def _read(found: object, zone: ZoneInfo) -> float | datetime | None:
     microseconds = int(fraction[:6].ljust(6, "0"))
     try:
         moment = datetime(*map(int, date_and_time), tzinfo=zone)  # type: ignore[arg-type,misc]
-    except ValueError:  # a thirteenth month
+    except ValueError:  # such as a thirteenth month
         return None
     return moment.replace(microsecond=microseconds)

@@ -1,4 +1,4 @@
-"""`MultiVerifier`: several schemes at one endpoint, such as while a sender changes its scheme."""
+"""`MultiVerifier`: accept several schemes at one endpoint, such as during a migration."""
 
 from __future__ import annotations
 
@@ -25,22 +25,25 @@ __all__ = ["MultiVerifier"]
 
 
 class MultiVerifier:
-    """Verifiers of which the headers of a request select one. Its failure is final.
+    """Verifies each request with one of several verifiers, selected by its headers.
 
-    The strongest one whose headers are all there is selected: schemes that sign the time come
-    first, then those that do not, then SHA-1, then secrets that are sent as they are. Equals stay
-    in their order. If two have the same headers, the form of the signature decides.
+    If the selected verifier refuses the request, no other one is tried.
 
-    Whoever can leave headers out can choose the weakest scheme: remove it once its senders no
-    longer need it.
+    The strongest scheme whose headers are all present is selected. Schemes that sign a timestamp
+    come first, then schemes without one, then secrets that are sent as they are. Within each group,
+    SHA-1 comes last. Equally strong schemes keep their order. If two schemes have the same headers,
+    the form of the signature decides.
+
+    An attacker can select the weakest scheme by leaving headers out. Remove that scheme as soon as
+    its senders no longer need it.
 
     Args:
         *verifiers: Two or more, each for another scheme. For several secrets of one scheme, give
             one `Verifier` a list of them.
 
     Raises:
-        ConfigurationError: Two are for one scheme, or for two whose headers look the same; or two
-            have a secret in common and do not sign the same content.
+        ConfigurationError: Two verifiers have the same scheme, or schemes that cannot be told apart
+            by their headers. Or two have a secret in common, but do not sign the same content.
     """
 
     __slots__ = ("_verifiers", "_wires")
@@ -66,10 +69,10 @@ class MultiVerifier:
     def verify(
         self, body: bytes, headers: Headers, *, method: str | None = None, url: str | None = None
     ) -> Delivery:
-        """Verify with the selected verifier, as `Verifier.verify()` does.
+        """Verify a request with the selected verifier. See `Verifier.verify()`.
 
         Args:
-            body: The raw body, exactly as it came.
+            body: The raw body, exactly as received.
             headers: The request's headers.
             method: As for `Verifier.verify()`.
             url: As for `Verifier.verify()`.
@@ -86,7 +89,7 @@ class MultiVerifier:
     def begin(
         self, headers: Headers, *, method: str | None = None, url: str | None = None
     ) -> Verification:
-        """Begin with the selected verifier, as `Verifier.begin()` does.
+        """Begin with the selected verifier. See `Verifier.begin()`.
 
         Args:
             headers: The request's headers.
@@ -94,7 +97,8 @@ class MultiVerifier:
             url: As for `Verifier.verify()`.
 
         Raises:
-            VerificationError: A header that one of them needs is missing, doubled or malformed.
+            VerificationError: A header of the selected scheme is missing, duplicate or malformed,
+                or the URL is not registered.
             ConfigurationError: As for `Verifier.verify()`.
         """
         known = index_headers(self._wires, headers)

@@ -1,4 +1,4 @@
-"""How a sender lays out its signature, as data that is refused if it contradicts itself."""
+"""`Scheme`: how a sender signs its webhooks, as data that is checked when it is created."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from frappe_hooksig.exceptions import ConfigurationError
 
 __all__ = ["Digest", "Encoding", "Scheme", "Separator", "TimestampFormat"]
 
-#: How a MAC is written as text; or "plain", where there is none and the secret itself is sent.
+#: How a MAC is written as text. "plain" means that the secret itself is sent instead of a MAC.
 Encoding: TypeAlias = Literal["hex", "base64", "plain"]
 
-#: The hash beneath the HMAC.
+#: The hash function of the HMAC.
 Digest: TypeAlias = Literal["sha1", "sha256", "sha512"]
 
-#: What stands between the entries of a header that holds several; nothing if it holds one.
+#: Separates the entries of a header that contains several; empty if it contains one.
 Separator: TypeAlias = Literal["", " ", ",", ";"]
 
-# No regular expressions here: to compile one takes as long as to make twenty schemes.
+# No regular expressions here: compiling one takes as long as creating twenty schemes.
 _IN_NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 # RFC 9110 section 5.6.2.
 _IN_HEADERS = _IN_NAMES | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ!#$%&'*+-.^_`|~")
@@ -50,40 +50,44 @@ _CHOICES = {
 }
 
 
-# Its repr, == and hash are written out below: generated, they take as long to import as a quarter
-# of this package.
+# repr, == and hash are written by hand below. Generating them would take as long as importing a
+# quarter of this package.
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False, eq=False)
 class Scheme:
-    """How one kind of sender signs its webhooks. Immutable; refused if it contradicts itself.
+    """How a sender signs its webhooks. Immutable, and checked when it is created.
 
     Attributes:
         name: Short name in lower case, with hyphens.
         signature_header: Header that carries the signature; several names if the sender has one
             header for each of its secrets.
-        signed: What the MAC covers: `{body}` and any of `{timestamp}`, `{id}`, `{method}` and
-            `{url}`, each once, with fixed text between them; empty if `encoding` is "plain".
-        encoding: How the MAC is written. The other alphabet does not verify. "plain" is for senders
-            that sign nothing and send the secret itself: who has seen one request can make any.
-        digest: The hash beneath the HMAC.
-        prefix: What stands before a signature, such as `sha256=`.
-        separator: What stands between the entries of a header that holds several. Entries that
-            start with neither `prefix` nor `timestamp_prefix` are passed over.
-        timestamp_header: Header that carries the time, if it has one of its own.
-        timestamp_prefix: What marks the entry of the signature header that is the time.
-        timestamp_format: How the time is written.
-        tolerance: How far the time may be from now, either way, in seconds.
+        signed: Template of the signed content: `{body}` and any of `{timestamp}`, `{id}`,
+            `{method}` and `{url}`, each once, with fixed text between them. Empty if `encoding` is
+            "plain".
+        encoding: How the MAC is written. A signature in another encoding is refused. "plain" is for
+            senders that sign nothing and send the secret itself. Anyone who sees one such request
+            can forge others.
+        digest: The hash function of the HMAC.
+        prefix: Text before a signature, such as `sha256=`.
+        separator: Text between the entries of a header that contains several. Entries that start
+            with neither `prefix` nor `timestamp_prefix` are ignored.
+        timestamp_header: Header that carries the timestamp, if it is not the signature header.
+        timestamp_prefix: Prefix of the timestamp's entry in the signature header, such as `t=`.
+        timestamp_format: How the timestamp is written.
+        tolerance: How far the timestamp may be from now, in the past or future, in seconds.
         id_header: Header that carries the delivery's id.
         secret_format: How the sender writes its secrets.
-        secret_prefix: What its secrets start with, if they all do; others are warned of.
+        secret_prefix: Prefix that all secrets of the sender have. A secret without it causes a
+            `SecretWarning`.
         rewritten_characters: Characters in a secret that the sender may store in another spelling.
-        max_signatures: The most signatures in one request; one with more is malformed.
-        body_id: Where in a JSON body an id stands that all attempts of one delivery share, if the
-            scheme signs each attempt anew and no id: a JSON Pointer (RFC 6901) through objects.
-        retry_delays: How long the sender waits between its attempts, in seconds, if that is a
-            matter of seconds; the first of them.
-        retry_horizon: For how long after the first attempt another may come, in seconds.
-        title: The sender's name, as it writes it.
-        definition: URL of the page that says all this.
+            They cause a `SecretWarning`.
+        max_signatures: Largest number of signatures in a request. A request with more is malformed.
+        body_id: JSON Pointer (RFC 6901), through objects, to an id in the body that all attempts of
+            a delivery share. Set it if the scheme signs each attempt anew, but signs no id.
+        retry_delays: The sender's first pauses between attempts, in seconds, if it retries within
+            seconds.
+        retry_horizon: How long after the first attempt another one may come, in seconds.
+        title: The sender's name, as the sender spells it.
+        definition: URL of the page that documents the scheme.
         signature_headers: `signature_header` as a tuple. Not an argument.
 
     Raises:
@@ -122,7 +126,7 @@ class Scheme:
                 names = (self.signature_header,)
             else:
                 names = tuple(self.signature_header)
-                object.__setattr__(self, "signature_header", names)  # a list has no hash
+                object.__setattr__(self, "signature_header", names)  # a list is not hashable
             object.__setattr__(self, "signature_headers", names)
             problems = list(_contradictions(self))
         if problems:
@@ -147,33 +151,33 @@ class Scheme:
 
     @property
     def signs_timestamp(self) -> bool:
-        """Whether the time is signed, so that an old request can be told from a new one."""
+        """Whether a timestamp is signed, so that old requests can be refused."""
         return "{timestamp}" in self.signed
 
     @property
     def signs_url(self) -> bool:
-        """Whether the URL is signed, so that a receiver has to know the registered one."""
+        """Whether the URL is signed, so that a receiver must know the registered URL."""
         return "{url}" in self.signed
 
     @property
     def signs_body(self) -> bool:
-        """Whether the body is signed. Else the header only shows that the sender has the secret."""
+        """Whether the body is signed. If not, a request only proves knowledge of the secret."""
         return self.encoding != "plain"
 
     @property
     def capacity(self) -> int:
-        """How many signatures one request can carry; more than one eases a rotation."""
+        """How many signatures one request can carry. More than one simplifies a rotation."""
         return self.max_signatures if self.separator else len(self.signature_headers)
 
     @property
     def header_names(self) -> list[str]:
-        """Names of all headers that it reads."""
+        """Names of all headers that the scheme reads."""
         names = [*self.signature_headers, self.timestamp_header, self.id_header]
         return [name for name in names if name is not None]
 
 
 def _contradictions(scheme: Scheme) -> Iterator[str]:
-    """Yield what is wrong with a scheme, naming the fields."""
+    """Yield a message for each mistake in a scheme. Each message names the fields."""
     yield from _wrong_values(scheme)
     yield from _wrong_retries(scheme)
     if scheme.signs_body:
@@ -194,18 +198,24 @@ def _wrong_without_signature(scheme: Scheme) -> Iterator[str]:
 def _wrong_places(scheme: Scheme) -> Iterator[str]:
     has_time = scheme.timestamp_prefix != "" or scheme.timestamp_header is not None
     if scheme.signs_timestamp != has_time:
-        yield "{timestamp} in signed needs timestamp_header or timestamp_prefix, and they need it"
+        yield (
+            "{timestamp} in signed needs timestamp_header or timestamp_prefix, "
+            "and either needs {timestamp}"
+        )
     if scheme.timestamp_prefix and scheme.timestamp_header:
-        yield "the time is either at timestamp_header or at timestamp_prefix"
+        yield "timestamp_header and timestamp_prefix cannot both be set"
     if ("{id}" in scheme.signed) != (scheme.id_header is not None):
-        yield "{id} in signed needs id_header, and it needs {id}: an unsigned id proves nothing"
+        yield (
+            "{id} in signed needs id_header, and id_header needs {id}: "
+            "an unsigned id proves nothing"
+        )
 
 
 def _wrong_entries(scheme: Scheme) -> Iterator[str]:
     if scheme.separator and not scheme.prefix:
-        yield "separator needs a prefix, by which the signatures among the entries are known"
+        yield "separator needs a prefix, which marks the entries that are signatures"
     if scheme.separator and isinstance(scheme.signature_header, tuple):
-        yield "separator is for one signature_header: of several, each holds one signature"
+        yield "separator is for one signature_header: each of several contains one signature"
     if scheme.separator and scheme.separator in scheme.prefix + scheme.timestamp_prefix:
         yield "prefix and timestamp_prefix cannot contain the separator"
     if scheme.timestamp_prefix:

@@ -1,4 +1,4 @@
-"""`Secret`: a shared secret that is kept from sight, and `generate_secret()`."""
+"""`Secret`: a shared secret that never shows in logs, and `generate_secret()`."""
 
 from __future__ import annotations
 
@@ -38,22 +38,23 @@ _MASK = "**********"
 class Secret:
     """A shared secret that does not show in repr, str, format, logs or pickles.
 
-    A plain `str` or `bytes` works wherever a `Secret` does. Use this to give it an id, or to keep
-    it from sight in your own code too.
+    A plain `str` or `bytes` works wherever a `Secret` does. Use `Secret` to give it an id or a time
+    limit, or to hide it in your own code too.
 
-    It is used byte for byte. Frappe signs with exactly what was typed into the form, a trailing
-    newline included, so nothing is stripped.
+    The secret is used byte for byte, and nothing is stripped. Frappe signs with exactly the text in
+    its form, including a trailing newline.
 
     Args:
-        value: The secret, as the sender shows it; a str stands for its UTF-8 bytes.
-        id: What `Delivery.secret_id` is if this secret matched; by default None.
-        not_before: When this side starts to use it, by its own clock: Unix seconds or an aware
-            datetime. By default there is no start.
-        not_after: When this side stops to use it, likewise.
+        value: The secret, as the sender shows it. A str is encoded as UTF-8.
+        id: The value of `Delivery.secret_id` if this secret matches. By default None.
+        not_before: When this side starts to use the secret, by its own clock: Unix seconds or an
+            aware datetime. By default there is no limit.
+        not_after: When this side stops using the secret: Unix seconds or an aware datetime. By
+            default there is no limit.
 
     Raises:
-        ConfigurationError: It is missing, empty, masked, a public key, or not str or bytes; or
-            `not_before` is not before `not_after`.
+        ConfigurationError: The secret is missing, empty, masked, a public key, or not str or bytes.
+            Or `not_before` is not before `not_after`.
     """
 
     __slots__ = ("_id", "_source", "_value", "_window")
@@ -80,10 +81,10 @@ class Secret:
         not_before: float | datetime | None = None,
         not_after: float | datetime | None = None,
     ) -> Secret:
-        """Read a secret from an environment variable, now.
+        """Read a secret from an environment variable.
 
-        Errors and warnings name the variable. Call it where the app starts, so that a missing
-        secret is found at once.
+        The variable is read once, now. Call this when the app starts, so that a missing secret is
+        found at once. Errors and warnings name the variable.
 
         Args:
             name: The variable's name, such as `STRIPE_WEBHOOK_SECRET`.
@@ -92,10 +93,10 @@ class Secret:
             not_after: As for `Secret`.
 
         Raises:
-            ConfigurationError: The variable is not set, is empty, or holds no usable secret.
+            ConfigurationError: The variable is not set, is empty, or contains no usable secret.
         """
         if name not in os.environ:
-            msg = f"the environment variable {name} is not set: it has to hold a secret"
+            msg = f"the environment variable {name} is not set: it must contain a secret"
             raise ConfigurationError(msg)
         secret = cls.__new__(cls)
         secret._value = os.fsencode(os.environ[name])  # noqa: SLF001  # of this class
@@ -112,7 +113,7 @@ class Secret:
         not_before: float | datetime | None,
         not_after: float | datetime | None,
     ) -> None:
-        """Set all but the value; refuse the secret, or warn of what looks wrong with it."""
+        """Set everything but the value. Refuse an unusable secret, and warn of a suspicious one."""
         self._id = id
         self._source = source
         self._window = ALWAYS
@@ -129,21 +130,21 @@ class Secret:
 
     @property
     def id(self) -> str | None:
-        """What `Delivery.secret_id` is if this secret matched."""
+        """The value of `Delivery.secret_id` if this secret matches."""
         return self._id
 
     @property
     def window(self) -> tuple[float, float]:
-        """From when until when it is used, in Unix seconds; infinite where there is no end."""
+        """Start and end of the secret's validity, in Unix seconds; infinite without a limit."""
         return self._window
 
     @property
     def source(self) -> str:
-        """Where it came from, as messages call it; empty if it was passed to `Secret()`."""
+        """The secret's origin, as messages name it; empty if it was passed to `Secret()`."""
         return self._source
 
     def reveal(self) -> bytes:
-        """Return the secret itself. Keep it out of variables: error reporters show them."""
+        """Return the secret itself. Do not keep it in a variable: error reporters show those."""
         return self._value
 
     def __repr__(self) -> str:
@@ -153,7 +154,7 @@ class Secret:
         return _MASK
 
     def __reduce__(self) -> NoReturn:
-        msg = "a Secret is not pickled: send a reference, and read the secret where it is used"
+        msg = "a Secret cannot be pickled: pass its name, and read the secret where it is used"
         raise TypeError(msg)
 
     def __eq__(self, other: object) -> bool:
@@ -182,14 +183,14 @@ Secrets: TypeAlias = SecretLike | Sequence[SecretLike]
 def generate_secret(secret_format: SecretFormat = "text") -> str:
     """Return a new secret of 32 random bytes.
 
-    By default it is URL-safe text, which survives Frappe's Webhook form: Frappe rewrites `<`, `>`
-    and `&` in a secret that looks like HTML before it stores it.
+    By default it is URL-safe text, which Frappe's Webhook form stores unchanged. Frappe rewrites
+    `<`, `>` and `&` in a secret that looks like HTML.
 
     Args:
         secret_format: How the scheme writes its secrets: `Scheme.secret_format`.
 
     Raises:
-        ConfigurationError: There is no such format.
+        ConfigurationError: `secret_format` is unknown.
 
     >>> len(generate_secret())
     43
@@ -197,7 +198,7 @@ def generate_secret(secret_format: SecretFormat = "text") -> str:
     True
     """
     if secret_format not in FORMATS:
-        msg = f"secret_format is one of {', '.join(FORMATS)}: see Scheme.secret_format"
+        msg = f"secret_format= must be one of {', '.join(FORMATS)}: see Scheme.secret_format"
         raise ConfigurationError(msg)
     if secret_format == "text":
         return secrets.token_urlsafe(32)
@@ -208,10 +209,10 @@ def generate_secret(secret_format: SecretFormat = "text") -> str:
 
 
 def _moment(given: float | datetime | None, default: float) -> float:
-    """Return a moment in Unix seconds.
+    """Return `not_before` or `not_after` in Unix seconds.
 
     Raises:
-        ConfigurationError: It is not a moment.
+        ConfigurationError: It is neither a finite number nor an aware datetime.
     """
     if given is None:
         return default
@@ -219,8 +220,8 @@ def _moment(given: float | datetime | None, default: float) -> float:
         if given.utcoffset() is not None:
             return given.timestamp()
     elif isinstance(given, int | float) and not isinstance(given, bool):
-        with suppress(OverflowError):  # an int that no float can hold
+        with suppress(OverflowError):  # an int that is too large for a float
             if isfinite(given):
                 return float(given)
-    msg = "not_before and not_after are Unix seconds or a datetime with its time zone"
+    msg = "not_before and not_after must be Unix seconds or a datetime with its time zone"
     raise ConfigurationError(msg)

@@ -1,4 +1,4 @@
-"""`Signer` and `sign_payload()`: the bytes to send and the headers to send them with."""
+"""`Signer` and `sign_payload()`: turn a payload into signed bytes and their headers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Payload", "SignedPayload", "Signer", "sign_payload"]
 class SignedPayload:
     """A body and its signature. Send exactly these bytes with these headers.
 
-    Only a `Signer` makes it, and its attributes cannot be set.
+    Only a `Signer` creates it. Its attributes are read-only.
     """
 
     __slots__ = ("_body", "_headers", "_signature")
@@ -38,9 +38,9 @@ class SignedPayload:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers to send, in a dict that you can add your own to.
+        """The headers to send, in a dict to which you may add others.
 
-        They include `Content-Type: application/json` if the payload was serialised here.
+        `Content-Type: application/json` is among them if the payload was serialised as JSON.
         """
         return self._headers
 
@@ -50,22 +50,23 @@ class SignedPayload:
         return self._signature
 
     def __repr__(self) -> str:
-        # Who reads a log must not be able to send the request again.
+        # Without body and signature, so that a reader of the log cannot replay the request.
         return f"<SignedPayload {len(self.body)} bytes, headers {', '.join(self.headers)}>"
 
 
 class Signer:
-    """Signs payloads. Make it once and use it for every request. Threads can share it.
+    """Signs payloads. Create it once and use it for every request. Threads may share it.
 
     Args:
-        secret: The shared secret; a list during a rotation, the newest first. If the scheme's
-            header can carry several signatures (`Scheme.capacity`), all secrets that are valid now
-            sign; else the first of them does.
+        secret: The shared secret; a list during a rotation, the newest first. All secrets that are
+            valid now sign, up to the number of signatures that the headers can carry
+            (`Scheme.capacity`).
         scheme: How the receiver expects the signature.
-        clock: Returns now, in Unix seconds.
+        clock: Returns the current time, in Unix seconds.
 
     Raises:
-        ConfigurationError: A secret cannot be used, or there are more than the header can carry.
+        ConfigurationError: A secret cannot be used, or there are more secrets than signatures that
+            the header can carry.
     """
 
     __slots__ = ("_clock", "_keys", "_scheme", "_wire")
@@ -82,7 +83,9 @@ class Signer:
         self._wire = wire_of(scheme)
         keys = make_keys(several, scheme)
         if len(keys) > scheme.capacity > 1:
-            msg = f"{len(keys)} secrets, but scheme {scheme.name!r} carries {scheme.capacity}"
+            msg = (
+                f"{len(keys)} secrets, but scheme {scheme.name!r} carries {scheme.capacity} at most"
+            )
             raise ConfigurationError(msg)
         self._scheme = scheme
         self._clock = clock
@@ -104,16 +107,16 @@ class Signer:
     ) -> SignedPayload:
         """Return the bytes to send and the headers to send them with.
 
-        Do not hand the payload to an HTTP client's `json=`: it would serialise it anew, into other
-        bytes than were signed.
+        Send `body` as it is. Do not pass the payload to an HTTP client's `json=`, which would
+        serialise it again, into bytes that were not signed.
 
         Args:
             payload: bytes as they are, str as UTF-8; a dict, list, number, bool or None is
                 serialised once, as Frappe does (`json.dumps` with `default=str`).
-            id: The delivery's id, if the scheme signs one; a retry has to have the same. By
-                default a new one.
-            timestamp: When it is signed, in Unix seconds or as an aware datetime, if the scheme
-                signs that. By default now.
+            id: The delivery's id, if the scheme signs one. By default a new one. Pass the same id
+                for each retry.
+            timestamp: The time of signing, if the scheme signs one: Unix seconds or an aware
+                datetime. By default now.
             method: The HTTP method, if the scheme signs it.
             url: The URL, if the scheme signs it.
 
@@ -126,7 +129,7 @@ class Signer:
         time_text = self._spelled_time(timestamp)
         delivery_id = self._checked_id(id)
         if method is not None and "{method}" in scheme.signed and not is_method(method):
-            msg = "method= is in upper-case letters, as it is sent: such as POST"
+            msg = "method= must be in upper-case letters, as it is sent, such as POST"
             raise ConfigurationError(msg)
         wire = self._wire
         before, after = wire.around(time_text, delivery_id, method, url)
@@ -145,14 +148,14 @@ class Signer:
     def _spelled_time(self, timestamp: float | datetime | None) -> str | None:
         if not self._scheme.signs_timestamp:
             if timestamp is not None:
-                msg = f"timestamp= would be lost: scheme {self._scheme.name!r} signs none"
+                msg = f"timestamp= has no use: scheme {self._scheme.name!r} signs no timestamp"
                 raise ConfigurationError(msg)
             return None
         if timestamp is None:
             timestamp = self._clock()
         if isinstance(timestamp, datetime):
             if timestamp.utcoffset() is None:
-                msg = "timestamp= is a datetime without time zone: say which moment it is"
+                msg = "timestamp= is a datetime without time zone: pass an aware datetime"
                 raise ConfigurationError(msg)
             timestamp = timestamp.timestamp()
         return spell_time(timestamp, self._scheme.timestamp_format)
@@ -160,13 +163,13 @@ class Signer:
     def _checked_id(self, given: str | None) -> str | None:
         if self._scheme.id_header is None:
             if given is not None:
-                msg = f"id= would be lost: scheme {self._scheme.name!r} signs none"
+                msg = f"id= has no use: scheme {self._scheme.name!r} signs no id"
                 raise ConfigurationError(msg)
             return None
         if given is None:
             given = new_id()
         if not self._wire.is_id(given):
-            msg = "id= is not printable ASCII, or holds what the scheme joins its parts with"
+            msg = "id= is not printable ASCII, or contains characters that join the signed parts"
             raise ConfigurationError(msg)
         return given
 
@@ -186,7 +189,7 @@ def sign_payload(
     method: str | None = None,
     url: str | None = None,
 ) -> SignedPayload:
-    """Sign one payload; the same as `Signer(secret, scheme=scheme).sign(payload, ...)`.
+    """Sign one payload, like `Signer(secret, scheme=scheme).sign(payload, ...)`.
 
     >>> signed = sign_payload({"order": "SO-00001"}, "S6D3Kvx1yMJ8Hv5Gm2QzTn4wRb7LpXce")
     >>> signed.body
@@ -208,5 +211,5 @@ def sign_payload(
         ConfigurationError: The secret cannot be used, or an argument does not fit the scheme.
     """
     signer = Signer(secret, scheme=scheme)
-    del secret  # as in Signer.__init__
+    del secret  # error reporters show the local variables of every frame
     return signer.sign(payload, id=id, timestamp=timestamp, method=method, url=url)

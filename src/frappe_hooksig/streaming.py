@@ -1,4 +1,4 @@
-"""`Verification`: a request whose body is verified in chunks, so that nobody has to hold it."""
+"""`Verification`: verify a body in chunks, without keeping all of it in memory."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ __all__ = ["Verification"]
 
 
 class Verification:
-    """One request under way: its headers were read, its body is still to come.
+    """The verification of one request, whose headers are parsed and whose body is still to come.
 
-    `Verifier.begin()` makes it. Feed it each chunk with `update()`, then call `finish()`; or pass
-    it the whole body with `verify()`. Either ends it, and so does any error. Before that nothing of
-    the request can be trusted, not even the chunks that were fed. Not for several threads at once.
+    `Verifier.begin()` creates it. Feed each chunk to `update()`, then call `finish()`. Or pass the
+    whole body to `verify()`. Either call ends the verification, and so does any error.
+
+    Trust nothing of the request before `finish()` or `verify()` has returned, not even the chunks
+    that you have fed. Do not use it in several threads at once.
     """
 
     __slots__ = ("_hashes", "_is_over", "_matcher", "_parsed", "_size")
@@ -38,7 +40,7 @@ class Verification:
         """Verify a whole body.
 
         Args:
-            body: The raw body, exactly as it came.
+            body: The raw body, exactly as received.
 
         Raises:
             VerificationError: The request must not be trusted; `reason` says why.
@@ -49,7 +51,7 @@ class Verification:
             raise not_raw(body)
         self._end()
         if self._hashes:
-            msg = "chunks were fed to this verification, which only finish() could verify"
+            msg = "verify() was called after update(): only finish() can verify chunks"
             raise RuntimeError(msg)
         return self._matcher.verify(body, self._parsed)
 
@@ -60,15 +62,15 @@ class Verification:
             chunk: Raw bytes, of any size, in one piece of memory.
 
         Raises:
-            BodyTooLarge: The chunks are larger than `max_body` by now.
+            BodyTooLarge: All chunks together are larger than `max_body`.
             TypeError: The chunk is not bytes.
-            BufferError: It is a memoryview with gaps.
+            BufferError: The chunk is a memoryview with gaps.
             ConfigurationError: The verifier has a `timestamp_from`, which needs the whole body.
             RuntimeError: The verification is over.
         """
         if not isinstance(chunk, bytes | bytearray | memoryview):
             raise not_raw(chunk)
-        self._end()  # whatever happens in here: a half-fed hash must never be finished
+        self._end()  # in case of an error: a half-fed hash must never be finished
         self._size += memoryview(chunk).nbytes
         if self._size > self._matcher.max_body:
             raise BodyTooLarge(self._matcher.max_body)
@@ -76,10 +78,10 @@ class Verification:
         self._is_over = False
 
     def finish(self) -> VerifiedRequest:
-        """Return what can be trusted once the last chunk was fed: the body can be now, too.
+        """Return the verified request, after the last chunk. The chunks can now be trusted too.
 
         Raises:
-            VerificationError: The request must not be trusted, nor what was fed; `reason` says why.
+            VerificationError: Do not trust the request or its chunks; `reason` says why.
             ConfigurationError: The verifier has a `timestamp_from`, which needs the whole body.
             RuntimeError: The verification is over.
         """
@@ -95,14 +97,16 @@ class Verification:
 
     def _end(self) -> None:
         if self._is_over:
-            msg = "this verification is over: begin() another one for each request"
+            msg = "this verification is over: call begin() for each request"
             raise RuntimeError(msg)
         self._is_over = True
 
     def _feed(self, chunk: bytes | bytearray | memoryview) -> None:
         if not self._hashes:
             if self._matcher.timestamp_from is not None:
-                msg = "timestamp_from= looks into the body: verify() it whole, not in chunks"
+                msg = (
+                    "timestamp_from= needs the whole body: call verify(), not update() and finish()"
+                )
                 raise ConfigurationError(msg)
             _, _, _, _, before, _ = self._parsed
             self._hashes = [key.start() for key in self._matcher.keys]

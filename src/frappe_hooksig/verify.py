@@ -1,4 +1,4 @@
-"""`Verifier` and `verify_payload()`: the one interface behind which every scheme is verified."""
+"""`Verifier` and `verify_payload()`: verify the requests of any scheme."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ __all__ = ["MAX_BODY", "Headers", "Verifier", "verify_payload"]
 class Verifier:
     """Checks that requests were signed by a holder of the secret.
 
-    Make it once and use it for every request. Safe to share between threads: nothing in it changes.
+    Create it once and use it for every request. It never changes, so threads may share it.
 
     Args:
         secret: The shared secret; a list during a rotation, the newest first.
-        scheme: How the sender lays out its signature.
-        tolerance: How far a signed timestamp may be from now, either way, in seconds. By default
-            the scheme's own (`Scheme.tolerance`); with `timestamp_from`, 24 hours, because queues
-            lag.
-        timestamp_from: Finds in the body when a delivery was made, for schemes that sign no time: a
-            function of the verified `Delivery` that returns Unix seconds or an aware datetime.
-            `frappe_hooksig.freshness.body_time()` makes one. If a datetime occurs twice because
-            clocks were put back, the moment nearer to now counts. If the function raises a
-            `LookupError`, a `TypeError` or a `ValueError`, or returns anything else, the request is
-            refused.
-        url: The URL as it is registered with the sender, for schemes that sign it. If there are
-            several, a request's own has to be one of them.
+        scheme: How the sender signs its webhooks.
+        tolerance: How far a timestamp may be from now, in the past or future, in seconds. The
+            default is `Scheme.tolerance`. With `timestamp_from` it is 24 hours, because queues lag.
+        timestamp_from: Function that reads a delivery's timestamp from its body, for schemes that
+            sign no timestamp. It takes the verified `Delivery` and returns Unix seconds or an aware
+            datetime. `frappe_hooksig.freshness.body_time()` creates one. If a datetime occurs twice
+            because clocks went back, the moment nearer to now counts. The request is refused if the
+            function raises a `LookupError`, a `TypeError` or a `ValueError`, or returns anything
+            else.
+        url: The URL that is registered with the sender, for schemes that sign it. If you pass
+            several, the URL of each request must be one of them.
         max_body: The largest accepted body, in bytes.
-        clock: Returns now, in Unix seconds.
+        clock: Returns the current time, in Unix seconds.
 
     Raises:
-        ConfigurationError: The secret cannot be used, or an option makes no sense.
+        ConfigurationError: The secret cannot be used, or an option is invalid or does not fit the
+            scheme.
     """
 
     __slots__ = ("_keys", "_match", "_matcher", "_max_body", "_parse", "_scheme", "_urls")
@@ -74,24 +74,24 @@ class Verifier:
             max_body=max_body,
             clock=clock,
         )
-        # What verify() needs, without the time that a look into the matcher takes.
+        # Copies for verify(), which save it the look-ups in the matcher.
         self._match = self._matcher.match
         self._max_body = max_body
         self._keys = self._matcher.keys
 
     @property
     def scheme(self) -> Scheme:
-        """How the sender lays out its signature."""
+        """How the sender signs its webhooks."""
         return self._scheme
 
     @property
     def tolerance(self) -> float | None:
-        """How far the time of a delivery may be from now, in seconds; None if no time is known."""
+        """How far a timestamp may be from now, in seconds; None if there is none to check."""
         return self._matcher.tolerance
 
     @property
     def timestamp_from(self) -> TimestampFrom | None:
-        """Finds the time of a delivery in its body."""
+        """Function that reads a delivery's timestamp from its body, or None."""
         return self._matcher.timestamp_from
 
     @property
@@ -107,22 +107,23 @@ class Verifier:
     def verify(
         self, body: bytes, headers: Headers, *, method: str | None = None, url: str | None = None
     ) -> Delivery:
-        """Return what can be trusted, or raise.
+        """Verify a request: return the delivery, or raise.
 
-        Whatever a stranger sends, nothing but `VerificationError` is raised.
+        A request can only cause a `VerificationError`, whatever it contains. The other errors are
+        mistakes of the caller.
 
         Args:
-            body: The raw body, exactly as it came. Not parsed JSON, not a str: only these bytes
-                were signed.
+            body: The raw body, exactly as received. Do not pass parsed JSON or a str, because the
+                sender signed these bytes.
             headers: The request's headers: any framework's, a dict, or (name, value) pairs.
-            method: The HTTP method; looked at only if the scheme signs it.
-            url: The URL as registered with the sender; looked at only if the scheme signs it, and
-                not needed if the verifier was given the only one there is.
+            method: The HTTP method; used only if the scheme signs it.
+            url: The URL as registered with the sender; used only if the scheme signs it. You may
+                leave it out if the verifier has exactly one URL.
 
         Raises:
             VerificationError: The request must not be trusted; `reason` says why.
             TypeError: The body is not bytes.
-            ConfigurationError: The scheme signs the method or the URL, and it was not given.
+            ConfigurationError: The scheme signs the method or the URL, but it was not passed.
         """
         if not isinstance(body, bytes):
             raise not_raw(body)
@@ -136,10 +137,10 @@ class Verifier:
     def begin(
         self, headers: Headers, *, method: str | None = None, url: str | None = None
     ) -> Verification:
-        """Read the headers now, and verify the body when it has come.
+        """Parse the headers now, to verify the body when it arrives.
 
-        Use it for large bodies, which nobody has to hold, and to leave a body unread if its headers
-        are wrong already.
+        Use it to verify a large body in chunks, without keeping it in memory. Use it also to refuse
+        a request with wrong headers before you read its body.
 
         Args:
             headers: The request's headers.
@@ -147,16 +148,16 @@ class Verifier:
             url: As for `verify()`.
 
         Raises:
-            VerificationError: A header is missing, doubled or malformed, or the URL is not
+            VerificationError: A header is missing, duplicate or malformed, or the URL is not
                 registered.
-            ConfigurationError: The scheme signs the method or the URL, and it was not given.
+            ConfigurationError: The scheme signs the method or the URL, but it was not passed.
         """
         if self._urls:
             url = only_registered(self._urls, url)
         return Verification(self._matcher, self._parse(headers, method, url))
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_keys"):  # error reporters show a half-made one too
+        if not hasattr(self, "_keys"):  # error reporters also show a half-made verifier
             return "<Verifier, refused>"
         return (
             f"Verifier(<{len(self._keys)} secrets>, scheme={self._scheme.name!r}, "
@@ -177,9 +178,10 @@ def verify_payload(
     method: str | None = None,
     url: str | None = None,
 ) -> Delivery:
-    """Verify one request; the same as `Verifier(secret, ...).verify(body, headers, ...)`.
+    """Verify one request, like `Verifier(secret, ...).verify(body, headers, ...)`.
 
-    A `Verifier` that is kept checks the secret once and is several times faster.
+    For many requests, keep a `Verifier`. It checks the secret only once, and is several times
+    faster.
 
     >>> verify_payload(b"{}", {}, "S6D3Kvx1yMJ8Hv5Gm2QzTn4wRb7LpXce")
     Traceback (most recent call last):
@@ -187,20 +189,21 @@ def verify_payload(
     frappe_hooksig.exceptions.VerificationError: no X-Frappe-Webhook-Signature header: ...
 
     Args:
-        body: The raw body, exactly as it came.
+        body: The raw body, exactly as received.
         headers: The request's headers.
         secret: The shared secret; a list during a rotation, the newest first.
-        scheme: How the sender lays out its signature.
-        tolerance: How far a signed timestamp may be from now, either way, in seconds.
-        timestamp_from: Finds in the body when it was made, as for `Verifier`.
+        scheme: How the sender signs its webhooks.
+        tolerance: How far a timestamp may be from now, in the past or future, in seconds.
+        timestamp_from: Function that reads the timestamp from the body, as for `Verifier`.
         max_body: The largest accepted body, in bytes.
-        clock: Returns now, in Unix seconds.
-        method: The HTTP method; looked at only if the scheme signs it.
-        url: The URL as registered with the sender; looked at only if the scheme signs it.
+        clock: Returns the current time, in Unix seconds.
+        method: The HTTP method; used only if the scheme signs it.
+        url: The URL as registered with the sender; used only if the scheme signs it.
 
     Raises:
         VerificationError: The request must not be trusted; `reason` says why.
-        ConfigurationError: The secret cannot be used, or an option makes no sense.
+        ConfigurationError: The secret cannot be used, or an option is invalid or does not fit the
+            scheme.
         TypeError: The body is not bytes.
     """
     verifier = Verifier(
@@ -211,5 +214,5 @@ def verify_payload(
         max_body=max_body,
         clock=clock,
     )
-    del secret  # as in Verifier.__init__
+    del secret  # error reporters show the local variables of every frame
     return verifier.verify(body, headers, method=method, url=url)

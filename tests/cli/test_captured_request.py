@@ -41,7 +41,7 @@ def test_bytes_behind_the_body() -> None:
     request = REQUEST + b"POST /other HTTP/1.1"
 
     _, err = says(VERIFIED, "verify", "-e", "NEW", "--request", "-", body=request)
-    assert "warning: 20 bytes behind the body are left out" in err
+    assert "warning: --request: 20 bytes after the body are ignored" in err
 
 
 def test_blank_lines_in_the_body() -> None:
@@ -78,7 +78,7 @@ def test_unsigned() -> None:
         (REQUEST.replace(b"Host: ", b"Host: a\r\n b"), "a header is not like Name: value"),
         (
             REQUEST.replace(b"Content-Length: 21", b"Transfer-Encoding: chunked"),
-            "a body with Transfer-Encoding has to be decoded first",
+            "Transfer-Encoding is not supported: decode the body",
         ),
     ],
 )

@@ -56,8 +56,8 @@ def test_method_and_url(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--scheme", "square"], "signs the URL: say which with --url"),
-        (["--scheme", "square", "--url", "/hook"], "url= is the whole URL"),
+        (["--scheme", "square"], "signs the URL: pass it with --url"),
+        (["--scheme", "square", "--url", "/hook"], "url= must be the whole URL"),
         (["--scheme", "github", "--url", "https://a.example"], "does not sign the URL"),
     ],
 )
@@ -89,8 +89,8 @@ def test_id_and_timestamp() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--id", "1"], "id= would be lost"),
-        (["--timestamp", "1"], "timestamp= would be lost"),
+        (["--id", "1"], "id= has no use"),
+        (["--timestamp", "1"], "timestamp= has no use"),
         (["--scheme", "stripe", "--timestamp", "1"], "10 digits of Unix seconds"),
         (["no-such-file"], "No such file or directory: 'no-such-file'"),
     ],

@@ -117,8 +117,12 @@ def test_ready_verifier() -> None:
         (providers.GITHUB, {"secret": ""}, "empty"),
         (providers.FRAPPE, {"tolerance": 1}, "signs no timestamp"),
         (providers.STRIPE, {"secret": SECRET, "timestamp_from": no_default}, "signs a timestamp"),
-        (providers.FRAPPE, {"timestamp_from": "modified"}, "is a function"),
-        (providers.FRAPPE, {"secret": no_default, "timestamp_from": "modified"}, "is a function"),
+        (providers.FRAPPE, {"timestamp_from": "modified"}, "must be a function"),
+        (
+            providers.FRAPPE,
+            {"secret": no_default, "timestamp_from": "modified"},
+            "must be a function",
+        ),
         (providers.FRAPPE, {"max_body": -1}, "max_body"),
         (providers.FRAPPE, {"secret": no_default, "max_body": -1}, "max_body"),
         (
@@ -196,7 +200,7 @@ def test_how_long_a_delivery_with_a_time_is_kept(tolerance: float | None, least:
         partial(make_receiver, Verifier(SECRET, **options), no_default),
     ):
         assert receiver(store=Deduplicator(MemoryStore(), retention=least)).deduplicates
-        with pytest.raises(ConfigurationError, match=f"can come again for {least} seconds"):
+        with pytest.raises(ConfigurationError, match=f"can be repeated for {least} seconds"):
             receiver(store=Deduplicator(MemoryStore(), retention=least - 1))
 
 

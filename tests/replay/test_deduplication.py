@@ -263,7 +263,9 @@ class TestTimes:
     @pytest.mark.parametrize("seconds", [0, -5, float("nan"), float("inf"), "5", True])
     def test_no_time(self, name: str, seconds: Any) -> None:
         """Nothing lasts for no time, or for ever."""
-        with pytest.raises(ConfigurationError, match=f"{name}= is a positive number of seconds"):
+        with pytest.raises(
+            ConfigurationError, match=f"{name}= must be a positive number of seconds"
+        ):
             Deduplicator(MemoryStore(), **{name: seconds})
 
     def test_retention_that_is_shorter_than_a_replay(self) -> None:
@@ -281,7 +283,7 @@ class TestTimes:
 
     def test_tenant_that_is_no_function(self) -> None:
         """One name for all requests would tell nobody apart."""
-        with pytest.raises(ConfigurationError, match="tenant= is a function"):
+        with pytest.raises(ConfigurationError, match="tenant= must be a function"):
             on_route(MemoryStore(), tenant="acme")
 
 
@@ -322,7 +324,7 @@ class TestClaim:
         time.sleep(0.03)
 
         assert not claim.settle(200)
-        assert "a delivery was not completed: its lease had ended before" in caplog.text
+        assert "a delivery was not completed: its lease had already ended" in caplog.text
         assert claim_of(asked.claim(None, "", delivery_of())).release()
 
     @pytest.mark.parametrize("method", ["complete", "release"])

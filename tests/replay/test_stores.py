@@ -170,7 +170,7 @@ class TestMemoryStore(StoreCases):
 
     def test_no_size(self) -> None:
         """A store has room for one at least."""
-        with pytest.raises(ConfigurationError, match="from 1"):
+        with pytest.raises(ConfigurationError, match="1 or more"):
             MemoryStore(0)
 
 

@@ -1,6 +1,6 @@
-"""The command `frappe-hooksig`; each of its commands is a module of this package.
+"""The command `frappe-hooksig`. Each of its subcommands is a module of this package.
 
-To add the command `name`, write `_name.py` with `add_arguments()` and `run()`, and list it in
+To add the subcommand `name`, write `_name.py` with `add_arguments()` and `run()`, and list it in
 `_commands.py`.
 """
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         arguments = sys.argv[1:]
-    if arguments and arguments[0] == "--version":  # before anything else is loaded
+    if arguments and arguments[0] == "--version":  # answered before anything else is loaded
         show_version()
     status, output = _run(arguments)
     return status if wrote(output) else USAGE
@@ -51,7 +51,7 @@ def _run(arguments: Sequence[str]) -> tuple[int, str]:
             complain(f"error: {error}")
         except KeyboardInterrupt:
             status = INTERRUPTED
-        except Exception:  # noqa: BLE001  # a mistake of ours must not look like a refusal
+        except Exception:  # noqa: BLE001  # a bug here must not look like a refused request
             import traceback
 
             with suppress(OSError):

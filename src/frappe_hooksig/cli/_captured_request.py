@@ -1,4 +1,4 @@
-"""Reading a captured HTTP request, and header lines, strictly."""
+"""Parse a captured HTTP request, and header lines, strictly."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Pairs: TypeAlias = list[tuple[bytes, bytes]]
 
 
 def split_request(raw: bytes) -> tuple[str, Pairs, bytes]:
-    """Return the method, headers and body of an HTTP/1.1 request, as it goes over the wire.
+    """Split the bytes of an HTTP/1.1 request into its method, headers and body.
 
-    It is strict: bytes that two servers might read in two ways are refused (RFC 9112).
+    The parser is strict: it refuses bytes that two servers could read differently (RFC 9112).
 
     Raises:
-        WrongUse: The bytes are no request, or an ambiguous one.
+        WrongUse: The bytes are not a request, or are ambiguous.
     """
-    blank = re.search(rb"\r?\n\r?\n", raw)  # with an editor's line ends too
+    blank = re.search(rb"\r?\n\r?\n", raw)  # an editor may have changed the line ends
     if blank is None:
-        msg = "--request: there is no blank line behind the headers"
+        msg = "--request: there is no blank line after the headers"
         raise WrongUse(msg)
     first, *lines = re.split(rb"\r?\n", raw[: blank.start()])
     if not _REQUEST_LINE.fullmatch(first):
@@ -38,7 +38,7 @@ def split_request(raw: bytes) -> tuple[str, Pairs, bytes]:
 
 
 def read_headers(text: str) -> Pairs:
-    """Return the header that `-H` gives, or all headers of a file.
+    """Return the header in the argument of `-H`, or all headers in its file.
 
     Raises:
         WrongUse: A header is not like `Name: value`, or the file cannot be read.
@@ -63,16 +63,18 @@ def _framed(headers: Pairs, rest: bytes) -> bytes:
     """Return the body: the bytes after the headers, up to Content-Length."""
     names = [name.lower() for name, _ in headers]
     if b"transfer-encoding" in names:
-        msg = "--request: a body with Transfer-Encoding has to be decoded first; verify it by file"
+        msg = (
+            "--request: Transfer-Encoding is not supported: decode the body, and pass it as a file"
+        )
         raise WrongUse(msg)
     lengths = [value for name, value in headers if name.lower() == b"content-length"]
     if not lengths:
         return rest
     stated = lengths[0]
     if len(lengths) > 1 or not re.fullmatch(rb"\d{1,18}", stated) or int(stated) > len(rest):
-        msg = f"--request: Content-Length does not fit the {len(rest)} bytes behind the headers"
+        msg = f"--request: Content-Length does not fit the {len(rest)} bytes after the headers"
         raise WrongUse(msg)
     body, beyond = rest[: int(stated)], rest[int(stated) :]
     if beyond.removeprefix(b"\r").removeprefix(b"\n"):  # an editor may have added a line end
-        complain(f"warning: {len(beyond)} bytes behind the body are left out")
+        complain(f"warning: --request: {len(beyond)} bytes after the body are ignored")
     return body

@@ -1,4 +1,4 @@
-"""The list of commands, and the parser, which loads only the command that is asked for."""
+"""The list of commands, and a parser that loads only the requested command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from frappe_hooksig.cli._outcome import USAGE
 from frappe_hooksig.cli._output import PROGRAM, show_version, wrote
 
 #: Each command with its line in the help. The module of the command `name` is `_name`. It defines
-#: `add_arguments(parser)`, and `run(options)`, which returns the exit status and the output.
+#: `add_arguments(parser)` and `run(options)`. The latter returns the exit status and the output.
 COMMANDS: Final = {
     "verify": "tell whether a request is genuine, and why not",
     "sign": "print the headers to send a body with",
@@ -22,7 +22,7 @@ COMMANDS: Final = {
 
 
 def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser; the options that it returns have `run` of the command.
+    """Return the parser. Its parsed options contain the command's function `run`.
 
     Args:
         arguments: The arguments to parse. Only commands that are named in them are loaded.
@@ -49,7 +49,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 class _ShowVersion(argparse.Action):
-    """Shows the version where `--version` is not the first argument, which main() answers."""
+    """Shows the version if `--version` is not the first argument. main() handles the first."""
 
     def __call__(self, *_: object, **__: object) -> NoReturn:
         show_version()
@@ -69,8 +69,8 @@ class _Parser(argparse.ArgumentParser):
     """Takes options by their full names only, and leaves the examples' lines as they are."""
 
     def __init__(self, **options: Any) -> None:
-        # argparse formats each option when it is added, to check it. With a fixed width it does
-        # not ask for the terminal's, which would load shutil and its modules for compression.
+        # argparse formats each option when it is added, to check it. A fixed width saves it asking
+        # for the terminal's width, which would load shutil and its compression modules.
         unmeasured = partial(argparse.RawDescriptionHelpFormatter, width=80)
         super().__init__(allow_abbrev=False, formatter_class=unmeasured, **options)
         self.add_argument(
@@ -91,7 +91,7 @@ class _Parser(argparse.ArgumentParser):
         return super().format_help()
 
     def print_help(self, file: object = None) -> None:
-        """Write the help as any other output.
+        """Write the help like any other output.
 
         argparse ignores a failed write in some versions of Python, and raises in others.
         """

@@ -1,4 +1,4 @@
-"""Reading files and standard input, as bytes."""
+"""Read files and standard input, as bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from frappe_hooksig.cli._outcome import WrongUse
 
 
 def opened(name: str | None) -> AbstractContextManager[BinaryIO]:
-    """Open a file, or standard input for None and `-`.
+    """Open a file. None and `-` mean standard input.
 
     Raises:
         WrongUse: The file does not exist, or cannot be opened.
@@ -28,7 +28,7 @@ def opened(name: str | None) -> AbstractContextManager[BinaryIO]:
 
 
 def read(file: BinaryIO, size: int = -1) -> bytes:
-    """Read up to so many bytes of a file; by default all of it.
+    """Read up to `size` bytes of a file; by default all of it.
 
     Raises:
         WrongUse: Reading fails, for example because the file is a folder.
@@ -40,14 +40,14 @@ def read(file: BinaryIO, size: int = -1) -> bytes:
 
 
 def check_standard_input(options: argparse.Namespace, *names: str | None) -> None:
-    """Refuse to read two things from one standard input.
+    """Refuse options that would read standard input twice.
 
     Raises:
-        WrongUse: Two of these names and the files with secrets are standard input.
+        WrongUse: Standard input occurs twice among these names and the files with secrets.
     """
     files = [*names, *(name for kind, name in options.secrets if kind == "file")]
     if sum(name in {None, "-"} for name in files) > 1:
-        msg = "standard input is named twice: put one of both into a file"
+        msg = "standard input is named twice: put one of the two into a file"
         raise WrongUse(msg)
 
 

@@ -55,7 +55,7 @@ def check_url(options: argparse.Namespace) -> None:
     """
     registered(options.scheme, options.url)
     if options.url is None and options.scheme.signs_url:
-        msg = f"scheme {options.scheme.name!r} signs the URL: say which with --url"
+        msg = f"scheme {options.scheme.name!r} signs the URL: pass it with --url"
         raise WrongUse(msg)
 
 
@@ -83,12 +83,12 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
         dest="secrets",
         action="append",
         type=lambda name: ("file", name),
-        help="file with nothing but the secret; one line end behind it is not part of it",
+        help="file with nothing but the secret; one final line end is not part of it",
     )
     group.add_argument(
         "--raw",
         action="store_true",
-        help="keep the line end behind a secret in its file: it is part of the secret",
+        help="keep the final line end of a secret's file: it is part of the secret",
     )
 
 
@@ -98,7 +98,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def moment(text: str) -> float:
-    """Return the time that an option gives, in Unix seconds.
+    """Parse the time in an option into Unix seconds.
 
     Raises:
         argparse.ArgumentTypeError: The text is not a time.
@@ -106,13 +106,13 @@ def moment(text: str) -> float:
     is_seconds = re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text, re.ASCII)
     seconds = float(text) if is_seconds else read_time(text, "rfc3339")
     if seconds is None:
-        msg = "not Unix seconds, nor like 2026-11-22T08:00:00Z"
+        msg = "not Unix seconds, and not a time such as 2026-11-22T08:00:00Z"
         raise argparse.ArgumentTypeError(msg)
     return seconds
 
 
 def _scheme(name: str) -> Scheme:
-    from frappe_hooksig.providers import get  # fifty schemes, which Frappe's needs not
+    from frappe_hooksig.providers import get  # fifty schemes, which are not needed for Frappe's
 
     try:
         return get(name)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-DONE: Final = 0  # verified, if that was asked
+DONE: Final = 0  # for `verify`: the request is verified
 REFUSED: Final = 1
 USAGE: Final = 2
-INTERRUPTED: Final = 130  # 128 and the number of SIGINT, as shells have it
+INTERRUPTED: Final = 130  # 128 plus the number of SIGINT, as in shells
 
 
 class WrongUse(Exception):
-    """The command cannot do what it was asked to: exit status 2."""
+    """The arguments or files are wrong, so the command cannot run: exit status 2."""

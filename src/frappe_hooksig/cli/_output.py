@@ -1,4 +1,4 @@
-"""Writing the answer to standard output, and complaints to standard error."""
+"""Write results to standard output, and errors and warnings to standard error."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ PROGRAM: Final = "frappe-hooksig"
 
 
 def wrote(output: str) -> bool:
-    """Write the answer to standard output, and tell whether it got through."""
+    """Write the result to standard output, and return whether that succeeded."""
     if sys.stdout is None:
         if output:
             complain("error: cannot write the output: standard output is closed")
         return False
     try:
         if output:
-            encoding = sys.stdout.encoding or "utf-8"  # a file's name may hold anything
+            encoding = sys.stdout.encoding or "utf-8"  # a file's name may contain anything
             print(output.encode(encoding, "backslashreplace").decode(encoding))  # noqa: T201
         sys.stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             complain(f"error: cannot write the output: {error.strerror}")
-        # Python flushes once more when it ends, and would complain itself.
+        # Python flushes again at exit, and would then print an error itself.
         sys.stdout = None
         return False
     return True
 
 
 def complain(text: str) -> None:
-    """Write a line to standard error. If nobody can read it, that is no reason to fail."""
+    """Write a line to standard error. Ignore a failure: nobody could read about it."""
     if sys.stderr is None:
         return
     with suppress(OSError):
@@ -43,7 +43,7 @@ def show_version() -> NoReturn:
     """Write the version, and end the process.
 
     Raises:
-        SystemExit: Always: with status 0, or 2 if the version could not be written.
+        SystemExit: Always, with status 0; with status 2 if the version could not be written.
     """
     from frappe_hooksig import __version__
 

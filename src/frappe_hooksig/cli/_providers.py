@@ -10,7 +10,7 @@ from frappe_hooksig.cli._outcome import DONE
 from frappe_hooksig.providers import get, names
 from frappe_hooksig.scheme import Scheme
 
-_SHOWN = 4  # headers of one scheme
+_SHOWN = 4  # the most headers that are shown for a scheme
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
 
 
 def _shortened(names: list[str]) -> list[str]:
-    """Return the names of headers; if there are more than four, the first and the last."""
+    """Return the names of headers. If there are more than four, return the first and the last."""
     return names if len(names) <= _SHOWN else [names[0], "...", names[-1]]
 
 

@@ -1,4 +1,4 @@
-"""Reading secrets from environment variables and files."""
+"""Read secrets from environment variables and files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from frappe_hooksig.secret import Secret
 
 
 def read_secrets(options: argparse.Namespace) -> list[Secret]:
-    """Return the secrets in the order in which they were named.
+    """Read the secrets, in the order of the options.
 
     Raises:
-        WrongUse: None is named, one is named twice, or one cannot be read.
-        ConfigurationError: One cannot be a secret.
+        WrongUse: No secret is named, one is named twice, or one cannot be read.
+        ConfigurationError: A value cannot be a secret.
     """
     sources: list[tuple[str, str]] = options.secrets
     if not sources and options.scheme is FRAPPE:
@@ -36,7 +36,8 @@ def read_secrets(options: argparse.Namespace) -> list[Secret]:
 def _read_secret(kind: str, name: str, *, raw: bool) -> bytes:
     if kind == "variable":
         if name not in os.environ:
-            # A name that is not like a variable's may be the secret itself: do not show it.
+            # If it does not look like a variable's name, it may be the secret itself: do not show
+            # it.
             shown = name if re.fullmatch("[A-Z_][A-Z0-9_]*", name) else "named by -e"
             msg = f"the environment variable {shown} is not set"
             raise WrongUse(msg)

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--now",
         metavar="TIME",
         type=moment,
-        help="when to judge the request's time at, instead of now: Unix seconds, or like "
+        help="the time to compare the request's time with, instead of now: Unix seconds, or like "
         "2026-11-22T08:00:00Z",
     )
     parser.add_argument(
@@ -116,8 +116,8 @@ def _verifier(options: argparse.Namespace) -> Verifier:
     if len(secrets) > 1:
         import logging
 
-        # The answer names the secret that matched. Without a handler, a warning about an old
-        # secret would go to standard error too.
+        # The result names the secret that matched. Without a handler, logging would also write a
+        # warning about an old secret to standard error.
         logging.getLogger("frappe_hooksig").addHandler(logging.NullHandler())
     return Verifier(
         secrets,

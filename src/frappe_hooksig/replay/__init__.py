@@ -1,4 +1,4 @@
-"""Handling each delivery once: stores that remember deliveries, and how a route uses one."""
+"""Handle each delivery once: stores that remember deliveries, and the options of a route."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["AsyncStore", "Deduplicator", "MemoryStore", "SQLiteStore", "State", 
 if not TYPE_CHECKING:  # else type checkers would take any name for one of ours
 
     def __getattr__(name: str) -> object:
-        """Import `SQLiteStore` when it is asked for: not every Python has SQLite."""
+        """Import `SQLiteStore` on first use, because not every Python has SQLite."""
         if name == "SQLiteStore":
             from frappe_hooksig.replay._sqlite import SQLiteStore
 

@@ -1,4 +1,4 @@
-"""Claims on deliveries: kept while their handlers run, then completed or released."""
+"""Claims on deliveries: renewed while a handler runs, then completed or released."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _AnyStore = TypeVar("_AnyStore")
 
 _log = logging.getLogger("frappe_hooksig")
 
-# A lease is renewed when a third of it is over: two attempts may fail before it ends.
+# A lease is renewed after a third of its time, so that two renewals may fail before it ends.
 _SHARE = 3
 
 
 class _Lease(Generic[_AnyStore]):
-    """A lease on a delivery, to be renewed from time to time.
+    """A lease on a delivery, which a lease renewer extends.
 
     Attributes:
-        due: When next, by the monotonic clock.
+        due: When the next renewal is due, by the monotonic clock.
     """
 
     __slots__ = ("_key", "_lease", "_retention", "_store", "_token", "due")
@@ -41,25 +41,25 @@ class _Lease(Generic[_AnyStore]):
         self.due = 0.0
 
     def put_off(self, now: float) -> None:
-        """Let it be due once more of the lease is over."""
+        """Schedule the next renewal: a third of the lease from now."""
         self.due = now + self._lease / _SHARE
 
 
 class Claim(_Lease[Store]):
-    """A claim that is kept while a handler runs, and then settled."""
+    """A claim on a delivery: renewed while the handler runs, then completed or released."""
 
     __slots__ = ()
 
     @property
     def store(self) -> Store:
-        """The store that has it."""
+        """The store with the claim."""
         return self._store
 
     def claim(self) -> State:
-        """Claim it.
+        """Claim the delivery. If it is new, renew the lease from now on.
 
         Raises:
-            StoreError: The store cannot tell.
+            StoreError: The store is full or cannot be reached.
         """
         state = self._store.claim(self._key, self._token, self._lease)
         if state is State.NEW:
@@ -70,57 +70,60 @@ class Claim(_Lease[Store]):
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Release it if the handler did not come to its end."""
+        """Release the claim if the handler raised."""
         if error is not None:
             self.release()
 
     def settle(self, status: int) -> bool:
-        """Complete it if the handler's response is a 2xx, else release it.
+        """Complete the claim if the response is a 2xx, else release it.
+
+        Args:
+            status: The HTTP status of the handler's response.
 
         Returns:
-            Whether it was still held.
+            Whether the lease was still running.
         """
         return self.complete() if status in range(200, 300) else self.release()
 
     def complete(self) -> bool:
-        """Remember that it was handled; return whether it was still held."""
+        """Record that the delivery was handled; return whether the lease was still running."""
         self.rest()
         return _told(
             lambda: self._store.complete(self._key, self._token, self._retention), "completed"
         )
 
     def release(self) -> bool:
-        """Give it up, so that the next attempt is handled; return whether it was still held."""
+        """Let the next attempt be handled; return whether the lease was still running."""
         self.rest()
         return _told(lambda: self._store.release(self._key, self._token), "released")
 
     def rest(self) -> None:
-        """Have it renewed no more: it ends when its lease does."""
+        """Stop renewing the lease, so that the claim ends with it."""
         lease_renewer().remove(self)
 
     def renew(self) -> bool:
-        """Renew it now; return whether it was still held. For the lease renewer.
+        """Renew the lease, for the lease renewer; return whether it was still running.
 
         Raises:
-            StoreError: The store cannot tell.
+            StoreError: The store is full or cannot be reached.
         """
         return self._store.renew(self._key, self._token, self._lease)
 
 
 def _told(action: Callable[[], bool], what: str) -> bool:
-    """Do it; log what stands in the way, as the handler has run and its response is to go out."""
+    """Run a store's action. Log a failure, do not raise it: the handler's response must go out."""
     try:
         held = action()
     except StoreError as error:
-        _log.error("a delivery was not %s: %s", what, error)  # it says all
+        _log.error("a delivery was not %s: %s", what, error)  # a traceback would add nothing
         return False
     if not held:
-        _log.warning("a delivery was not %s: its lease had ended before", what)
+        _log.warning("a delivery was not %s: its lease had already ended", what)
     return held
 
 
 class AsyncClaim(_Lease[AsyncStore]):
-    """`Claim` for a store that has to be awaited."""
+    """`Claim` for a store whose methods are awaited."""
 
     __slots__ = ("_is_settled",)
 
@@ -132,7 +135,7 @@ class AsyncClaim(_Lease[AsyncStore]):
         """See `Claim.claim()`.
 
         Raises:
-            StoreError: The store cannot tell.
+            StoreError: The store is full or cannot be reached.
         """
         state = await self._store.claim(self._key, self._token, self._lease)
         if state is State.NEW:
@@ -143,7 +146,7 @@ class AsyncClaim(_Lease[AsyncStore]):
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Release it if the handler did not come to its end, being cancelled included."""
+        """Release the claim if the handler raised or was cancelled."""
         if error is not None and not self._is_settled:
             await self.release()
 
@@ -164,9 +167,10 @@ class AsyncClaim(_Lease[AsyncStore]):
         )
 
     async def _settled(self, telling: Coroutine[Any, Any, bool]) -> bool:
-        """Tell the store, although the request may be cancelled, which ends whatever it awaits.
+        """Update the store, even if the request is cancelled meanwhile.
 
-        What was handled was handled, even if its sender has hung up just then.
+        Cancelling a request ends everything that it awaits. The delivery was handled all the same,
+        even if the sender has just disconnected.
         """
         self.rest()
         self._is_settled = True
@@ -183,7 +187,7 @@ class AsyncClaim(_Lease[AsyncStore]):
         """See `Claim.renew()`.
 
         Raises:
-            StoreError: The store cannot tell.
+            StoreError: The store is full or cannot be reached.
         """
         return await self._store.renew(self._key, self._token, self._lease)
 
@@ -192,12 +196,12 @@ async def _told_later(action: Awaitable[bool], what: str) -> bool:
     try:
         held = await action
     except StoreError as error:
-        _log.error("a delivery was not %s: %s", what, error)  # it says all
+        _log.error("a delivery was not %s: %s", what, error)  # a traceback would add nothing
         return False
     if not held:
-        _log.warning("a delivery was not %s: its lease had ended before", what)
+        _log.warning("a delivery was not %s: its lease had already ended", what)
     return held
 
 
-# An event loop holds its tasks weakly.
+# Keeps the tasks alive, because an event loop has only weak references to them.
 _telling: set[asyncio.Task[bool]] = set()

@@ -1,4 +1,4 @@
-"""Claiming a verified delivery for a route: which key it has, for how long, and who waits."""
+"""Claim a verified delivery for a route: its key, lease, retention and waiting time."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ if TYPE_CHECKING:
     from frappe_hooksig.delivery import Delivery
     from frappe_hooksig.scheme import Scheme
 
-# How long a repeat of a delivery in flight waits, and how often it looks. Frappe's sender gives up
-# after 5 s without a response, and does not come a fourth time.
+# How long a repeat waits for a delivery in flight, and how often it asks the store. Frappe's sender
+# gives up after 5 s without a response, and makes no fourth attempt.
 _PATIENCE = 3  # seconds
 _LOOKS_EVERY = 0.1  # seconds
 
-# Where the sender retries after minutes and not seconds, the lease does not matter much.
+# The default if the sender retries after minutes, not seconds. It matters little then.
 _LONGEST_LEASE = 30  # seconds
 
 
 class Deduplication:
-    """A `Deduplicator` at work on one route.
+    """Applies a `Deduplicator` to one route.
 
     Args:
         deduplicator: The store and its options.
-        limits: The schemes of the route, and how far from now each one's requests may have been
-            signed, in seconds, either way; None if that is not known.
+        limits: The schemes of the route, each with its tolerance: how far from now a request may
+            have been signed, in seconds, or None if that is unknown.
 
     Attributes:
         accepts_without_store: Whether a delivery is handled if the store fails.
-        is_async: Whether the store is one for asyncio, if that is known before a request.
+        is_async: Whether the store is for asyncio. False if a function returns the store for each
+            request.
 
     Raises:
         ConfigurationError: An option contradicts a scheme.
@@ -50,7 +51,8 @@ class Deduplication:
         store = deduplicator.store
         self._store: Any = store if is_store(store) else None
         self._store_of: Any = None if is_store(store) else store
-        # Not the one of a request: a stranger could choose it, and have one delivery handled twice.
+        # All schemes, not the request's own. An attacker could choose that, and so have a delivery
+        # handled twice.
         self._names = " ".join(scheme.name for scheme, _ in limits)
         lease, retention = deduplicator.lease, deduplicator.retention
         self._lease = min(_checked_lease(scheme, lease) for scheme, _ in limits)
@@ -65,21 +67,21 @@ class Deduplication:
         """Claim a verified delivery for the handler.
 
         Args:
-            request: The framework's request, for `tenant`.
-            endpoint: Tells the routes of an app apart.
-            delivery: What was verified.
+            request: The framework's request, for the functions `tenant` and `store`.
+            endpoint: Identifies the route within the app.
+            delivery: The verified delivery.
 
         Returns:
-            The claim, to be settled when the handler has run; or `State.DONE` or
+            The claim, which the caller settles after the handler; or `State.DONE` or
             `State.IN_FLIGHT`.
 
         Raises:
-            StoreError: The store cannot tell.
-            ConfigurationError: The store is one for asyncio.
+            StoreError: The store is full or cannot be reached.
+            ConfigurationError: The store is for asyncio.
         """
         store = self._of_request(request)
         if _is_async(store):
-            msg = "store= is one for asyncio, and this view cannot wait for it"
+            msg = "store= is one for asyncio, which this view cannot await"
             raise ConfigurationError(msg)
         key = self._key(request, endpoint, delivery)
         claim = Claim(cast("Store", store), key, self._lease, self._retention)
@@ -97,16 +99,16 @@ class Deduplication:
         delivery: Delivery,
         in_thread: Callable[..., Awaitable[Any]],
     ) -> AsyncClaim | State:
-        """Claim a verified delivery, and wait for the store.
+        """Claim a verified delivery, and await the store.
 
         Args:
             request: As for `claim()`.
             endpoint: As for `claim()`.
             delivery: As for `claim()`.
-            in_thread: Calls a function with its arguments where it may block.
+            in_thread: Calls a blocking function with its arguments in a thread.
 
         Raises:
-            StoreError: The store cannot tell.
+            StoreError: The store is full or cannot be reached.
         """
         store = self._of_request(request)
         if _is_async(store):
@@ -131,7 +133,7 @@ class Deduplication:
 
     def _key(self, request: object, endpoint: str, delivery: Delivery) -> str:
         tenant = "" if self._tenant is None else self._tenant(request)
-        # In their repr, texts show where they end.
+        # repr() marks where each text ends.
         parts = repr((self._names, endpoint, tenant, delivery.dedup_key))
         return sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -141,12 +143,12 @@ def _is_async(store: object) -> bool:
 
 
 def _known(state: object) -> State:
-    """Return what a store knows of a delivery that is not new.
+    """Check and return the state of a delivery that is not new.
 
     Only `State.DONE` counts as handled; anything else would lose the delivery.
 
     Raises:
-        TypeError: The store returned something else, as one of somebody's own may.
+        TypeError: The store returned something else, as a custom store may.
     """
     if not isinstance(state, State):
         msg = f"a store's claim() returns a State, not {state!r}"
@@ -155,7 +157,7 @@ def _known(state: object) -> State:
 
 
 class _InThread:
-    """A store that blocks, awaited."""
+    """Makes a blocking store awaitable."""
 
     def __init__(self, store: Store, in_thread: Callable[..., Awaitable[Any]]) -> None:
         self._store = store
@@ -176,28 +178,28 @@ class _InThread:
 
 
 def _checked_lease(scheme: Scheme, lease: float | None) -> float:
-    """Return how long a claim lasts: the sender has to come again after its end."""
+    """Return the lease, in seconds. It must end before the sender's last attempt."""
     schedule = sum(scheme.retry_delays) or inf
     if lease is None:
         return min(0.8 * schedule, _LONGEST_LEASE)  # four fifths of Frappe's 5 s
     if lease >= schedule:
         msg = (
-            f"lease={lease:g} is too long: it has to be below the {schedule:g} seconds in which "
-            f"scheme {scheme.name!r} makes all of its attempts"
+            f"lease={lease:g} is too long: it must be below the {schedule:g} seconds in which "
+            f"the sender makes all its attempts (scheme {scheme.name!r})"
         )
         raise ConfigurationError(msg)
     return lease
 
 
 def _checked_retention(scheme: Scheme, tolerance: float | None, retention: float | None) -> float:
-    """Return how long a handled delivery is remembered: at least while it can come again."""
+    """Return the retention, in seconds. It must last as long as the delivery can be repeated."""
     least = max(scheme.retry_horizon, 2 * (tolerance or 0))
     if retention is None:
         return least
     if tolerance is not None and retention < least:
         msg = (
-            f"retention={retention:g} is too short: a request of scheme {scheme.name!r} can come "
-            f"again for {least:g} seconds"
+            f"retention={retention:g} is too short: a request of scheme {scheme.name!r} can be "
+            f"repeated for {least:g} seconds"
         )
         raise ConfigurationError(msg)
     return retention

@@ -1,4 +1,4 @@
-"""`Deduplicator`: a store with the options of how a route uses it."""
+"""`Deduplicator`: a store, and the options with which a route uses it."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ StoreSource: TypeAlias = "Store | AsyncStore | Callable[[Any], Store | AsyncStor
 
 @dataclass(frozen=True, slots=True)
 class Deduplicator:
-    """A store with options, for `store=`. Without options, pass the store itself.
+    """Makes a route handle each delivery once. Pass it, or just a store, as `store=`.
 
     Attributes:
-        store: Where deliveries are remembered; or a function of the framework's request that
-            returns the store.
-        lease: After how many seconds a delivery whose process has died may be handled by another.
-            By default 4 for Frappe, else 30.
-        retention: For how many seconds a handled delivery is remembered. By default for as long as
-            it can come again: the sender's retries, and twice the tolerance.
-        tenant: A function of the framework's request that tells the senders of one route apart.
-            Needed if `secret` is a function.
-        on_store_error: What happens if the store fails: "refuse" answers 503, "accept" handles the
-            delivery although it may be a repeat.
+        store: The store that remembers deliveries, or a function of the framework's request that
+            returns one.
+        lease: Seconds after which another process may handle a delivery whose process has died. By
+            default 4 for Frappe, else 30.
+        retention: Seconds for which a handled delivery is remembered. By default as long as it can
+            be repeated: the sender's retries, and twice the tolerance.
+        tenant: A function of the framework's request that returns a name for its sender. Senders
+            that share a route then never share a key. Required if `secret` is a function.
+        on_store_error: What to do if the store fails. "refuse" responds with 503. "accept" handles
+            the delivery, although it may be a repeat.
 
     Raises:
-        ConfigurationError: An option has no such value.
+        ConfigurationError: An option has an invalid value.
     """
 
     store: StoreSource
@@ -47,21 +47,21 @@ class Deduplicator:
         for name in ("lease", "retention"):
             seconds = getattr(self, name)
             if seconds is not None and not (_is_number(seconds) and 0 < seconds < inf):
-                msg = f"{name}= is a positive number of seconds"
+                msg = f"{name}= must be a positive number of seconds"
                 raise ConfigurationError(msg)
         if self.tenant is not None and not callable(self.tenant):
-            msg = "tenant= is a function of the request that returns a str"
+            msg = "tenant= must be a function of the request that returns a str"
             raise ConfigurationError(msg)
         if self.on_store_error not in {"refuse", "accept"}:
-            msg = 'on_store_error= is "refuse" or "accept"'
+            msg = 'on_store_error= must be "refuse" or "accept"'
             raise ConfigurationError(msg)
 
 
 def deduplicator_of(given: Store | AsyncStore | Deduplicator) -> Deduplicator:
-    """Return what `store=` was given as a `Deduplicator`.
+    """Return the value of `store=` as a `Deduplicator`.
 
     Raises:
-        ConfigurationError: It is neither a store nor a `Deduplicator`.
+        ConfigurationError: The value is neither a store nor a `Deduplicator`.
     """
     if isinstance(given, Deduplicator):
         return given
@@ -70,10 +70,10 @@ def deduplicator_of(given: Store | AsyncStore | Deduplicator) -> Deduplicator:
 
 
 def require_store(store: object) -> None:
-    """Refuse what is not a store, and say what to pass instead.
+    """Refuse a value that is not a store. The error names what to pass instead.
 
     Raises:
-        ConfigurationError: It is something else.
+        ConfigurationError: The value is not a store.
     """
     if isclass(store):
         msg = f"store= is the class {store.__name__}: pass a store, {store.__name__}(...)"
@@ -89,7 +89,7 @@ def require_store(store: object) -> None:
 
 
 def is_store(value: object) -> bool:
-    """Whether a value has a store's methods."""
+    """Whether a value has the methods of a store."""
     return isinstance(value, Store)
 
 

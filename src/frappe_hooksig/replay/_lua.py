@@ -1,12 +1,12 @@
-"""What stores in Redis have the server do: a script for each method, and what its arguments are."""
+"""Lua scripts for the stores in Redis: one for each method, and their arguments."""
 
 from __future__ import annotations
 
 from frappe_hooksig.replay._protocol import State
 
-# What a key holds: "done", or "claimed:" and the token. When that ends is the server's business.
-# Scripts, as SET takes NX and GET together from Redis 7 on only. Each has one key, which is what a
-# cluster asks for, and returns a number, which no client decodes.
+# The value of a key is "done", or "claimed:" and the token. The server expires keys itself.
+# Scripts are needed because SET accepts NX and GET together only since Redis 7. Each script uses
+# one key, as a cluster requires. It returns a number, which clients do not decode.
 STATES = (State.NEW, State.IN_FLIGHT, State.DONE)
 CLAIM = """\
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
@@ -16,8 +16,8 @@ _IF_HELD = """\
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 """
 RENEW = _IF_HELD + "return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
-# DEL comes first for a server whose memory is full: it refuses SET, but not to a script that has
-# written before. What was handled has to be remembered then too.
+# DEL comes first, so that a handled delivery is recorded even if the server's memory is full. Such
+# a server refuses SET, unless the script has written before.
 COMPLETE = (
     _IF_HELD
     + """\
@@ -31,13 +31,13 @@ _FOR_EVER = 1_000 * 365 * 24 * 60 * 60  # seconds
 
 
 def claimed(token: str) -> str:
-    """Return what the key of a delivery holds that is being handled."""
+    """Return the value of a key whose delivery is being handled."""
     return f"claimed:{token}"
 
 
 def milliseconds(seconds: float) -> int:
-    """Return how long a key lasts, as a script takes it.
+    """Return the lifetime of a key as a script expects it, within the server's limits.
 
-    A server refuses what it cannot count, and COMPLETE would have removed the key by then.
+    A server refuses a time that is too large. COMPLETE would already have deleted the key by then.
     """
     return max(1, round(min(seconds, _FOR_EVER) * 1000))

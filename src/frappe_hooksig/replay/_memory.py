@@ -11,30 +11,31 @@ from typing import TypeAlias
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
 from frappe_hooksig.replay._protocol import State
 
-# Expired ones are forgotten so often, and so many with one claim that it does not take long.
+# How often claims delete expired entries, and how many of each duration one claim deletes at most,
+# so that it stays fast.
 _EVERY = 0.01  # seconds
 _AT_ONCE = 64
 
-# Before Python 3.12, Enum looks its members up, which is a tenth of the time of a claim.
+# Before Python 3.12, looking up a member of an Enum takes a tenth of a claim's time.
 _NEW = State.NEW
 
-# When it ends; the key; the token of who has claimed it, or None if it was handled.
+# When the entry ends; its key; the token of its claim, or None if the delivery was handled.
 _Entry: TypeAlias = tuple[float, str, str | None]
 
 
 class MemoryStore:
     """Remembers deliveries in this process, for all of its threads.
 
-    If your server has several processes, use a store that they share. With this one, each process
-    would handle a repeat once.
+    Use it only if the server has one process. Several processes need a store that they share, or
+    each of them handles a repeat once.
 
     Args:
-        max_keys: How many deliveries to remember at most. A full store refuses new deliveries, and
-            forgets none early.
-        clock: Returns now, in seconds.
+        max_keys: Largest number of deliveries to remember. A full store refuses new deliveries, and
+            never forgets one early.
+        clock: Returns the current time, in seconds.
 
     Raises:
-        ConfigurationError: `max_keys` is no positive number.
+        ConfigurationError: `max_keys` is not a positive number.
     """
 
     __slots__ = ("_clock", "_due", "_ends", "_entries", "_lock", "_max_keys")
@@ -43,23 +44,24 @@ class MemoryStore:
         self, max_keys: int = 100_000, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         if max_keys < 1:
-            msg = "max_keys is a number of deliveries, from 1"
+            msg = "max_keys= must be a number of deliveries, 1 or more"
             raise ConfigurationError(msg)
         self._max_keys = max_keys
         self._clock = clock
         self._lock = Lock()
         self._entries: dict[str, _Entry] = {}
-        # The same by how long they were to last, so that the next to end comes first without any
-        # sorting: an app has few leases. Those that are in the dict no more are out of date.
+        # The same entries, grouped by duration. In each group the next to end comes first, without
+        # sorting. An app has only a few durations. Entries that are no longer in the dict are
+        # stale.
         self._ends: dict[float, deque[_Entry]] = {}
-        # When to look for some that have ended.
+        # When to look for expired entries next.
         self._due = clock()
 
     def claim(self, key: str, token: str, lease: float) -> State:
         """See `Store.claim()`.
 
         Raises:
-            StoreError: It is full.
+            StoreError: The store is full.
         """
         with self._lock:
             now = self._clock()
@@ -69,7 +71,7 @@ class MemoryStore:
             if now >= self._due:
                 self._forget(now)
             if len(self._entries) >= self._max_keys and key not in self._entries:
-                msg = f"the store is full: it remembers {self._max_keys} deliveries"
+                msg = f"the store is full: it remembers {self._max_keys} deliveries (max_keys=)"
                 raise StoreError(msg)
             self._put(key, token, now, lease)
             return _NEW
@@ -91,7 +93,7 @@ class MemoryStore:
             return True
 
     def __len__(self) -> int:
-        """How many it remembers, some of which may have ended."""
+        """Return the number of remembered deliveries, which may include expired ones."""
         return len(self._entries)
 
     def _change(self, key: str, token: str, to: str | None, seconds: float) -> bool:
@@ -114,7 +116,7 @@ class MemoryStore:
             self._ends[seconds] = deque((entry,))
 
     def _forget(self, now: float) -> None:
-        """Remove some of those that have ended."""
+        """Delete some of the expired entries."""
         self._due = now + _EVERY
         for seconds, ends in list(self._ends.items()):
             for _ in range(_AT_ONCE):
@@ -124,6 +126,6 @@ class MemoryStore:
                 if self._entries.get(entry[1]) is entry:
                     del self._entries[entry[1]]
             else:
-                self._due = now  # the next claim goes on
+                self._due = now  # the next claim deletes more
             if not ends:
                 del self._ends[seconds]

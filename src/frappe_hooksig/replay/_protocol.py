@@ -1,6 +1,6 @@
-"""The protocol of all stores: what is remembered of deliveries, so that each is handled once.
+"""The protocol of all stores, which remember deliveries so that each is handled once.
 
-Nothing here is called before a delivery is verified.
+These methods are called only for verified deliveries.
 """
 
 from __future__ import annotations
@@ -10,48 +10,59 @@ from typing import Protocol, runtime_checkable
 
 
 class State(Enum):
-    """What a store says to a claim."""
+    """A store's answer to a claim."""
 
-    #: Nobody has claimed it, so it is the caller's until the lease ends.
+    #: The delivery was free. The caller now has it, until the lease ends.
     NEW = "new"
-    #: Somebody else has claimed it, and that lease has not ended yet.
+    #: Another caller has claimed the delivery, and that lease has not ended yet.
     IN_FLIGHT = "in-flight"
-    #: It was handled.
+    #: The delivery was handled.
     DONE = "done"
 
 
 @runtime_checkable
 class Store(Protocol):
-    """Remembers which deliveries are being handled and which were.
+    """Remembers which deliveries are being handled, and which were handled.
 
     Every method is atomic, for all threads, processes and hosts that share the store. A claim
-    belongs to its token: with another token, or once the lease has ended, a method changes nothing
-    and returns False. So a caller that comes late, after somebody else has taken over, does no
-    harm.
+    belongs to its token. With another token, or after the lease has ended, a method changes nothing
+    and returns False. So a slow caller does no harm after another one has taken over.
 
     A method raises `StoreError` if the store is full or cannot be reached.
     """
 
     def claim(self, key: str, token: str, lease: float) -> State:
-        """Claim a delivery, if nobody has it.
+        """Claim a delivery, unless it is claimed already or was handled.
 
         Args:
-            key: Tells deliveries apart: up to 100 printable ASCII characters.
-            token: Tells claims apart: never used before.
-            lease: After how many seconds the claim ends by itself.
+            key: Identifies the delivery: up to 100 printable ASCII characters.
+            token: Identifies the claim. It was never used before.
+            lease: Seconds after which the claim ends by itself.
         """
         ...
 
     def renew(self, key: str, token: str, lease: float) -> bool:
-        """Let the lease end so many seconds from now; return whether the claim still held."""
+        """Let the lease end `lease` seconds from now.
+
+        Returns:
+            Whether the lease was still running.
+        """
         ...
 
     def complete(self, key: str, token: str, retention: float) -> bool:
-        """Remember for so many seconds that it was handled; return whether the claim still held."""
+        """Record the delivery as handled for `retention` seconds.
+
+        Returns:
+            Whether the lease was still running.
+        """
         ...
 
     def release(self, key: str, token: str) -> bool:
-        """Give the claim up, so that somebody else may have it; return whether it still held."""
+        """Delete the claim, so that another caller can claim the delivery.
+
+        Returns:
+            Whether the lease was still running.
+        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""Renewing the leases of claims: one thread of a process, one task of an event loop."""
+"""Renew the leases of claims, with one thread per process or one task per event loop."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _IDLE = 60  # seconds
 
 
 class LeaseRenewer:
-    """Renews leases, in a thread of its own that runs while there are any."""
+    """Renews leases in a background thread, which runs while there are claims."""
 
     def __init__(self) -> None:
         self._reset()
-        if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks either
-            os.register_at_fork(after_in_child=self._reset)  # a thread stays with its process
+        if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+            os.register_at_fork(after_in_child=self._reset)  # a fork does not copy threads
 
     def _reset(self) -> None:
         self._changed = Condition()
@@ -36,7 +36,7 @@ class LeaseRenewer:
         self._thread: Thread | None = None
 
     def add(self, claim: Claim) -> None:
-        """Renew a claim from now on."""
+        """Start to renew a claim."""
         with self._changed:
             claim.put_off(time.monotonic())
             self._claims.add(claim)
@@ -44,14 +44,14 @@ class LeaseRenewer:
                 thread = Thread(target=self._run, name="frappe_hooksig", daemon=True)
                 try:
                     thread.start()
-                except RuntimeError as error:  # there are too many, or the process is ending
+                except RuntimeError as error:  # too many threads, or the process is exiting
                     _log.warning("a delivery will not be renewed: %s", error)
                 else:
                     self._thread = thread
             self._changed.notify()
 
     def remove(self, claim: Claim) -> None:
-        """Renew it no more."""
+        """Stop renewing a claim."""
         with self._changed:
             self._claims.discard(claim)
 
@@ -75,7 +75,7 @@ class LeaseRenewer:
     def _renew(self, claim: Claim) -> None:
         try:
             is_held = claim.renew()
-        except Exception as error:  # noqa: BLE001  # the next store may be a better one
+        except Exception as error:  # noqa: BLE001  # the other claims must still be renewed
             _not_renewed(error)
         else:
             if not is_held:
@@ -91,12 +91,12 @@ _renewer = LeaseRenewer()
 
 
 def lease_renewer() -> LeaseRenewer:
-    """Return the one of this process."""
+    """Return the lease renewer of this process."""
     return _renewer
 
 
 class AsyncLeaseRenewer:
-    """Renews leases, in a task of its event loop that runs while there are any."""
+    """Renews leases in a task of its event loop, which runs while there are claims."""
 
     def __init__(self) -> None:
         self._claims: set[AsyncClaim] = set()
@@ -105,14 +105,14 @@ class AsyncLeaseRenewer:
 
     @staticmethod
     def of_loop() -> AsyncLeaseRenewer:
-        """Return the one of the running event loop."""
+        """Return the lease renewer of the running event loop."""
         loop = asyncio.get_running_loop()
         if loop not in _renewers:
             _renewers[loop] = AsyncLeaseRenewer()
         return _renewers[loop]
 
     def add(self, claim: AsyncClaim) -> None:
-        """Renew a claim from now on."""
+        """Start to renew a claim."""
         claim.put_off(time.monotonic())
         self._claims.add(claim)
         self._changed.set()
@@ -120,14 +120,14 @@ class AsyncLeaseRenewer:
             self._task = asyncio.create_task(self._run())
 
     def remove(self, claim: AsyncClaim) -> None:
-        """Renew it no more."""
+        """Stop renewing a claim."""
         self._claims.discard(claim)
 
     async def _run(self) -> None:
         try:
             await self._keep_renewing()
         finally:
-            # The task, and what it waits for, hold the loop, which would never be collected.
+            # The task refers to the loop. Without this, the loop would never be garbage-collected.
             _renewers.pop(asyncio.get_running_loop(), None)
 
     async def _keep_renewing(self) -> None:
@@ -148,7 +148,7 @@ class AsyncLeaseRenewer:
     async def _renew(self, claim: AsyncClaim) -> None:
         try:
             is_held = await claim.renew()
-        except Exception as error:  # noqa: BLE001  # as in LeaseRenewer
+        except Exception as error:  # noqa: BLE001  # the other claims must still be renewed
             _not_renewed(error)
         else:
             if not is_held:

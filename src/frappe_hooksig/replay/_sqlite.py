@@ -14,8 +14,7 @@ from pathlib import Path
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
 from frappe_hooksig.replay._protocol import State
 
-# With each so many claims, so many expired ones are forgotten: more of these, so that none are
-# left over.
+# Every 16th claim deletes up to 64 expired rows: more than were added, so that none pile up.
 _EVERY = 16
 _AT_ONCE = 64
 
@@ -24,7 +23,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     key TEXT PRIMARY KEY, token TEXT, ends REAL NOT NULL
 ) WITHOUT ROWID"""
 _INDEX = "CREATE INDEX IF NOT EXISTS deliveries_ends ON deliveries (ends)"
-# Without a token it was handled.
+# A row without a token is a handled delivery.
 _CLAIM = """\
 INSERT INTO deliveries (key, token, ends) VALUES (:key, :token, :end)
 ON CONFLICT (key) DO UPDATE SET token = excluded.token, ends = excluded.ends WHERE ends <= :now"""
@@ -41,33 +40,34 @@ DELETE FROM deliveries WHERE key IN (
 _FULL = "database or disk is full"
 _LOCKED = "database is locked"
 _LOOKS_EVERY = 0.01  # seconds
-_UNBOUNDED = 1_073_741_823  # pages: what every SQLite takes
+_UNBOUNDED = 1_073_741_823  # pages: a limit that every version of SQLite accepts
 
 
 class _Connection(sqlite3.Connection):
-    """One that is closed when its thread has ended, by whichever thread collects it."""
+    """A connection that is closed, by any thread, when it is garbage-collected."""
 
     def __del__(self) -> None:
-        with suppress(sqlite3.ProgrammingError):  # one that could not be opened
+        with suppress(sqlite3.ProgrammingError):  # it was never opened
             self.close()
 
 
 class SQLiteStore:
     """Remembers deliveries in a file, for all threads and processes that use it.
 
-    The file is created if it is not there, and two more beside it (`-wal`, `-shm`). So the folder
-    has to be writable, and on a local disk: SQLite's locks do not work on network drives. What was
-    written survives a crash of the machine.
+    The file is created if it does not exist, with two more beside it (`-wal`, `-shm`), so the
+    folder must be writable. It must be on a local disk, because SQLite's locks do not work on
+    network drives. Written data survives a crash, even of the machine.
 
     Args:
         path: The file.
-        timeout: How many seconds to wait for another process that is writing.
-        max_bytes: How large the file may become. A full store refuses new deliveries, and forgets
-            none early. By default as large as the disk.
-        clock: Returns now, in Unix seconds. It has to go on after a restart of the machine.
+        timeout: Seconds to wait while another process writes.
+        max_bytes: Largest size of the file. A full store refuses new deliveries, and never forgets
+            one early. By default only the disk limits it.
+        clock: Returns the current time, in Unix seconds. It must go on after a restart of the
+            machine, unlike a monotonic clock.
 
     Raises:
-        ConfigurationError: The path is not that of a file: `":memory:"`.
+        ConfigurationError: `path` is not a file, such as `":memory:"`.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class SQLiteStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         if os.fspath(path) in {":memory:", ""}:
-            msg = "each thread would have a store of its own: take a file, or MemoryStore()"
+            msg = "path= must be a file, which all threads share: take a file, or MemoryStore()"
             raise ConfigurationError(msg)
-        self._path = Path(path).absolute()  # wherever a thread that comes later is working
+        self._path = Path(path).absolute()  # the working directory may change
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._clock = clock
@@ -98,11 +98,12 @@ class SQLiteStore:
             now = self._clock()
             values = {"key": key, "token": token, "end": now + lease, "now": now}
             while (claimed := _if_there_is_room(connection, _CLAIM, values)) is None:
-                # No claim succeeds that could forget some, so that it would be full for ever.
+                # Delete expired rows now: while the file is full, no successful claim does it.
                 if not connection.execute(_FORGET, {"now": now, "limit": _AT_ONCE}).rowcount:
                     raise sqlite3.OperationalError(_FULL)
             if not claimed:
-                # None if it was released in the meantime, which the next look will find.
+                # `found` is None if the claim was just released. The caller asks again, and sees
+                # that.
                 found = connection.execute(_LOOK, values).fetchone()
                 return State.DONE if found == (None,) else State.IN_FLIGHT
             if next(self._claims) % _EVERY == 0:
@@ -139,7 +140,7 @@ class SQLiteStore:
         with self._connected() as connection:
             changed = _if_there_is_room(connection, statement, values)
             if changed is None:
-                # The bound is for new deliveries: what was claimed is to be remembered.
+                # The limit is for new deliveries. A claimed delivery must still be recorded.
                 connection.execute(f"PRAGMA max_page_count = {_UNBOUNDED}")
                 try:
                     changed = connection.execute(statement, values).rowcount
@@ -156,7 +157,7 @@ class SQLiteStore:
             raise StoreError(msg) from error
 
     def _connection(self) -> sqlite3.Connection:
-        """Return this thread's connection: one cannot be taken along into a forked process."""
+        """Return this thread's connection. A forked process must not use its parent's."""
         held: tuple[int, sqlite3.Connection] | None = getattr(self._local, "held", None)
         if held is not None and held[0] == os.getpid():
             return held[1]
@@ -164,7 +165,7 @@ class SQLiteStore:
             self._path,
             timeout=self._timeout,
             isolation_level=None,
-            check_same_thread=False,  # closing is done by any
+            check_same_thread=False,  # any thread may close it
             factory=_Connection,
         )
         try:
@@ -179,7 +180,7 @@ class SQLiteStore:
         return connection
 
     def _write_ahead(self, connection: sqlite3.Connection) -> None:
-        """Turn write-ahead logging on, which a file keeps; SQLite does not wait for that itself."""
+        """Turn on write-ahead logging for the file. SQLite itself does not wait for its lock."""
         deadline = time.monotonic() + self._timeout
         while not _has_wal(connection):
             if time.monotonic() > deadline:
@@ -189,12 +190,12 @@ class SQLiteStore:
     def _bound(self, connection: sqlite3.Connection) -> None:
         if self._max_bytes is not None:
             (size,) = connection.execute("PRAGMA page_size").fetchone()
-            # Not 0, which would ask for the bound and not set it.
+            # At least 1, because 0 would read the limit instead of setting it.
             connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // size)}")
 
 
 def _has_wal(connection: sqlite3.Connection) -> bool:
-    """Turn write-ahead logging on; return whether nobody was in the way."""
+    """Turn on write-ahead logging; return False if the file is locked."""
     try:
         connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
@@ -207,10 +208,10 @@ def _has_wal(connection: sqlite3.Connection) -> bool:
 def _if_there_is_room(
     connection: sqlite3.Connection, statement: str, values: Mapping[str, object]
 ) -> int | None:
-    """Return how many rows a statement has changed, or None if the file or the disk is full."""
+    """Return how many rows a statement changed, or None if the file or the disk is full."""
     try:
         return connection.execute(statement, values).rowcount
     except sqlite3.OperationalError as error:
-        if str(error) != _FULL:  # Python 3.10 has no code of it
+        if str(error) != _FULL:  # Python 3.10 has no error code for it
             raise
         return None
