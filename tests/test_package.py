@@ -57,16 +57,9 @@ MODULES = sorted(PATHS)
 
 
 def imports_of(path: Path) -> set[str]:
-    """Return the dotted names of all modules that a file imports when it runs, wherever in it."""
+    """Return the dotted names of all modules that a file imports, wherever in it."""
     names: set[str] = set()
-    tree = ast.parse(path.read_text("utf-8"))
-    for_types = {
-        each
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for each in node.body
-    }
-    for node in [each for each in ast.walk(tree) if each not in for_types]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

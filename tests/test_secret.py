@@ -371,7 +371,7 @@ class TestFromEnv:
     @pytest.mark.parametrize(
         ("value", "message"),
         [
-            (None, "the environment variable HOOK_SECRET is not set: it has to hold a secret"),
+            (None, "the environment variable HOOK_SECRET is not set: it must contain a secret"),
             ("", "the environment variable HOOK_SECRET is empty"),
             ("*****", "the environment variable HOOK_SECRET is a row of asterisks"),
             ("whpk_" + GOOD, "the environment variable HOOK_SECRET is a public key"),

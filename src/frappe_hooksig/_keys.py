@@ -154,7 +154,7 @@ class RefusedSecret(Secret):
     def __init__(self, error: ConfigurationError | SecretWarning) -> None:
         self._id = None
         self._source = ""
-        self._window = ALWAYS
+        self._not_before, self._not_after = ALWAYS
         self._value = b""
         self.error = error
 
@@ -227,9 +227,10 @@ def _key_of(secret: Secret, scheme: Scheme, name: str) -> Key:
         secret.reveal(), secret_format, scheme.rewritten_characters, scheme.secret_prefix
     ):
         warn(f"{name} {suspicion}")
+    window = (secret.not_before, secret.not_after)
     if not scheme.signs_body:
-        return Key.of_token(secret.reveal(), secret.id, secret.window)
-    return Key.of(decoded(secret.reveal(), secret_format), scheme.digest, secret.id, secret.window)
+        return Key.of_token(secret.reveal(), secret.id, window)
+    return Key.of(decoded(secret.reveal(), secret_format), scheme.digest, secret.id, window)
 
 
 def _fingerprint(key: bytes) -> bytes:

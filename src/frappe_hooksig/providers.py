@@ -5,6 +5,8 @@ Frappe's own come first, then the others by name. Every `Scheme` constant here i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from frappe_hooksig._frappe import FRAPPE as FRAPPE  # noqa: PLC0414  # one of them
@@ -649,40 +651,44 @@ ZOOM: Final = Scheme(
 )
 
 #: The senders of whom there is no scheme, by name, and why not: `get()` says it.
-UNSUPPORTED: Final = {
-    "adyen-payments": "it signs eight fields of each item in the body, not the body",
-    "coinbase-cdp": "no definition of it could be confirmed",
-    "contentful": "it signs a list of headers that each request names anew",
-    "discord": "Ed25519, which needs a public key in place of a shared secret",
-    "flutterwave-v4": "a MAC by one of its definitions, a static token by another",
-    "gitlab-signing": "no definition of it could be confirmed: so far behind a feature flag",
-    "mailgun": "it signs a time and a token inside of the body, and nothing of the event",
-    "mandrill": "it signs the form's fields, sorted, in place of the body",
-    "phonepe-v1": "a bare hash in place of an HMAC, over a field of the body",
-    "phonepe-v2": "a bare hash of user name and password, and nothing of the request",
-    "recharge": "a bare hash in place of an HMAC",
-    "sendgrid": "ECDSA, which needs a public key in place of a shared secret",
-    "standard-webhooks-v1a": "Ed25519, which needs a public key in place of a shared secret",
-    "twilio": "it signs the form's fields, sorted, in place of the body",
-    "webflow": "no definition of it could be confirmed",
-    "workos": "no definition of it could be confirmed",
-    "zoom-challenge": "no signature: an answer that has to be computed (endpoint.url_validation)",
-}
+UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "adyen-payments": "it signs eight fields of each item in the body, not the body",
+        "coinbase-cdp": "no definition of it could be confirmed",
+        "contentful": "it signs a list of headers that each request names anew",
+        "discord": "Ed25519, which needs a public key in place of a shared secret",
+        "flutterwave-v4": "a MAC by one of its definitions, a static token by another",
+        "gitlab-signing": "no definition of it could be confirmed: so far behind a feature flag",
+        "mailgun": "it signs a time and a token inside of the body, and nothing of the event",
+        "mandrill": "it signs the form's fields, sorted, in place of the body",
+        "phonepe-v1": "a bare hash in place of an HMAC, over a field of the body",
+        "phonepe-v2": "a bare hash of user name and password, and nothing of the request",
+        "recharge": "a bare hash in place of an HMAC",
+        "sendgrid": "ECDSA, which needs a public key in place of a shared secret",
+        "standard-webhooks-v1a": "Ed25519, which needs a public key in place of a shared secret",
+        "twilio": "it signs the form's fields, sorted, in place of the body",
+        "webflow": "no definition of it could be confirmed",
+        "workos": "no definition of it could be confirmed",
+        "zoom-challenge": "no signature: an answer that has to be computed (endpoint.url_validation)",
+    }
+)
 
 #: Other names of senders, in the spelling of `get()`.
-ALIASES: Final = {
-    "erpnext": "frappe",
-    "press": "frappe-cloud",
-    "hubspot": "hubspot-v3",
-    "facebook": "meta",
-    "instagram": "meta",
-    "messenger": "meta",
-    "whatsapp": "meta",
-    "clerk": "svix",
-    "resend": "svix",
-    "lemon-squeezy": "lemonsqueezy",
-    "flutterwave": "flutterwave-v3",
-}
+ALIASES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "erpnext": "frappe",
+        "press": "frappe-cloud",
+        "hubspot": "hubspot-v3",
+        "facebook": "meta",
+        "instagram": "meta",
+        "messenger": "meta",
+        "whatsapp": "meta",
+        "clerk": "svix",
+        "resend": "svix",
+        "lemon-squeezy": "lemonsqueezy",
+        "flutterwave": "flutterwave-v3",
+    }
+)
 
 _BY_NAME: Final = {
     scheme.name: scheme for scheme in tuple(globals().values()) if isinstance(scheme, Scheme)

@@ -21,13 +21,12 @@ from frappe_hooksig._secret_checks import (
     suspicions,
     warn,
 )
-from frappe_hooksig.exceptions import ConfigurationError, SecretWarning
+from frappe_hooksig.exceptions import ConfigurationError
 
 __all__ = [
     "Secret",
     "SecretFormat",
     "SecretLike",
-    "SecretWarning",
     "Secrets",
     "generate_secret",
 ]
@@ -57,7 +56,7 @@ class Secret:
             Or `not_before` is not before `not_after`.
     """
 
-    __slots__ = ("_id", "_source", "_value", "_window")
+    __slots__ = ("_id", "_not_after", "_not_before", "_source", "_value")
 
     def __init__(
         self,
@@ -116,10 +115,11 @@ class Secret:
         """Set everything but the value. Refuse an unusable secret, and warn of a suspicious one."""
         self._id = id
         self._source = source
-        self._window = ALWAYS
+        self._not_before, self._not_after = ALWAYS
         if not problem:
-            self._window = (_moment(not_before, -inf), _moment(not_after, inf))
-            if not self._window[0] < self._window[1]:
+            self._not_before = _moment(not_before, -inf)
+            self._not_after = _moment(not_after, inf)
+            if not self._not_before < self._not_after:
                 problem = "is never valid: its not_before is not before its not_after"
         subject = source or "the secret"
         if problem:
@@ -134,9 +134,14 @@ class Secret:
         return self._id
 
     @property
-    def window(self) -> tuple[float, float]:
-        """Start and end of the secret's validity, in Unix seconds; infinite without a limit."""
-        return self._window
+    def not_before(self) -> float:
+        """When this side starts to use the secret, in Unix seconds; `-inf` without a limit."""
+        return self._not_before
+
+    @property
+    def not_after(self) -> float:
+        """When this side stops using the secret, in Unix seconds; `inf` without a limit."""
+        return self._not_after
 
     @property
     def source(self) -> str:
@@ -161,10 +166,13 @@ class Secret:
         if not isinstance(other, Secret):
             return NotImplemented
         is_same = hmac.compare_digest(self._value, other._value)
-        return is_same and (self.id, self.window) == (other.id, other.window)
+        return is_same and self._described() == other._described()
 
     def __hash__(self) -> int:
-        return hash((self.id, self.window, self._value))
+        return hash((self._described(), self._value))
+
+    def _described(self) -> tuple[str | None, float, float]:
+        return self._id, self._not_before, self._not_after
 
     def __copy__(self) -> Secret:
         return self

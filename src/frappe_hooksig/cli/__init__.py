@@ -38,8 +38,7 @@ def _run(arguments: Sequence[str]) -> tuple[int, str]:
     import warnings
 
     from frappe_hooksig.cli._commands import make_parser
-    from frappe_hooksig.exceptions import HooksigError
-    from frappe_hooksig.secret import SecretWarning
+    from frappe_hooksig.exceptions import HooksigError, SecretWarning
 
     status, output = USAGE, ""
     with warnings.catch_warnings(record=True) as caught:

@@ -8,18 +8,35 @@ import os
 import time
 from contextlib import suppress
 from threading import Condition, Thread
-from typing import TYPE_CHECKING
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from frappe_hooksig.exceptions import StoreError
-
-if TYPE_CHECKING:
-    from frappe_hooksig.replay._claims import AsyncClaim, Claim
 
 _log = logging.getLogger("frappe_hooksig")
 
 # How long an idle thread waits before it ends.
 _IDLE = 60  # seconds
+
+
+class _Lease(Protocol):
+    """A lease that has to be renewed at `due`, by the monotonic clock."""
+
+    due: float
+
+    def put_off(self, now: float) -> None: ...
+
+
+class Renewable(_Lease, Protocol):
+    """A claim, as `LeaseRenewer` sees it."""
+
+    def renew(self) -> bool: ...
+
+
+class AsyncRenewable(_Lease, Protocol):
+    """A claim, as `AsyncLeaseRenewer` sees it."""
+
+    async def renew(self) -> bool: ...
 
 
 class LeaseRenewer:
@@ -32,10 +49,10 @@ class LeaseRenewer:
 
     def _reset(self) -> None:
         self._changed = Condition()
-        self._claims: set[Claim] = set()
+        self._claims: set[Renewable] = set()
         self._thread: Thread | None = None
 
-    def add(self, claim: Claim) -> None:
+    def add(self, claim: Renewable) -> None:
         """Start to renew a claim."""
         with self._changed:
             claim.put_off(time.monotonic())
@@ -50,7 +67,7 @@ class LeaseRenewer:
                     self._thread = thread
             self._changed.notify()
 
-    def remove(self, claim: Claim) -> None:
+    def remove(self, claim: Renewable) -> None:
         """Stop renewing a claim."""
         with self._changed:
             self._claims.discard(claim)
@@ -72,7 +89,7 @@ class LeaseRenewer:
             for claim in due:
                 self._renew(claim)
 
-    def _renew(self, claim: Claim) -> None:
+    def _renew(self, claim: Renewable) -> None:
         try:
             is_held = claim.renew()
         except Exception as error:  # noqa: BLE001  # the other claims must still be renewed
@@ -99,7 +116,7 @@ class AsyncLeaseRenewer:
     """Renews leases in a task of its event loop, which runs while there are claims."""
 
     def __init__(self) -> None:
-        self._claims: set[AsyncClaim] = set()
+        self._claims: set[AsyncRenewable] = set()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -111,7 +128,7 @@ class AsyncLeaseRenewer:
             _renewers[loop] = AsyncLeaseRenewer()
         return _renewers[loop]
 
-    def add(self, claim: AsyncClaim) -> None:
+    def add(self, claim: AsyncRenewable) -> None:
         """Start to renew a claim."""
         claim.put_off(time.monotonic())
         self._claims.add(claim)
@@ -119,7 +136,7 @@ class AsyncLeaseRenewer:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
-    def remove(self, claim: AsyncClaim) -> None:
+    def remove(self, claim: AsyncRenewable) -> None:
         """Stop renewing a claim."""
         self._claims.discard(claim)
 
@@ -145,7 +162,7 @@ class AsyncLeaseRenewer:
             for claim in due:
                 await self._renew(claim)
 
-    async def _renew(self, claim: AsyncClaim) -> None:
+    async def _renew(self, claim: AsyncRenewable) -> None:
         try:
             is_held = await claim.renew()
         except Exception as error:  # noqa: BLE001  # the other claims must still be renewed
