@@ -202,7 +202,7 @@ class Receiver:
             msg = f"secret= is an async function, and {who} cannot wait for one{hint}"
             raise ConfigurationError(msg)
         if self._deduplication is not None and self._deduplication.is_async:
-            msg = f"store= is an asyncio store, and {who} cannot wait for it{hint}"
+            msg = f"store= is one for asyncio, and {who} cannot wait for it{hint}"
             raise ConfigurationError(msg)
 
     def receive(

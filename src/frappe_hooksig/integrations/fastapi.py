@@ -133,7 +133,7 @@ class Webhook(SecurityBase):
         }
 
     async def __call__(self, request: HTTPConnection) -> Delivery:
-        """Verify a request, and keep the delivery for other dependencies on the same webhook.
+        """Verify a request once; all dependencies on this webhook get the same delivery.
 
         Raises:
             Refused: The request must not be trusted.
@@ -278,8 +278,8 @@ def _add_exception_handlers(request: Request) -> None:
     """Add exception handlers to the app that respond to refused requests with `refusal()`.
 
     Without them, FastAPI would put the JSON of a refusal under "detail", and respond with HTTP 500
-    to a malformed payload. The handlers are added to the request's scope: after the first request,
-    `app.add_exception_handler()` has no effect. Handlers of the app take precedence.
+    to a malformed payload. Once the first request comes, `app.add_exception_handler()` has no
+    effect, so this changes the handlers in the request's scope. It keeps the app's own handlers.
     """
     handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
     handlers.setdefault(Refused, _respond_to_refused)

@@ -80,7 +80,7 @@ class RedisStore:
         """See `Store.complete()`.
 
         Raises:
-            StoreError: As for `claim()`, but it also works while the memory is full.
+            StoreError: As for `claim()`, except that a full memory is no error.
         """
         return bool(self._run(COMPLETE, key, claimed(token), milliseconds(retention)))
 
