@@ -210,7 +210,7 @@ class TestPayload:
         ("body", "complaint"),
         [
             (b"{}", "the verified payload is not a valid Order: order: Field required"),
-            (b"[]", "is no Order: payload: Input should be a valid dictionary"),
+            (b"[]", "is not a valid Order: payload: Input should be a valid dictionary"),
             (b'{"order": "SO-00001", "items": [{"qty": "x"}]}', "Order: items.0.qty: Input should"),
             (b'{"order": "SO-00001", "items": [{"\\ud800": NaN, "a": "b"}]}', "items.0"),
             (WRONG, "items.3: Input should be a valid"),

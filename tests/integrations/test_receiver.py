@@ -110,7 +110,7 @@ def test_ready_verifier() -> None:
         (Verifier(SECRET), {"max_body": 1}, "belong to the Verifier"),
         (Verifier(SECRET), {"tolerance": 1}, "belong to the Verifier"),
         (Verifier(SECRET), {"timestamp_from": no_default}, "belong to the Verifier"),
-        ("github", {"secret": SECRET}, "not a str: such as providers.GITHUB"),
+        ("github", {"secret": SECRET}, "a Verifier, not a str"),
         (no_default, {}, "not a function"),
         (providers.GITHUB, {}, "'github' needs secret="),
         (providers.GITHUB, {"secret": ""}, "empty"),
@@ -133,7 +133,7 @@ def test_ready_verifier() -> None:
         (SEVERAL, {"secret": SECRET, "url": "https://a.example/"}, "url= has no use"),
         (SEVERAL[:1] * 2, {"secret": SECRET}, "give several secrets to one"),
         ([providers.STRIPE, providers.FRAPPE], {"secret": SECRET}, "have a secret in common"),
-        (MultiVerifier(Verifier(SECRET), HEX), {"secret": SECRET}, "the Verifier's"),
+        (MultiVerifier(Verifier(SECRET), HEX), {"secret": SECRET}, "belong to the Verifier"),
         (providers.FRAPPE, {"secret": SECRET, "url": "https://a.example/"}, "url= has no use"),
         (providers.FRAPPE, {"secret": SECRET, "trust_forwarded": True}, "has no use"),
         (

@@ -14,9 +14,8 @@ class HooksigConfig(AppConfig):
     name = "frappe_hooksig.integrations.django"
     label = "frappe_hooksig"
     verbose_name = "Webhook signatures"
-    default_auto_field = (
-        "django.db.models.AutoField"  # unused; set so that no project has to choose one
-    )
+    # Unused: the table has its own primary key. Set so that no project has to choose one.
+    default_auto_field = "django.db.models.AutoField"
 
     def ready(self) -> None:
         """Register the system checks."""
