@@ -604,7 +604,7 @@ class TestSetUp:
 
     def test_async_secret(self) -> None:
         """Nobody would wait for it."""
-        with pytest.raises(ConfigurationError, match="Frappe's request cannot wait"):
+        with pytest.raises(ConfigurationError, match="the Frappe adapter cannot wait"):
             verify_frappe_webhook(secret=secret_later)
 
     def test_async_store(self) -> None:

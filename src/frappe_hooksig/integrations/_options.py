@@ -56,7 +56,7 @@ class Options(TypedDict, total=False):
 
 
 def hide_secret(options: Options) -> None:
-    """Replace a plain secret by a redacted one, before an error reporter can show it.
+    """Replace a plain secret with a redacted one, before an error reporter can show it.
 
     Every function that takes `Options` calls this first. If the function raises, an error reporter
     shows the local variables of its frame, and the options are among them.

@@ -260,7 +260,7 @@ class WebhookRoute(APIRoute):
 async def _settled(
     claims: list[AsyncClaim], responses: list[Response]
 ) -> AsyncGenerator[None, None]:
-    """Settle claims by the status of the response, on leaving without an exception."""
+    """Settle claims by the status of the response if the block ends without an exception."""
     yield
     for claimed in claims:
         await claimed.settle(responses[0].status_code)

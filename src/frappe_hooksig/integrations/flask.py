@@ -66,7 +66,7 @@ def verify_webhook(  # noqa: C901  # the same flow for sync and for async views
     """
     hide_secret(options)
     receiver = Receiver(scheme_or_verifier, _setting, target_of=_target_of, **options)
-    receiver.refuse_to_wait("Flask's request")
+    receiver.refuse_to_wait("the Flask adapter")
 
     def admit(view: Callable[..., Any]) -> Claim | Response | None:
         """Verify the request, keep its delivery for `get_delivery()`, and claim it.

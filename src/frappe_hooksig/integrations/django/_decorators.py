@@ -64,7 +64,7 @@ def verify_webhook(  # noqa: C901  # the same flow for sync and for async views
     """Return a decorator that lets only verified requests through to a view.
 
     The view is a function or a class, sync or async. The decorator exempts it from Django's CSRF
-    check: no sender of webhooks can pass that check, and the signature replaces it.
+    check: no sender of webhooks can pass that check, and the signature takes its place.
 
     Args:
         scheme_or_verifier: A scheme, such as `providers.GITHUB`; a list of schemes, one of which
@@ -361,7 +361,7 @@ def _settle(claim: Claim, response: Any) -> Any:
         return response
     if claim.complete():
         return response
-    # Another process has claimed the delivery since. Without a rollback, both would write.
+    # Another attempt has claimed the delivery since. Without a rollback, both would write.
     roll_back(around)
     return _respond(in_flight())
 

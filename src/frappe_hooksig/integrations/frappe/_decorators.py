@@ -80,7 +80,7 @@ def verify_webhook(
     if "store" in options:
         options["store"] = _by_site(options["store"], options.get("secret"))
     receiver = Receiver(scheme_or_verifier, None, target_of=_target_of, **options)
-    receiver.refuse_to_wait("Frappe's request")
+    receiver.refuse_to_wait("the Frappe adapter")
 
     def decorator(view: _View) -> _View:
         _require_method(view)
@@ -199,7 +199,7 @@ def _admit(receiver: Receiver, endpoint: str) -> Claim | Response | None:
     """
     request: Request | None = getattr(frappe.local, "request", None)
     if request is None:
-        msg = "there is no request to verify: call a method that receives webhooks over HTTP"
+        msg = "there is no request to verify: a decorated method must be called over HTTP"
         raise ConfigurationError(msg)
     if _ENTERED in request.environ:
         msg = (
