@@ -151,7 +151,7 @@ class TestDjangoStore(StoreCases):
         with transaction.atomic(ALIAS):
             assert store.release("a", "1")
             note()
-            with pytest.raises(StoreError, match=r"in database 'once': database is locked"):
+            with pytest.raises(StoreError, match=r"in database 'once' failed: database is locked"):
                 store.release("b", "1")
 
         assert store.claim("a", "2", 4) is NEW
@@ -190,7 +190,7 @@ class TestDjangoStore(StoreCases):
             clock.now += 1
             assert store.claim(str(number), "token", 4) is NEW
 
-        assert "in database 'once': nothing is deleted; expired" in caplog.text
+        assert "in database 'once' failed: nothing is deleted; expired" in caplog.text
 
     @pytest.mark.parametrize("is_open", [False, True])
     def test_no_table(self, store: DjangoStore, is_open: bool) -> None:  # noqa: FBT001
