@@ -29,7 +29,7 @@ def test_demo() -> None:
     ran = demo()
 
     assert ran.returncode == 0, ran.stderr
-    assert "12 of 12 answered rightly." in ran.stdout
+    assert "12 of 12 responses are right." in ran.stdout
     assert "expected" not in ran.stdout
     assert "<-" not in ran.stdout
     assert "3 orders, each handled to its end once." in ran.stdout
@@ -48,7 +48,7 @@ def test_wrong_answer(tmp_path: Path) -> None:
     ran = demo(tmp_path)
 
     assert ran.returncode == 1
-    assert "11 of 12 answered rightly." in ran.stdout
+    assert "11 of 12 responses are right." in ran.stdout
     (wrong,) = (line for line in ran.stdout.splitlines() if "expected" in line)
     assert wrong.split()[:2] == ["genuine,", "Frappe"]
     assert wrong.endswith("<- expected 200 current")

@@ -1,6 +1,6 @@
-"""Send what real Frappe sites sent to a real Flask server, and show what it answers.
+"""Send captured requests of real Frappe sites to a real Flask server, and show its responses.
 
-Exits with status 1 if any answer is not the right one.
+Exit with status 1 if any response is wrong.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from frappe_hooksig import SecretWarning
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Leaves the screen to the table."""
+    """Logs no requests, so that the screen shows only the table."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving() -> Generator[int]:
-    """Serve the app on a free loopback port; give the port."""
+    """Serve the app on a free loopback port; yield the port."""
     app = create_app(*secrets())
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
     thread = threading.Thread(target=server.serve_forever)
@@ -47,7 +47,7 @@ def serving() -> Generator[int]:
 
 
 def send(port: int, case: Case) -> tuple[int, dict[str, Any], str]:
-    """Send one request; return the status, the JSON and how long verifying took."""
+    """Send one request; return the status, the JSON and the time of verification."""
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     connection.putrequest(case.method, "/webhook", skip_accept_encoding=True)
     for name, value in case.headers:
@@ -55,47 +55,48 @@ def send(port: int, case: Case) -> tuple[int, dict[str, Any], str]:
     connection.putheader("Content-Length", str(len(case.body)))
     connection.endheaders(case.body)
     response = connection.getresponse()
-    answer = json.loads(response.read())
+    content = json.loads(response.read())
     connection.close()
     duration = re.search(r"dur=([\d.]+)", response.headers["Server-Timing"])
-    return response.status, answer, f"{float(duration[1]) * 1000:.0f} µs" if duration else "?"
+    return response.status, content, f"{float(duration[1]) * 1000:.0f} µs" if duration else "?"
 
 
 def main() -> int:
     """Print the table; return the exit status."""
-    # The table says which secret it was.
+    # Silence the log: the table shows the reasons.
     logging.getLogger("frappe_hooksig").addHandler(logging.NullHandler())
     row = "{:32}  {:>6}  {:6}  {:22}  {:>9}  {}".format
-    print(row("what came in", "bytes", "answer", "why", "verified", ""))
+    print(row("request", "bytes", "status", "why", "verified", ""))
     print(row("-" * 32, "-" * 6, "-" * 6, "-" * 22, "-" * 9, ""))
     wrong = 0
-    # The sites that were captured have short secrets; yours are from generate_secret().
+    # The captured sites have short secrets. Generate yours with generate_secret().
     warnings.simplefilter("ignore", SecretWarning)
     with serving() as port:
         for case in cases():
-            status, answer, duration = send(port, case)
-            secret = answer.get("secret")
-            why = answer.get("reason") or f"secret: {secret}"
-            right = status == case.status and case.why in {answer.get("reason"), secret}
+            status, content, duration = send(port, case)
+            secret = content.get("secret")
+            why = content.get("reason") or f"secret: {secret}"
+            right = status == case.status and case.why in {content.get("reason"), secret}
             wrong += not right
             verdict = "" if right else f"<- expected {case.status} {case.why}"
             print(row(case.title, len(case.body), status, why, duration, verdict))
-        print(f"\n{len(cases()) - wrong} of {len(cases())} answered rightly.\n")
+        print(f"\n{len(cases()) - wrong} of {len(cases())} responses are right.\n")
         wrong += show_repeats(port)
     return 1 if wrong else 0
 
 
 def show_repeats(port: int) -> int:
-    """Print what came of deliveries that came more than once; return how many went wrong."""
+    """Print the results of repeated deliveries; return the number of wrong results."""
     row = "{:32}  {:6}  {:22}  {}".format
-    print(row("what came in again", "answer", "", "handled so far"))
+    print(row("repeated request", "status", "", "handled so far"))
     print(row("-" * 32, "-" * 6, "-" * 22, "-" * 14))
     wrong = 0
     for each in repeats(port, secrets()[0], handled):
         wrong += not each.right
         verdict = "" if each.right else "  <- wrong"
-        print(row(each.title, each.status, each.answer, f"{each.handled}{verdict}"))
-    print(f"\n{len(handled)} orders, {'each handled to its end once' if not wrong else 'wrongly'}.")
+        print(row(each.title, each.status, each.outcome, f"{each.handled}{verdict}"))
+    verdict = "not each handled once" if wrong else "each handled to its end once"
+    print(f"\n{len(handled)} orders, {verdict}.")
     return wrong
 
 

@@ -1,4 +1,4 @@
-"""The demo's requests: what real Frappe sites sent, and what becomes of it on a hostile way."""
+"""The requests of the demo: captured from real Frappe sites, and tampered with on the way."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ SIGNATURE = "X-Frappe-Webhook-Signature"
 
 @dataclass(frozen=True)
 class Case:
-    """One request, and the answer that is right.
+    """A request and its expected response.
 
     Attributes:
-        title: What came in.
-        method: HTTP method.
-        headers: Its headers, those of the connection left out.
-        body: Its body.
-        status: The right HTTP status.
-        why: The right reason, or `key` of the answer: which secret matched.
+        title: The kind of request.
+        method: The HTTP method.
+        headers: The headers, without those of the connection.
+        body: The body.
+        status: The expected HTTP status.
+        why: The expected reason; or, if the request is accepted, the id of the secret that
+            matched.
     """
 
     title: str
@@ -35,19 +36,19 @@ class Case:
 
 
 def load(name: str = "captures.json") -> dict[str, dict[str, Any]]:
-    """Return the captured requests by their id."""
+    """Return the captured requests, by id."""
     captures = json.loads((Path(__file__).parent / name).read_text("utf-8"))["captures"]
     return {capture["id"]: capture for capture in captures}
 
 
 def secrets() -> tuple[str, str]:
-    """Return the current and the old secret: what was typed into the sites' Webhook forms."""
+    """Return the current and the old secret, as typed into the Webhook forms of the sites."""
     captures = load()
     return captures["v16/form-full#1"]["secret"], captures["v16/sec-100#1"]["secret"]
 
 
 def cases() -> list[Case]:
-    """Return all requests, in the order in which they are sent."""
+    """Return all requests, in the order of the table."""
     captures = load()
     genuine = _genuine(captures["v16/form-full#1"], "", 200, "current")
     right = dict(genuine.headers)[SIGNATURE]
@@ -90,7 +91,7 @@ def cases() -> list[Case]:
 
 
 def _genuine(capture: dict[str, Any], title: str, status: int, why: str) -> Case:
-    """Return a captured request as it was."""
+    """Return a captured request unchanged, except for the headers of the connection."""
     connection = {"Host", "Content-Length", "Connection"}
     return Case(
         title.format(capture["frappe_version"]),

@@ -1,4 +1,4 @@
-"""A Flask app that receives Frappe's webhooks, as it could stand in production."""
+"""A Flask app that receives Frappe's webhooks, written as for production."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from frappe_hooksig import Secret
 from frappe_hooksig.integrations.flask import get_delivery, verify_frappe_webhook
 from frappe_hooksig.replay import MemoryStore
 
-# How often the handler of orders was called for each.
+# The number of calls of the handler, by the name of the order.
 handled = Counter[str]()
 
 
@@ -21,8 +21,8 @@ def create_app(current: str, old: str) -> Flask:
     """Return the app.
 
     Args:
-        current: The secret that the sender signs with.
-        old: The one before, which is still accepted during the rotation.
+        current: The current secret of the sender.
+        old: The previous secret, which is still accepted during the rotation.
     """
     app = Flask(__name__)
     # Generate your own: python -c "import frappe_hooksig as h; print(h.generate_secret())"
@@ -33,7 +33,7 @@ def create_app(current: str, old: str) -> Flask:
     return app
 
 
-@verify_frappe_webhook(store=MemoryStore())  # for one process; several need one that they share
+@verify_frappe_webhook(store=MemoryStore())  # several processes need a shared store
 def orders() -> dict[str, str]:
     """Handle one order, once."""
     order = get_delivery().json()
@@ -50,13 +50,13 @@ def webhook() -> dict[str, object]:
     """Handle one verified webhook."""
     g.verified_at = perf_counter()
     delivery = get_delivery()
-    delivery.json()  # the document; real work belongs into a queue, Frappe waits 5 s for an answer
+    delivery.json()  # Frappe waits 5 s for the response, so leave real work to a queue
     current_app.logger.info("received %r", delivery)
     return {"status": "received", "secret": delivery.secret_id}
 
 
 def timed(view: Callable[[], dict[str, object]]) -> Callable[[], Response]:
-    """Add how long it took until the request was verified or refused, as Server-Timing has it."""
+    """Add a Server-Timing header with the time until the request was verified or refused."""
 
     @wraps(view)
     def inner() -> Response:

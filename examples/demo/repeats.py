@@ -1,4 +1,4 @@
-"""The demo's second part: what becomes of deliveries that come more than once."""
+"""The second part of the demo: deliveries that are sent more than once."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ class Repeat:
     """One attempt to deliver an order.
 
     Attributes:
-        title: What was sent.
-        status: The HTTP status of the answer.
-        answer: What it says: received, failed or duplicate.
-        handled: How often the handler had been called for this order by then.
-        right: Whether all of that is what it should be.
+        title: The kind of attempt.
+        status: The HTTP status of the response.
+        outcome: The outcome in the response: received, failed or duplicate.
+        handled: The number of calls of the handler for this order so far.
+        right: Whether the status, the outcome and the number are the expected ones.
     """
 
     title: str
     status: int
-    answer: str
+    outcome: str
     handled: int
     right: bool
 
 
 def repeats(port: int, secret: str, handled: Counter[str]) -> Iterator[Repeat]:
-    """Send orders as Frappe does, several times; give what came of each attempt."""
+    """Send orders several times, as Frappe does; yield the result of each attempt."""
     order = {"name": "SO-00001"}
     yield attempt("a new order", port, secret, order, handled, (200, "received", 1))
-    yield attempt("again: its answer got lost", port, secret, order, handled, (200, "duplicate", 1))
+    yield attempt(
+        "again: the response got lost", port, secret, order, handled, (200, "duplicate", 1)
+    )
     yield attempt("one at which we crash", port, secret, CRASHES, handled, (500, "failed", 1))
     yield attempt("again: it is handled now", port, secret, CRASHES, handled, (200, "received", 2))
     with ThreadPoolExecutor(1) as pool:
@@ -54,7 +56,7 @@ def repeats(port: int, secret: str, handled: Counter[str]) -> Iterator[Repeat]:
         yield first.result()
 
 
-def attempt(  # noqa: PLR0917  # one after the other, as in the table
+def attempt(  # noqa: PLR0917  # the order of the columns in the table
     title: str,
     port: int,
     secret: str,
@@ -67,7 +69,7 @@ def attempt(  # noqa: PLR0917  # one after the other, as in the table
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("POST", "/orders", signed.body, signed.headers)
     response = connection.getresponse()
-    answer = json.loads(response.read())["status"]
+    outcome = json.loads(response.read())["status"]
     connection.close()
-    seen = (response.status, answer, handled[order["name"]])
+    seen = (response.status, outcome, handled[order["name"]])
     return Repeat(title, *seen, right=seen == expected)

@@ -1,4 +1,4 @@
-"""A Django project that receives webhooks of ERPNext, GitHub and Stripe.
+"""A Django project that receives webhooks from ERPNext, GitHub and Stripe.
 
 export FRAPPE_WEBHOOK_SECRET=... GITHUB_WEBHOOK_SECRET=... STRIPE_WEBHOOK_SECRET=whsec_...
 python manage.py check && python manage.py runserver

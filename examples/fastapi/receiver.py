@@ -4,9 +4,9 @@
     export FRAPPE_WEBHOOK_SECRET=... GITHUB_WEBHOOK_SECRET=... STRIPE_WEBHOOK_SECRET=...
     uvicorn receiver:app
 
-Frappe waits 5 seconds for an answer and then sends the request again, so the function only takes
-the work in, once, and a background task does it after the answer. Where work must survive a
-restart, hand it to Celery or RQ, and keep in a table what was taken in.
+Frappe waits 5 seconds for a response and then sends the request again. So the function only
+accepts the work, once for each delivery, and a background task does it after the response. If work
+must survive a restart, hand it to Celery or RQ, and store the keys of the deliveries in a table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from frappe_hooksig import Delivery, providers
 from frappe_hooksig.integrations.fastapi import FrappeWebhook, Webhook
 
-logging.basicConfig(level=logging.INFO)  # shows why a request was refused, too
+logging.basicConfig(level=logging.INFO)  # also logs why a request was refused
 log = logging.getLogger("receiver")
 
 frappe = FrappeWebhook()  # the secret from FRAPPE_WEBHOOK_SECRET
@@ -41,7 +41,7 @@ class Item(BaseModel):
 
 
 class SalesOrder(BaseModel):
-    """The fields that were chosen in ERPNext's Webhook document."""
+    """The fields that ERPNext's Webhook document sends."""
 
     name: str
     currency: str
@@ -49,13 +49,13 @@ class SalesOrder(BaseModel):
 
 
 class GitHubEvent(BaseModel):
-    """What most of GitHub's events have."""
+    """A field that most events from GitHub have."""
 
     repository: Any = None
 
 
 class StripeEvent(BaseModel):
-    """What all of Stripe's events have."""
+    """The fields that all events from Stripe have."""
 
     id: str
     type: str
@@ -67,7 +67,7 @@ async def sales_order(
     delivery: Annotated[Delivery, Depends(frappe)],
     tasks: BackgroundTasks,
 ) -> dict[str, str]:
-    """Take in a Sales Order. ERPNext's Webhook document has DocType and event in its setting."""
+    """Accept a Sales Order. ERPNext's Webhook document selects the DocType and the event."""
     if not is_new(delivery.dedup_key):
         return {"status": "duplicate"}
     log.info("Sales Order %r, signed with secret %r", order.name, delivery.secret_id)
@@ -80,7 +80,7 @@ async def github_event(
     event: Annotated[GitHubEvent, Depends(github.payload(GitHubEvent))],
     x_github_event: Annotated[str, Header()],
 ) -> dict[str, str]:
-    """Take in GitHub's events; the event's name is a header, which is not signed."""
+    """Accept an event from GitHub. Its name is in a header, which GitHub does not sign."""
     log.info("GitHub: %s in %s", x_github_event, event.repository)
     return {"status": "received"}
 
@@ -89,8 +89,8 @@ async def github_event(
 async def stripe_event(
     event: Annotated[StripeEvent, Depends(stripe.payload(StripeEvent))],
 ) -> dict[str, str]:
-    """Take in Stripe's events."""
-    # Stripe signs each attempt with its own time, so the key differs; the event's id does not.
+    """Accept an event from Stripe."""
+    # Stripe signs a new timestamp for each attempt, so dedup_key changes. The event's id does not.
     if not is_new(f"stripe {event.id}"):
         return {"status": "duplicate"}
     log.info("Stripe: %s %s", event.type, event.id)
@@ -98,7 +98,7 @@ async def stripe_event(
 
 
 def is_new(key: str) -> bool:
-    """Tell whether a delivery comes for the first time, as far as this process remembers."""
+    """Whether this process sees a key for the first time, among the last REMEMBERED keys."""
     if key in seen:
         return False
     seen[key] = None
@@ -108,6 +108,6 @@ def is_new(key: str) -> bool:
 
 
 def book(order: SalesOrder) -> None:
-    """Do what takes long."""
+    """Do the slow work."""
     total = sum(item.amount for item in order.items)
     log.info("booked %s: %s %s", order.name, total, order.currency)

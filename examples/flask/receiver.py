@@ -4,9 +4,9 @@
     export FRAPPE_WEBHOOK_SECRET=... GITHUB_WEBHOOK_SECRET=... STRIPE_WEBHOOK_SECRET=...
     flask --app receiver run
 
-Frappe waits 5 seconds for an answer and then sends the request again, so each view only takes the
-work in, once, and a thread does it. Where work must survive a restart, hand it to Celery or RQ, and
-keep in a table what was taken in.
+Frappe waits 5 seconds for a response and then sends the request again. So each view only accepts
+the work, once for each delivery, and a thread does the work later. If work must survive a restart,
+hand it to Celery or RQ, and store the keys of the deliveries in a table.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REMEMBERED = 10_000
 @app.post("/erpnext/sales-order")
 @verify_frappe_webhook
 def sales_order() -> dict[str, str]:
-    """Take in a Sales Order. ERPNext's Webhook document has DocType and event in its setting."""
+    """Accept a Sales Order. ERPNext's Webhook document selects the DocType and the event."""
     delivery = get_delivery()
     order = delivery.json()
     if not is_new(delivery.dedup_key):
@@ -47,7 +47,7 @@ def sales_order() -> dict[str, str]:
 @app.post("/github")
 @verify_webhook(providers.GITHUB, secret=os.environ["GITHUB_WEBHOOK_SECRET"])
 def github() -> dict[str, str]:
-    """Take in GitHub's events; the event's name is a header, which is not signed."""
+    """Accept an event from GitHub. Its name is in a header, which GitHub does not sign."""
     event = get_delivery().json()
     log.info("GitHub: %s in %s", request.headers.get("X-GitHub-Event"), event.get("repository"))
     return {"status": "received"}
@@ -56,9 +56,9 @@ def github() -> dict[str, str]:
 @app.post("/stripe")
 @verify_webhook(providers.STRIPE, secret=os.environ["STRIPE_WEBHOOK_SECRET"])
 def stripe() -> dict[str, str]:
-    """Take in Stripe's events."""
+    """Accept an event from Stripe."""
     event = get_delivery().json()
-    # Stripe signs each attempt with its own time, so the key differs; the event's id does not.
+    # Stripe signs a new timestamp for each attempt, so dedup_key changes. The event's id does not.
     if not is_new(f"stripe {event['id']}"):
         return {"status": "duplicate"}
     log.info("Stripe: %s %s", event["type"], event["id"])
@@ -66,7 +66,7 @@ def stripe() -> dict[str, str]:
 
 
 def is_new(key: str) -> bool:
-    """Tell whether a delivery comes for the first time, as far as this process remembers."""
+    """Whether this process sees a key for the first time, among the last REMEMBERED keys."""
     with lock:
         if key in seen:
             return False
@@ -77,12 +77,12 @@ def is_new(key: str) -> bool:
 
 
 def report(work: Future[None]) -> None:
-    """Log why work failed: nobody else looks."""
+    """Log the error of failed work: nothing else reads the result."""
     if error := work.exception():
         log.error("not done", exc_info=error)
 
 
 def book(order: dict[str, Any]) -> None:
-    """Do what takes long."""
+    """Do the slow work."""
     total = sum(item["amount"] for item in order["items"])
     log.info("booked %s: %s %s", order["name"], total, order["currency"])

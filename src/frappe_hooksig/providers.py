@@ -669,7 +669,7 @@ UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
         "twilio": "it signs the form's fields, sorted, in place of the body",
         "webflow": "no definition of it could be confirmed",
         "workos": "no definition of it could be confirmed",
-        "zoom-challenge": "no signature: an answer that has to be computed (endpoint.url_validation)",
+        "zoom-challenge": "no signature, but a response to compute (endpoint.url_validation)",
     }
 )
 

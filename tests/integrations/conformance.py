@@ -186,26 +186,29 @@ CONTENT_TYPES = [
 
 
 class Conformance:
-    """The tests. A class for each adapter inherits them, in a module with a fixture `server`.
+    """The conformance tests of the adapters.
 
-    Its app has these routes, with `SECRET` and `OLD` as Frappe's secrets:
+    Each adapter's test module inherits from this class, and has a fixture `server` that runs its
+    app. The app accepts `SECRET` and `OLD` as Frappe's secrets, and has these routes:
 
-    - `/frappe`, for METHODS: answers with `seen()`.
-    - `/limited`: the same, with `max_body=LIMITED`.
-    - `/captures/<index>`, for METHODS: the same, with a function for the secret.
-    - the paths of `senders()`: the same, for those.
-    - `/json`: answers with `{"json": delivery.json()}`.
-    - `/form`: answers with `{"form": ..., "files": ...}` as the framework parses them then.
-    - `/after/<what>`: something else looks at the request before it is verified.
+    - `/frappe`, for METHODS: responds with `seen()`.
+    - `/limited`: like `/frappe`, with `max_body=LIMITED`.
+    - `/captures/<index>`, for METHODS: like `/frappe`, with a function for the secret.
+    - each path of `senders()`: like `/frappe`, with the senders and options of that path.
+    - `/json`: responds with `{"json": delivery.json()}`.
+    - `/form`: responds with `{"form": ..., "files": ...}`, parsed by the framework after
+      verification.
+    - `/after/<what>`: other code uses the request before it is verified; see KEPT and GONE.
     - `/boom`: the handler raises `ValueError("the handler's own fault")`.
     - `/unverified`: asks for the delivery without a decorator.
-    - `/compared`: answers with `{"count": ...}` of a `Comparisons`.
+    - `/compared`: responds with `{"count": ...}` of a `Comparisons`.
 
     Attributes:
-        READS_CHUNKED: Whether framework and server hand over bodies of unknown length.
-        KEPT: What can be done with a request before, and leaves its body there.
-        GONE: What takes its body away: the app's mistake.
-        TOO_LARGE: The answer to what is announced as more than we take by default.
+        READS_CHUNKED: Whether the framework and the server pass on bodies of unknown length.
+        KEPT: Uses of a request that keep its body readable, as `<what>` in `/after/<what>`.
+        GONE: Uses of a request that consume its body: mistakes of the app, as `<what>` too.
+        TOO_LARGE: The status and the reason of the response to a body that exceeds the default
+            limit by its Content-Length.
     """
 
     READS_CHUNKED: ClassVar[bool] = True

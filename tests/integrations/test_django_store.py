@@ -151,7 +151,7 @@ class TestDjangoStore(StoreCases):
         with transaction.atomic(ALIAS):
             assert store.release("a", "1")
             note()
-            with pytest.raises(StoreError, match=r"in database 'once': database is locked"):
+            with pytest.raises(StoreError, match=r"in database 'once' failed: database is locked"):
                 store.release("b", "1")
 
         assert store.claim("a", "2", 4) is NEW
@@ -190,13 +190,13 @@ class TestDjangoStore(StoreCases):
             clock.now += 1
             assert store.claim(str(number), "token", 4) is NEW
 
-        assert "in database 'once': nothing is deleted; expired" in caplog.text
+        assert "in database 'once' failed: nothing is deleted; expired" in caplog.text
 
     @pytest.mark.parametrize("is_open", [False, True])
     def test_no_table(self, store: DjangoStore, is_open: bool) -> None:  # noqa: FBT001
         """What the database says is told, with its alias."""
         execute("DROP TABLE frappe_hooksig_handleddelivery")
-        missing = r"the store in database 'once': no such table: frappe_hooksig_handled"
+        missing = r"the store in database 'once' failed: no such table: frappe_hooksig_handled"
         calls: list[Callable[[], object]] = [
             lambda: store.claim("a", "1", 4),
             lambda: store.renew("a", "1", 4),
@@ -244,7 +244,7 @@ class TestDjangoStore(StoreCases):
 
     def test_no_database(self) -> None:
         """An alias has to be one."""
-        with pytest.raises(ConfigurationError, match="using='elsewhere' is no database"):
+        with pytest.raises(ConfigurationError, match="'elsewhere' is not an alias in DATABASES"):
             DjangoStore("elsewhere")
 
     @modify_settings(INSTALLED_APPS={"remove": "frappe_hooksig.integrations.django"})
@@ -612,7 +612,7 @@ class TestAtomic:
 
         assert atomic_site.post().status_code == 409
         assert count_noted() == 0
-        assert "not completed: the store in database 'once': no such table" in caplog.text
+        assert "not completed: the store in database 'once' failed: no such table" in caplog.text
 
     @pytest.mark.parametrize(("parent", "is_handled"), [("NULL", True), ("5", False)])
     def test_several_databases(

@@ -210,8 +210,8 @@ class TestPayload:
     @pytest.mark.parametrize(
         ("body", "complaint"),
         [
-            (b"{}", "the verified payload is no Order: order: Field required"),
-            (b"[]", "is no Order: payload: Input should be a valid dictionary"),
+            (b"{}", "the verified payload is not a valid Order: order: Field required"),
+            (b"[]", "is not a valid Order: payload: Input should be a valid dictionary"),
             (b'{"order": "SO-00001", "items": [{"qty": "x"}]}', "Order: items.0.qty: Input should"),
             (b'{"order": "SO-00001", "items": [{"\\ud800": NaN, "a": "b"}]}', "items.0"),
             (WRONG, "items.3: Input should be a valid"),

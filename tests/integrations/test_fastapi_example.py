@@ -48,7 +48,10 @@ def test_order_that_does_not_fit(server: Server) -> None:
     answer = server.send("/erpnext/sales-order", body, headers)
 
     assert answer.outcome == (400, "malformed-payload")
-    assert "no SalesOrder: currency: Input should be a valid string" in answer.json()["message"]
+    assert (
+        "not a valid SalesOrder: currency: Input should be a valid string"
+        in answer.json()["message"]
+    )
 
 
 def test_described(server: Server) -> None:

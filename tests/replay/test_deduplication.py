@@ -694,7 +694,7 @@ class TestReceiver:
     def test_senders_without_tenants(self) -> None:
         """Two senders could have the same content."""
         with pytest.raises(
-            ConfigurationError, match=r"store=Deduplicator\(\.\.\., tenant=\.\.\.\) has to tell"
+            ConfigurationError, match=r"use store=Deduplicator\(\.\.\., tenant=\.\.\.\)"
         ):
             make_receiver(
                 providers.FRAPPE, None, secret=lambda _request: SECRET, store=MemoryStore()

@@ -1,1 +1,1 @@
-"""The project, and its only app."""
+"""The Django project, which is also its only app."""

@@ -1,10 +1,10 @@
-"""What differs from `startproject`: the secrets, and how much of a body is read."""
+"""The settings of `startproject`, plus the secrets and the largest accepted body."""
 
 import os
 
 from django.core.management.utils import get_random_secret_key
 
-SECRET_KEY = get_random_secret_key()  # nothing here is kept in sessions
+SECRET_KEY = get_random_secret_key()  # new at each start: this project has no sessions
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 ROOT_URLCONF = "webhooks.urls"
 INSTALLED_APPS = ["frappe_hooksig.integrations.django", "webhooks"]
@@ -15,12 +15,13 @@ MIDDLEWARE = [
 ]
 USE_TZ = True
 
-# Missing: it does not start. FRAPPE_WEBHOOK_SECRET would be found without this line too.
+# Without one of these variables, the project does not start. The library would also find
+# FRAPPE_WEBHOOK_SECRET in the environment without this line.
 FRAPPE_WEBHOOK_SECRET = os.environ["FRAPPE_WEBHOOK_SECRET"]
 GITHUB_WEBHOOK_SECRET = os.environ["GITHUB_WEBHOOK_SECRET"]
 STRIPE_WEBHOOK_SECRET = os.environ["STRIPE_WEBHOOK_SECRET"]
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = 25 * 1024 * 1024  # what Frappe sends at most, and GitHub too
+DATA_UPLOAD_MAX_MEMORY_SIZE = 25 * 1024 * 1024  # the largest body that Frappe or GitHub sends
 
 LOGGING = {
     "version": 1,
@@ -28,7 +29,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler"}},
     "loggers": {
         "webhooks": {"handlers": ["console"], "level": "INFO"},
-        "frappe_hooksig": {"handlers": ["console"], "level": "INFO"},  # why one was refused
+        "frappe_hooksig": {"handlers": ["console"], "level": "INFO"},  # refusals
         "django.request": {"handlers": ["console"], "level": "ERROR"},  # tracebacks
     },
 }

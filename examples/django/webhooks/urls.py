@@ -1,4 +1,4 @@
-"""Where the senders send to."""
+"""The URLs for the senders."""
 
 from django.urls import path
 

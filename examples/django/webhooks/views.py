@@ -1,4 +1,4 @@
-"""Each view answers at once and leaves the work to the queue: Frappe waits for 5 seconds."""
+"""Views that respond at once and leave the work to the queue: Frappe waits for 5 seconds."""
 
 import logging
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 @require_POST
 @verify_frappe_webhook
 def sales_order(request: HttpRequest) -> JsonResponse:
-    """Take a Sales Order of ERPNext."""
+    """Accept a Sales Order from ERPNext."""
     delivery = get_delivery(request)
     order = delivery.json()
     log.info("Sales Order %r of %r", order["name"], order["customer"])
@@ -26,9 +26,9 @@ def sales_order(request: HttpRequest) -> JsonResponse:
 @require_POST
 @verify_webhook(providers.GITHUB, secret=settings.GITHUB_WEBHOOK_SECRET)
 def github(request: HttpRequest) -> JsonResponse:
-    """Take an event of GitHub, sent as application/json."""
+    """Accept an event from GitHub, sent as application/json."""
     delivery = get_delivery(request)
-    # GitHub does not sign its headers: whoever sees a delivery can send it with another event.
+    # GitHub does not sign its headers: somebody who sees a delivery can resend it as another event.
     event = request.headers.get("X-GitHub-Event", "")
     if event != "push":
         return JsonResponse({"status": "ignored"})
@@ -40,16 +40,16 @@ def github(request: HttpRequest) -> JsonResponse:
 @require_POST
 @verify_webhook(providers.STRIPE, secret=settings.STRIPE_WEBHOOK_SECRET)
 def stripe(request: HttpRequest) -> JsonResponse:
-    """Take an event of Stripe."""
+    """Accept an event from Stripe."""
     event = get_delivery(request).json()
     if event["type"] != "payment_intent.succeeded":
         return JsonResponse({"status": "ignored"})
     log.info("event %r: %r", event["id"], event["type"])
-    # Stripe signs each attempt with its own time, so the key differs; the event's id does not.
+    # Stripe signs a new timestamp for each attempt, so dedup_key changes. The event's id does not.
     return accept(f"stripe {event['id']}", work.book, event["data"]["object"]["id"])
 
 
 def accept(key: str, task: work.Task, name: str) -> JsonResponse:
-    """Queue a task; if there is no room, let the sender try again."""
+    """Queue a task. If the queue is full, respond with 503, so that the sender retries."""
     status = work.queue(key, task, name)
     return JsonResponse({"status": status}, status=503 if status == "busy" else 202)

@@ -1,7 +1,7 @@
-"""The work, in a thread of this process.
+"""Runs the work in a thread of this process.
 
-What is queued here is lost when the process ends. Where that matters, it is a table, Celery or RQ
-that stands in this place, and the keys are in the database.
+The queued work is lost when the process ends. If it must not be lost, replace this module by a
+table, Celery or RQ, and store the keys in the database.
 """
 
 import logging
@@ -22,12 +22,12 @@ lock = threading.Lock()
 
 
 def queue(key: str, task: Task, name: str) -> Literal["accepted", "duplicate", "busy"]:
-    """Put a task into the queue, unless it has been there.
+    """Queue a task, unless one was queued for the same key before.
 
     Args:
-        key: The same for each attempt of a delivery.
-        task: What is to be done.
-        name: With what.
+        key: Identifies a delivery; all attempts to deliver it have the same key.
+        task: The function to call.
+        name: The argument of the task.
     """
     start()
     with lock:
@@ -45,14 +45,14 @@ def queue(key: str, task: Task, name: str) -> Literal["accepted", "duplicate", "
 
 @cache
 def start() -> threading.Thread:
-    """Start the thread with the first task, in the server's worker and not before it forks."""
+    """Start the thread with the first task: a thread does not survive the fork of a worker."""
     thread = threading.Thread(target=run, name="webhooks", daemon=True)
     thread.start()
     return thread
 
 
 def run() -> None:
-    """Do one task after the other."""
+    """Run one task after the other."""
     while True:
         task, name = tasks.get()
         try:
@@ -62,15 +62,15 @@ def run() -> None:
 
 
 def ship(order: str) -> None:
-    """Do what takes its time."""
+    """Do the slow work."""
     log.info("shipped %r", order)
 
 
 def deploy(commit: str) -> None:
-    """Do what takes its time."""
+    """Do the slow work."""
     log.info("deployed %r", commit)
 
 
 def book(payment: str) -> None:
-    """Do what takes its time."""
+    """Do the slow work."""
     log.info("booked %r", payment)

@@ -1,4 +1,4 @@
-"""What the app adds to a site."""
+"""Frappe's hooks of the app."""
 
 app_name = "webhook_example"
 app_title = "Webhook Example"
@@ -7,7 +7,7 @@ app_description = "Receives and sends signed webhooks"
 app_email = "nobody@example.com"
 app_license = "MIT"
 
-# As one would for a Sales Invoice (on_submit) and a Customer (after_insert).
+# The same works for other DocTypes: on_submit of a Sales Invoice, or after_insert of a Customer.
 doc_events = {
     "Webhook Example Order": {
         "after_insert": "webhook_example.senders.order_created",

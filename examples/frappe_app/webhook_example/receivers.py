@@ -1,7 +1,7 @@
-"""The whitelisted methods that others call: https://<site>/api/method/webhook_example.receivers.<name>.
+"""Whitelisted methods for senders: https://<site>/api/method/webhook_example.receivers.<name>.
 
-Each keeps the event, once, and leaves the work to a background job: Frappe's own sender waits 5
-seconds, and tries again.
+Each method stores the event, once, and leaves the work to a background job: Frappe's own sender
+waits 5 seconds and then sends the event again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SETTINGS = "Webhook Example Settings"
 @frappe.whitelist(allow_guest=True, methods=["POST", "PUT", "DELETE"])
 @verify_frappe_webhook
 def frappe_site() -> dict[str, str]:
-    """Take in what another Frappe site sends: its Webhook document knows `webhook_secret`."""
+    """Accept an event from another Frappe site, whose Webhook document has `webhook_secret`."""
     return _keep("frappe")
 
 
@@ -31,38 +31,38 @@ def frappe_site() -> dict[str, str]:
     providers.GITHUB, secret=password(SETTINGS, ["github_secret", "previous_github_secret"])
 )
 def github() -> dict[str, str]:
-    """Take in an event of GitHub's, whose secret can be rotated."""
+    """Accept an event from GitHub. The previous secret stays valid during a rotation."""
     return _keep("github")
 
 
 @frappe.whitelist(allow_guest=True, methods=["POST"])
 @verify_webhook(providers.STRIPE, secret=password(SETTINGS, "stripe_secret"))
 def stripe() -> dict[str, str]:
-    """Take in an event of Stripe's, signed within the last five minutes."""
-    # Stripe signs each attempt anew; the event's id stays, and so does delivery.dedup_key.
+    """Accept an event from Stripe, signed within the last five minutes."""
+    # Stripe signs a new timestamp for each attempt. The event's id is the same for all attempts.
     return _keep("stripe", get_delivery().json()["id"])
 
 
 @frappe.whitelist(allow_guest=True, methods=["POST"])
 @verify_webhook(providers.SHOPIFY, secret=password(SETTINGS, "shop_secret"))
 def shop() -> dict[str, str]:
-    """Take in an order of the shop's."""
+    """Accept an order from the shop."""
     return _keep("shop")
 
 
 @frappe.whitelist(allow_guest=True, methods=["POST"])
 @verify_webhook(providers.RAZORPAY, secret=password(SETTINGS, "payments_secret"))
 def payments() -> dict[str, str]:
-    """Take in a payment."""
+    """Accept a payment."""
     return _keep("payments")
 
 
 def _keep(sender: str, event_id: str | None = None) -> dict[str, str]:
-    """Keep a verified event, and have it handled once it is committed."""
+    """Store a verified event, and enqueue its work for when the transaction is committed."""
     delivery = get_delivery()
-    payload = delivery.json()  # no JSON: answered with 400, and nothing is kept
-    # Its name. Of two that come at the same moment, the second finds it taken when it inserts, is
-    # answered with 409, and is a duplicate when it comes again.
+    payload = delivery.json()  # if it is not JSON: HTTP 400, and nothing is stored
+    # The name is the primary key. If two attempts arrive at the same moment, the second insert
+    # fails with HTTP 409. Its retry is then a duplicate.
     name = f"{sender}-{event_id or delivery.dedup_key}"
     if frappe.db.exists("Webhook Example Event", name):
         return {"status": "duplicate", "event": name}
@@ -75,7 +75,7 @@ def _keep(sender: str, event_id: str | None = None) -> dict[str, str]:
             "payload": frappe.as_json(payload),
         }
     )
-    event.insert(ignore_permissions=True)  # a webhook comes in as Guest
+    event.insert(ignore_permissions=True)  # a webhook runs as Guest
     frappe.enqueue(handle, enqueue_after_commit=True, name=name)
     return {"status": "received", "event": name}
 

@@ -1,4 +1,4 @@
-"""What this site tells others, from `doc_events` in hooks.py."""
+"""Sends webhooks from this site. `doc_events` in hooks.py calls these functions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SETTINGS = "Webhook Example Settings"
 
 
 def order_created(doc: Document, method: str | None = None) -> None:  # noqa: ARG001  # Frappe's
-    """Tell of a new order."""
+    """Send a webhook about a new order."""
     _send("order.created", doc)
 
 
 def order_submitted(doc: Document, method: str | None = None) -> None:  # noqa: ARG001  # Frappe's
-    """Tell of an order that is final."""
+    """Send a webhook about a submitted order."""
     _send("order.submitted", doc)
 
 

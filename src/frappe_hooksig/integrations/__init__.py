@@ -1,4 +1,4 @@
-"""Adapters: one module for each framework, which imports that framework at its top."""
+"""Adapters, one module for each framework. Each module imports its framework at the top."""
 
 from frappe_hooksig.integrations._options import Options, SecretSource, Senders
 

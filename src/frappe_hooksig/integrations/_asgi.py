@@ -1,4 +1,4 @@
-"""What the adapters of Starlette and FastAPI share: requests and responses of Starlette."""
+"""Code that the Starlette and FastAPI adapters share: both use Starlette's requests."""
 
 from __future__ import annotations
 
@@ -27,15 +27,20 @@ from frappe_hooksig.integrations._urls import RequestTarget, target_of_scope
 from frappe_hooksig.replay._claims import AsyncClaim
 from frappe_hooksig.secret import Secrets
 
-#: Where the scope has the delivery. No header can end up there: ASGI lists those apart.
+#: The key of the delivery in the ASGI scope. A sender cannot set it: ASGI keeps headers in a
+#: separate list.
 DELIVERY = "frappe_hooksig.delivery"
 
 
 def setting() -> Secrets:
-    """Return the secret of Frappe's webhooks."""
+    """Return the secret of Frappe's webhooks from the environment.
+
+    Raises:
+        ConfigurationError: The variable is not set.
+    """
     secret = os.environ.get(SECRET_SETTING)
     if secret is None:
-        msg = f"set the environment variable {SECRET_SETTING}, or secret="
+        msg = f"set the environment variable {SECRET_SETTING}, or pass secret="
         raise ConfigurationError(msg)
     return secret
 
@@ -44,10 +49,10 @@ async def receive(receiver: Receiver, request: Request) -> Delivery:
     """Verify a request and keep the delivery for `get_delivery()`.
 
     Raises:
-        VerificationError: To be answered with `refusal()`.
-        ConfigurationError: There is no usable secret: HTTP 500.
-        RawBodyUnavailable: Something read the body before: HTTP 500.
-        ClientDisconnect: The client went away before its body had come.
+        VerificationError: The request is refused; respond with `refusal()`.
+        ConfigurationError: There is no usable secret; respond with HTTP 500.
+        RawBodyUnavailable: Other code has already read the body; respond with HTTP 500.
+        ClientDisconnect: The client disconnected before it had sent the whole body.
     """
     delivery = await receiver.receive_async(
         request, request.headers, request.method, partial(_raw_body, request), in_thread
@@ -62,20 +67,21 @@ async def claim(
     """Claim a verified delivery, if there is a store.
 
     Args:
-        receiver: Has the store.
+        receiver: The receiver with the store.
         request: The request.
-        endpoint: Tells endpoints apart.
-        delivery: What was verified.
+        endpoint: A name that distinguishes the endpoints of an app.
+        delivery: The verified delivery.
 
     Returns:
-        The claim, if there is one; or the response to a request that the endpoint does not get.
+        The claim; or None if the endpoint runs without one; or the response to send instead of
+        running the endpoint.
     """
     found = await receiver.claim_async(request, endpoint, delivery, in_thread)
     return _respond(found) if isinstance(found, WebhookResponse) else found
 
 
 def response_to(error: VerificationError | MalformedPayload) -> Response:
-    """Return the response to a request that is refused."""
+    """Return the response to a refused request."""
     return _respond(refusal(error))
 
 
@@ -88,28 +94,28 @@ async def in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> 
 
 
 async def _raw_body(request: Request, limit: int) -> bytes:
-    """Return the raw body, which stays readable for the endpoint, forms and files included."""
-    held = vars(request)
-    kept: bytes | None = held.get("_body")  # where request.body() keeps it, and stream() finds it
+    """Return the raw body. The endpoint can still read the body, a form and its files."""
+    attributes = vars(request)
+    # request.body() caches the body in this attribute, and request.stream() reads it from there.
+    kept: bytes | None = attributes.get("_body")
     if kept is not None:
         return kept
-    length = _announced(request)
+    length = _content_length(request)
     if length is not None and length > limit:
         raise BodyTooLarge(limit)
-    body = BytesIO()  # unlike b"".join(), it does not hold everything twice
+    body = BytesIO()  # b"".join() would need twice the memory
     try:
         async for chunk in request.stream():
             body.write(chunk)
             if body.tell() > limit:
                 raise BodyTooLarge(limit)
     except RuntimeError as error:  # "Stream consumed"
-        if length != 0 or held.get(
-            "_form"
-        ):  # a form that was parsed is not empty, whatever it says
+        # A parsed form proves that there was a body, even if Content-Length is 0.
+        if length != 0 or attributes.get("_form"):
             raise RawBodyUnavailable(_GONE) from error
-    if body.tell() < (length or 0):  # a middleware has read of it
+    if body.tell() < (length or 0):  # a middleware has read a part of it
         raise RawBodyUnavailable(_GONE)
-    held["_body"] = body.getvalue()
+    attributes["_body"] = body.getvalue()
     return body.getvalue()
 
 
@@ -119,10 +125,10 @@ _GONE = (
 )
 
 
-def _announced(request: Request) -> int | None:
-    """Return how many bytes the body has, if a header says so."""
+def _content_length(request: Request) -> int | None:
+    """Return the body's length in bytes, or None if no header states it."""
     if "transfer-encoding" in request.headers:
-        return None  # RFC 9112 section 6.3: it overrides Content-Length
+        return None  # RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length
     try:
         return int(request.headers.get("content-length", ""))
     except ValueError:
@@ -130,5 +136,5 @@ def _announced(request: Request) -> int | None:
 
 
 def target_of(request: Request) -> RequestTarget:
-    """Return how the server saw a request."""
+    """Return the request target that the server received."""
     return target_of_scope(request.scope)

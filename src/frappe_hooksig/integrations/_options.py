@@ -14,34 +14,36 @@ from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 from frappe_hooksig.verify import Verifier
 
-#: A secret; a list of them during a rotation; or a function of the framework's request that
-#: returns either, or None or an empty list for a sender that it does not know. Async, if the
-#: framework can wait.
+#: A secret; a list of secrets during a rotation; or a function. The function takes the
+#: framework's request and returns a secret or a list. For an unknown sender it returns None or an
+#: empty list. It may be async if the framework can await it.
 SecretSource: TypeAlias = Secrets | Callable[[Any], Secrets | Awaitable[Secrets | None] | None]
 
-#: Whose requests a route takes: of one scheme, or of several, of which the headers select one;
-#: or a `Verifier` or `MultiVerifier`, which has its secrets already.
+#: The senders that a route accepts: one scheme; several schemes, one of which the headers select;
+#: or a `Verifier` or `MultiVerifier`, which already has its secrets.
 Senders: TypeAlias = Scheme | Sequence[Scheme] | Verifier | MultiVerifier
 
 
 class Options(TypedDict, total=False):
-    """What every adapter's decorators and dependencies take.
+    """Options of the decorators and dependencies in every adapter.
 
     Attributes:
-        secret: Where the secret comes from. By default, for Frappe's scheme alone, the framework's
-            setting `FRAPPE_WEBHOOK_SECRET`, else the environment variable of that name.
-        tolerance: How far a signed timestamp may be from now, either way, in seconds. By default
-            the scheme's own; with `timestamp_from`, 24 hours.
-        timestamp_from: A function of the verified delivery that finds in its body when it was made,
-            for schemes that sign no time; as for `Verifier`.
-        url: The URL as it is registered with the sender, for schemes that sign it. If there are
-            several, a request has to be sent to one of them.
-        trust_forwarded: Whether a proxy in front sets `X-Forwarded-Proto` and `X-Forwarded-Host`
-            and lets nobody else do so. They only select among several registered URLs.
-        max_body: The largest accepted body, in bytes. By default 25 MiB.
-        store: Where deliveries are remembered, so that each is handled once: a store, or a
-            `frappe_hooksig.replay.Deduplicator` with more options. By default there is none, and a
-            repeat is handled again.
+        secret: The secret, a list of secrets, or a function that returns them. Only Frappe's
+            scheme has a default: the framework's setting `FRAPPE_WEBHOOK_SECRET`, else the
+            environment variable of that name.
+        tolerance: How far a signed timestamp may be from now, in seconds, in the past or in the
+            future. The default is the scheme's own tolerance; with `timestamp_from`, 24 hours.
+        timestamp_from: A function that takes the verified delivery and returns the time at which
+            it was made, read from its body. For schemes that sign no timestamp; see `Verifier`.
+        url: The URL as it is registered with the sender, for schemes that sign the URL. With
+            several URLs, the request must have been sent to one of them.
+        trust_forwarded: Whether to trust `X-Forwarded-Proto` and `X-Forwarded-Host`. Set it only
+            if a proxy in front sets both headers and removes those of the client. They only
+            select among several registered URLs.
+        max_body: The largest accepted body, in bytes. The default is 25 MiB.
+        store: A store that remembers deliveries, so that each is handled once; or a
+            `frappe_hooksig.replay.Deduplicator` with more options. Without a store, the handler
+            runs again for a repeated delivery.
     """
 
     secret: SecretSource
@@ -54,18 +56,19 @@ class Options(TypedDict, total=False):
 
 
 def hide_secret(options: Options) -> None:
-    """Put a redacted secret in place of a plain one, before error reporters can show it.
+    """Replace a plain secret with a redacted one, before an error reporter can show it.
 
-    Every function that takes `Options` calls this first: if it refuses them, they are in its frame.
+    Every function that takes `Options` calls this first. If the function raises, an error reporter
+    shows the local variables of its frame, and the options are among them.
 
     Raises:
-        ConfigurationError: The secret is None, such as an environment variable that is not set.
+        ConfigurationError: The secret is None, for example from an unset environment variable.
     """
     if "secret" in options:
         if options["secret"] is None:
             msg = (
-                "secret=None: the setting or variable that it comes from is not set; leave it out "
-                "for Frappe's default"
+                "secret=None: the setting or environment variable behind it is not set; leave "
+                "secret= out for Frappe's default"
             )
             raise ConfigurationError(msg)
         if not callable(options["secret"]):

@@ -1,4 +1,4 @@
-"""The one flow that every adapter runs: headers, then body, then signature, then the claim."""
+"""The flow of every adapter: parse the headers, read the body, match the signature, claim."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from frappe_hooksig.delivery import Delivery
     from frappe_hooksig.replay._claims import AsyncClaim, Claim
 
-# By how much clocks are put back at most, in seconds: by an hour nearly everywhere, by two in
-# Antarctica/Troll, by three in Antarctica/Casey.
+# The largest step by which local clocks are set back, in seconds. It is one hour nearly
+# everywhere, two in Antarctica/Troll, three in Antarctica/Casey.
 _PUT_BACK = 3 * 60 * 60
 
-# To hash so many bytes takes a millisecond, in which an event loop could do something else.
+# Hashing this many bytes takes a millisecond, so larger bodies are hashed outside the event loop.
 _LARGE = 1_000_000
 
 
@@ -56,11 +56,11 @@ class Receiver:
     """Decides what one route does with a request before its handler runs.
 
     Args:
-        scheme_or_verifier: A scheme; several, of which a request's headers select one; or a
-            `Verifier` or `MultiVerifier`, which has its secrets and limits already.
-        default_secret: Returns the framework's `FRAPPE_WEBHOOK_SECRET`, or None. The matcher made
-            of it is kept until it changes.
-        target_of: Finds in the framework's request how the server saw it.
+        scheme_or_verifier: A scheme; several schemes, one of which the headers of a request
+            select; or a `Verifier` or `MultiVerifier`, which already has its secrets and limits.
+        default_secret: A function that returns the framework's `FRAPPE_WEBHOOK_SECRET`, or None.
+            Its matcher is reused until the secret changes.
+        target_of: A function that returns the request target of the framework's request.
         secret: As in `Options`.
         tolerance: As in `Options`.
         timestamp_from: As in `Options`.
@@ -70,9 +70,9 @@ class Receiver:
         store: As in `Options`.
 
     Attributes:
-        schemes: The schemes that requests may have, the strongest first.
-        deduplicates: Whether there is a store, so that each delivery is handled once.
-        needs_to_wait: Whether `secret` is an async function, which `receive()` cannot call.
+        schemes: The accepted schemes, the strongest first.
+        deduplicates: Whether a store makes sure that each delivery is handled once.
+        needs_to_wait: Whether `secret` is an async function; `receive()` cannot call one.
 
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
@@ -111,8 +111,8 @@ class Receiver:
         if isinstance(scheme_or_verifier, Verifier | MultiVerifier):
             if any(each is not None for each in (secret, tolerance, timestamp_from, url, max_body)):
                 msg = (
-                    "secret, tolerance, timestamp_from, url and max_body are the Verifier's: set "
-                    "them there"
+                    "secret, tolerance, timestamp_from, url and max_body belong to the Verifier: "
+                    "set them on the Verifier, not here"
                 )
                 raise ConfigurationError(msg)
             self._senders = _senders_of(scheme_or_verifier)
@@ -120,7 +120,7 @@ class Receiver:
             schemes = _schemes_of(scheme_or_verifier)
             if schemes[1:] and (tolerance, timestamp_from) != (None, None):
                 msg = (
-                    "tolerance and timestamp_from are a scheme's: for several, use "
+                    "tolerance and timestamp_from belong to one scheme: for several schemes, use "
                     "MultiVerifier(Verifier(...))"
                 )
                 raise ConfigurationError(msg)
@@ -130,7 +130,7 @@ class Receiver:
                 timestamp_from=timestamp_from,
                 max_body=MAX_BODY if max_body is None else max_body,
             )
-            # If no scheme signs the URL, the first one refuses it.
+            # If no scheme signs the URL, registered() refuses url= for the first scheme.
             signing = [each for each in schemes if each.signs_url] or schemes[:1]
             self._senders = tuple(
                 _Sender(
@@ -153,50 +153,50 @@ class Receiver:
     def _deduplication_of(
         self, store: Store | AsyncStore | Deduplicator | None
     ) -> Deduplication | None:
-        """Return what claims deliveries in the store.
+        """Return the deduplication for a store, or None without a store.
 
         Raises:
-            ConfigurationError: An option of it is missing, or contradicts a scheme.
+            ConfigurationError: An option of the store is missing, or contradicts a scheme.
         """
         if store is None:
             return None
         deduplicator = deduplicator_of(store)
         if self._secret_of is not None and deduplicator.tenant is None:
             msg = (
-                "secret= is a function: store=Deduplicator(..., tenant=...) has to tell its "
-                "senders apart"
+                "secret= is a function, so store= needs to tell its senders apart: use "
+                "store=Deduplicator(..., tenant=...)"
             )
             raise ConfigurationError(msg)
         limits = [(sender.wire.scheme, sender.span) for sender in self._senders]
         return Deduplication(deduplicator, limits)
 
     def _require_urls(self) -> None:
-        """Refuse a scheme that lacks its URL, and an option that has no use.
+        """Refuse a scheme without its URL, and a `trust_forwarded` that has no use.
 
         Raises:
-            ConfigurationError: There is such a scheme or option.
+            ConfigurationError: A URL is missing, or `trust_forwarded` has no use.
         """
         for sender in self._senders:
             scheme = sender.wire.scheme
             if scheme.signs_url and not sender.urls:
                 msg = (
-                    f"scheme {scheme.name!r} signs the URL: url= is the one, or those, that are "
-                    "registered with the sender"
+                    f"scheme {scheme.name!r} signs the URL: set url= to the URL, or the list of "
+                    "URLs, that is registered with the sender"
                 )
                 raise ConfigurationError(msg)
         if self._trust_forwarded and not any(sender.urls[1:] for sender in self._senders):
-            msg = "trust_forwarded= has no use: there are not several URLs to choose from"
+            msg = "trust_forwarded= has no use: url= does not have several URLs to choose from"
             raise ConfigurationError(msg)
 
     def refuse_to_wait(self, who: str, hint: str = "") -> None:
-        """Refuse a secret or a store that would have to be awaited.
+        """Refuse an async secret or store, for an adapter that cannot await it.
 
         Args:
-            who: What cannot wait.
-            hint: What to do, for the end of the sentence.
+            who: The part that cannot wait, for the error message.
+            hint: The remedy, for the end of the message.
 
         Raises:
-            ConfigurationError: There is one.
+            ConfigurationError: The secret or the store is async.
         """
         if self.needs_to_wait:
             msg = f"secret= is an async function, and {who} cannot wait for one{hint}"
@@ -208,19 +208,19 @@ class Receiver:
     def receive(
         self, request: object, headers: Headers, method: str, read_body: Callable[[int], bytes]
     ) -> Delivery:
-        """Verify one request. Its body is read only if its headers are well-formed.
+        """Verify one request. Read its body only if its headers are well-formed.
 
         Args:
             request: The framework's request, for a `secret` that is a function.
             headers: Its headers.
             method: Its HTTP method.
-            read_body: Takes the largest accepted size in bytes and returns the raw body, or
-                raises `BodyTooLarge` or `RawBodyUnavailable`.
+            read_body: A function that takes the largest accepted size in bytes. It returns the
+                raw body, or raises `BodyTooLarge` or `RawBodyUnavailable`.
 
         Raises:
-            VerificationError: To be answered with `refusal()`.
-            ConfigurationError: There is no usable secret: HTTP 500.
-            RawBodyUnavailable: Something read the body before: HTTP 500.
+            VerificationError: The request is refused; respond with `refusal()`.
+            ConfigurationError: There is no usable secret; respond with HTTP 500.
+            RawBodyUnavailable: Other code has already read the body; respond with HTTP 500.
         """
         sender, parsed = self._parse(request, headers, method)
         secret_of = self._secret_of
@@ -235,24 +235,24 @@ class Receiver:
         read_body: Callable[[int], Awaitable[bytes]],
         in_thread: Callable[..., Awaitable[Any]],
     ) -> Delivery:
-        """Verify one request, and wait for the secret and the body.
+        """Verify one request, like `receive()`, but await the secret and the body.
 
         Args:
             request: As for `receive()`.
             headers: As for `receive()`.
             method: As for `receive()`.
             read_body: As for `receive()`.
-            in_thread: Calls a function with its arguments where it may block: a `secret` that is
-                not async, and the verification of a large body.
+            in_thread: Calls a function with its arguments in a thread, where it may block. Used
+                for a `secret` that is not async, and to verify a large body.
 
         Raises:
-            VerificationError: To be answered with `refusal()`.
-            ConfigurationError: There is no usable secret: HTTP 500.
-            RawBodyUnavailable: Something read the body before: HTTP 500.
+            VerificationError: The request is refused; respond with `refusal()`.
+            ConfigurationError: There is no usable secret; respond with HTTP 500.
+            RawBodyUnavailable: Other code has already read the body; respond with HTTP 500.
         """
         sender, parsed = self._parse(request, headers, method)
         secret_of = self._secret_of
-        # The secret in no variable, as error reporters show those of every frame.
+        # Keep the secret out of variables: error reporters show those of every frame.
         if secret_of is None:
             matcher = sender.matcher_of(None)
         elif self.needs_to_wait:
@@ -272,12 +272,12 @@ class Receiver:
 
         Args:
             request: The framework's request.
-            endpoint: Tells the routes of an app apart.
-            delivery: What was verified.
+            endpoint: A name that distinguishes the routes of an app.
+            delivery: The verified delivery.
 
         Returns:
-            The claim, to be settled when the handler has run; the response to a delivery that is
-            not to be handled; or None if it is to be handled without a claim.
+            The claim, which the adapter settles after the handler; or None if the handler runs
+            without a claim; or the response to send instead of running the handler.
         """
         if self._deduplication is None:
             return None
@@ -294,16 +294,16 @@ class Receiver:
         delivery: Delivery,
         in_thread: Callable[..., Awaitable[Any]],
     ) -> AsyncClaim | WebhookResponse | None:
-        """Claim a verified delivery, and wait for the store.
+        """Claim a verified delivery, like `claim()`, but await the store.
 
         Args:
             request: As for `claim()`.
             endpoint: As for `claim()`.
             delivery: As for `claim()`.
-            in_thread: Calls a function with its arguments where it may block.
+            in_thread: Calls a function with its arguments in a thread, where it may block.
 
         Returns:
-            As `claim()`.
+            As for `claim()`.
         """
         if self._deduplication is None:
             return None
@@ -321,7 +321,7 @@ class Receiver:
     def _parse(
         self, request: object, headers: Headers, method: str
     ) -> tuple[_Sender, ParsedHeaders]:
-        """Return which scheme a request's headers select, and what they claim by it.
+        """Return the sender whose scheme the headers select, and the parsed headers.
 
         Raises:
             VerificationError: A header is missing, doubled or malformed, or the URL is not
@@ -335,10 +335,10 @@ class Receiver:
         return sender, sender.wire.parse(headers, method, url)
 
     def _url_of(self, request: object, headers: Headers, urls: tuple[str, ...]) -> str:
-        """Return which of the registered URLs a request was sent to.
+        """Return the registered URL that a request was sent to.
 
         Raises:
-            VerificationError: It was sent to another URL.
+            VerificationError: The request was sent to a URL that is not registered.
         """
         if not urls[1:]:
             return urls[0]
@@ -348,13 +348,14 @@ class Receiver:
 
 
 class _Sender:
-    """One of the schemes that requests of a route may have.
+    """A scheme that a route accepts, with the URLs, the secret and the tolerance of its sender.
 
     Attributes:
-        wire: Reads its headers.
-        urls: The URLs that are registered with the sender, if it signs them.
-        matcher_of: Takes the result of a function for a `secret`, if there is one.
-        span: How far from now a request may have been signed, in seconds, if that is known.
+        wire: Parses the headers of the scheme.
+        urls: The URLs that are registered with the sender; empty if the scheme signs no URL.
+        matcher_of: Returns the matcher for a request, given the secret that `secret` returned for
+            it, or None.
+        span: The largest accepted distance between signing and now, in seconds; None if unknown.
     """
 
     __slots__ = ("matcher_of", "span", "urls", "wire")
@@ -372,27 +373,28 @@ class _Sender:
         self.matcher_of = matcher_of
         self.span = tolerance
         if tolerance is not None and timestamp_from is not None:
-            # Between two readings of one time: with a small tolerance, it is fresh, then old, then
-            # fresh.
+            # A local time that occurs twice has two readings. With a small tolerance, a delivery
+            # is fresh by the first reading, then too old, then fresh again by the second.
             self.span = tolerance + _PUT_BACK / 2
 
 
 def name_of(view: Callable[..., Any]) -> str:
-    """Return what tells a view from the others of an app, the same in each of its processes."""
+    """Return a name that distinguishes a view in its app, and is the same in every process."""
     return f"{view.__module__}.{getattr(view, '__qualname__', type(view).__qualname__)}"
 
 
 def name_of_handler(kind: Any, method: str | None) -> str:
-    """Return what tells the handlers of a class-based view apart, which has one for each method.
+    """Return the name of the handler that a class-based view has for an HTTP method.
 
-    The method is not signed: a response to OPTIONS or GET must not count as handling the POST.
+    No signature covers the HTTP method. With one name for the whole class, a response to OPTIONS
+    or GET would count as handling the POST.
     """
     handler = getattr(kind, (method or "").lower(), None)
     return str(getattr(handler, "__qualname__", ""))
 
 
 async def awaited(waiting: Awaitable[Any]) -> Any:
-    """Wait once more if the result is itself awaitable, as a lambda's over an async function."""
+    """Await a result, and await it again if a lambda around an async function returned it."""
     found = await waiting
     return await found if isawaitable(found) else found
 
@@ -416,10 +418,10 @@ def _senders_of(verifier: Verifier | MultiVerifier) -> tuple[_Sender, ...]:
 
 
 def _schemes_of(senders: Scheme | Sequence[Scheme]) -> tuple[Scheme, ...]:
-    """Return the schemes that have one secret in common, the strongest first.
+    """Return the schemes that share one secret, the strongest first.
 
     Raises:
-        ConfigurationError: They are not schemes, or cannot have one.
+        ConfigurationError: They are not schemes, or must not share a secret.
     """
     schemes = (senders,) if isinstance(senders, Scheme) else senders
     if not (
@@ -428,8 +430,8 @@ def _schemes_of(senders: Scheme | Sequence[Scheme]) -> tuple[Scheme, ...]:
         and all(isinstance(each, Scheme) for each in schemes)
     ):
         msg = (
-            f"needs a scheme, several, or a Verifier, not a {type(senders).__name__}: such as "
-            "providers.GITHUB"
+            f"expected a Scheme such as providers.GITHUB, a list of them, or a Verifier, not a "
+            f"{type(senders).__name__}"
         )
         raise ConfigurationError(msg)
     for one, other in combinations(schemes, 2):

@@ -1,4 +1,4 @@
-"""Responses to requests that never reach a handler: in every adapter the same."""
+"""Responses to requests that never reach a handler. They are the same in every adapter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frappe_hooksig.exceptions import (
 
 _log = logging.getLogger("frappe_hooksig")
 
-# How long a sender should wait that heeds it, in seconds. Frappe's does not.
+# The value of Retry-After, in seconds. Frappe's sender ignores the header.
 _RETRY_AFTER = 5
 
 _MALFORMED = 400
@@ -24,11 +24,11 @@ _UNAUTHORIZED = 401
 
 @dataclass(frozen=True, slots=True)
 class WebhookResponse:
-    """An HTTP response, for the framework to give in its own way.
+    """An HTTP response that the adapter turns into one of its framework.
 
     Attributes:
         status: The HTTP status.
-        headers: The headers, Content-Type among them.
+        headers: The headers, including Content-Type.
         content: The JSON object in the body.
     """
 
@@ -43,10 +43,10 @@ class WebhookResponse:
 
 
 def refusal(error: VerificationError | MalformedPayload) -> WebhookResponse:
-    """Return the response to a request that is refused, and log the reason, nothing else.
+    """Return the response to a refused request, and log the reason, nothing else.
 
-    JSON, because Frappe 13 parses the response. With the reason, because Frappe keeps the response
-    in its Webhook Request Log, where the sender's administrator looks.
+    The body is JSON, because Frappe 13 parses the response. It contains the reason, because Frappe
+    keeps the response in its Webhook Request Log, where the sender's administrator looks.
     """
     if isinstance(error, VerificationError):
         reason, status = error.reason.value, error.status
@@ -56,16 +56,17 @@ def refusal(error: VerificationError | MalformedPayload) -> WebhookResponse:
     content = {"status": "refused", "reason": reason, "message": str(error)}
     headers = {"Content-Type": "application/json"}
     if isinstance(error, VerificationError) and status == _UNAUTHORIZED:
-        # Without a header, it is about a time in the body.
+        # An error without a header concerns a timestamp in the body.
         place = f' header="{error.header}"' * (error.header is not None)
         headers["WWW-Authenticate"] = f"Webhook-Signature{place}"
     return WebhookResponse(status, headers, content)
 
 
 def failure(error: Exception) -> WebhookResponse:
-    """Return the response if the receiver's own side cannot verify, and log why.
+    """Return the response for a failure on the receiver's side, and log its cause.
 
-    For frameworks that would show a stranger the exception; others answer HTTP 500 by themselves.
+    For frameworks that would show the exception to a stranger. Other frameworks respond with
+    HTTP 500 by themselves.
     """
     is_explained = isinstance(error, HooksigError)
     _log.error("webhook not verified: %s", error, exc_info=None if is_explained else error)
@@ -75,19 +76,19 @@ def failure(error: Exception) -> WebhookResponse:
 
 
 def duplicate() -> WebhookResponse:
-    """Return the response to a repeat of a handled delivery: success, or it would come again."""
+    """Return success for a repeat of a handled delivery, so that the sender stops retrying."""
     content = {"status": "duplicate", "message": "This delivery was handled before"}
     return WebhookResponse(200, {"Content-Type": "application/json"}, content)
 
 
 def in_flight() -> WebhookResponse:
-    """Return the response to a repeat of a delivery in flight: it may have to come again."""
+    """Return 409 for a repeat of a delivery in flight: if that one fails, a retry is needed."""
     _log.info("webhook put off: in-flight")
     return _put_off(409, "in-flight", "This delivery is being handled; send it again")
 
 
 def unavailable(error: StoreError) -> WebhookResponse:
-    """Return the response if the store cannot tell whether it is a repeat, and log why."""
+    """Return 503 if the store cannot tell whether a delivery is a repeat, and log the cause."""
     _log.error("webhook put off: %s", error)
     return _put_off(503, "store-unavailable", "The receiver cannot take deliveries now")
 

@@ -1,4 +1,4 @@
-"""Where a route's secret comes from, and the matcher that is made of it."""
+"""Builds the matcher of a route from a fixed secret, a function, or a setting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from frappe_hooksig.integrations._options import SecretSource
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secret, Secrets, generate_secret
 
-#: Takes the result of a function for a `secret`, if there is one, and returns the matcher.
+#: Returns the matcher for a request. Takes the result of `secret` if that is a function, else None.
 MatcherSource: TypeAlias = Callable[["Secrets | None"], Matcher]
 
 
@@ -26,16 +26,16 @@ def matcher_source(
     """Return a function that finds the matcher for a request.
 
     Raises:
-        ConfigurationError: There is no secret for it, or a limit makes no sense.
+        ConfigurationError: The scheme has no secret, or a limit is invalid.
     """
     if callable(secret):
-        return _of_a_sender(build)
+        return _from_function(build)
     if secret is not None:
         return always(build(redacted(secret)))
     scheme: Scheme = build.keywords["scheme"]
     if scheme == FRAPPE and default_secret is not None:
-        return _of_a_setting(default_secret, build)
-    msg = f"scheme {scheme.name!r} needs secret=: there is no default for it"
+        return _from_setting(default_secret, build)
+    msg = f"scheme {scheme.name!r} needs secret=: only Frappe's scheme has a default"
     raise ConfigurationError(msg)
 
 
@@ -43,18 +43,18 @@ def always(matcher: Matcher) -> MatcherSource:
     return lambda _secret: matcher
 
 
-def _of_a_sender(build: partial[Matcher]) -> MatcherSource:
-    # An unknown sender gets a secret that nobody knows: the same work and the same response as for
-    # a wrong signature, so that nobody finds out which senders there are.
+def _from_function(build: partial[Matcher]) -> MatcherSource:
+    # An unknown sender is matched against a random secret. The work and the response are the same
+    # as for a wrong signature, so that a stranger cannot find out which senders exist.
     scheme: Scheme = build.keywords["scheme"]
     # Use the expected prefix, so that this stand-in causes no SecretWarning.
     prefix = scheme.secret_prefix if scheme.secret_format == "text" else ""
     stand_in = Secret(prefix + generate_secret(scheme.secret_format))
-    build([stand_in])  # a wrong limit is found at import, not at the first request
+    build([stand_in])  # finds an invalid limit at import, not at the first request
 
     def find(secret: Secrets | None) -> Matcher:
         # Wrapping a plain secret is part of the work, so the stand-in is plain too.
-        # A query finds an empty list for a sender that is not there.
+        # An empty list also means an unknown sender: a database query returns it.
         is_unknown = secret is None or (isinstance(secret, list | tuple) and not secret)
         several = redacted(stand_in.reveal() if is_unknown else secret)
         del secret  # error reporters show the local variables of every frame
@@ -63,15 +63,16 @@ def _of_a_sender(build: partial[Matcher]) -> MatcherSource:
     return find
 
 
-def _of_a_setting(setting: Callable[[], Secrets | None], build: partial[Matcher]) -> MatcherSource:
-    build(redacted(generate_secret()))  # as above
+def _from_setting(setting: Callable[[], Secrets | None], build: partial[Matcher]) -> MatcherSource:
+    build(redacted(generate_secret()))  # finds an invalid limit at import
     kept: _FromSetting | None = None
 
     def find(_secret: Secrets | None) -> Matcher:
         nonlocal kept
         current = kept
         if current is None or not current.is_made_of(setting()):
-            kept = current = _FromSetting(setting(), build)  # no variable here, as above
+            # No variable for the setting: error reporters show the local variables.
+            kept = current = _FromSetting(setting(), build)
         return current.matcher
 
     return find
@@ -81,7 +82,7 @@ class _FromSetting:
     """A matcher that is used until its setting changes.
 
     Attributes:
-        matcher: Made of the setting.
+        matcher: The matcher with the setting's secrets.
     """
 
     __slots__ = ("_setting", "matcher")
@@ -89,7 +90,7 @@ class _FromSetting:
     def __init__(self, setting: Secrets | None, build: partial[Matcher]) -> None:
         self._setting = _frozen(setting)
         several = redacted(setting)
-        del setting  # as above
+        del setting  # error reporters show the local variables of every frame
         self.matcher = build(several)
 
     def is_made_of(self, setting: Secrets | None) -> bool:

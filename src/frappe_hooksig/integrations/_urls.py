@@ -8,37 +8,39 @@ from urllib.parse import quote
 
 from frappe_hooksig._headers import Header, Headers, indexed
 
-#: How a server saw a request: the protocol, and the path with the query as they were sent.
+#: The request target as the server received it: the protocol, and the raw path with its query.
 RequestTarget: TypeAlias = tuple[str, str]
 
-#: Finds that in a framework's request.
+#: Returns the request target of a framework's request.
 RequestTargetOf: TypeAlias = Callable[[Any], RequestTarget]
 
 _HOST = Header("Host")
 _FORWARDED_HOST = Header("X-Forwarded-Host")
 _FORWARDED_PROTO = Header("X-Forwarded-Proto")
 
-# What ends the host in a URL (RFC 3986 section 3.2).
+# Characters that end the host in a URL (RFC 3986 section 3.2).
 _NOT_IN_HOSTS = frozenset("/?#")
 
-# What PEP 3333 decodes, and RFC 3986 (section 3.3) allows in a path as it is.
+# Characters that may stand unquoted in a path (RFC 3986 section 3.3). A WSGI server decodes the
+# path (PEP 3333); quoting it again leaves these characters alone.
 _IN_PATHS = "/:@!$&'()*+,;=~"
 
 
 def url_of(target: RequestTarget, headers: Headers, *, trust_forwarded: bool) -> str:
-    """Return the URL that a request was sent to. It can hold anything: it has to be looked up.
+    """Return the URL that a request was sent to.
 
-    Its path is the one that the server saw, or it is empty: servers let a host through that ends in
-    a part of a path.
+    The sender controls this URL, so the caller must look it up among the registered URLs. Some
+    servers accept a Host header that ends with part of a path. For such a host the result is "".
+    So is the result for a target that is not a path.
 
     Args:
-        target: How the server saw it.
+        target: The request target that the server received.
         headers: The request's headers.
-        trust_forwarded: Whether a proxy in front sets `X-Forwarded-Proto` and `X-Forwarded-Host`,
-            and lets nobody else do so.
+        trust_forwarded: Whether to trust `X-Forwarded-Proto` and `X-Forwarded-Host`: a proxy in
+            front sets them and removes those of the client.
 
     Raises:
-        VerificationError: One of those headers occurs twice.
+        VerificationError: Host, or a trusted forwarding header, occurs twice.
     """
     known = indexed(headers)
     proto, path = target
@@ -52,8 +54,8 @@ def url_of(target: RequestTarget, headers: Headers, *, trust_forwarded: bool) ->
 
 
 def target_of_environ(environ: Mapping[str, Any]) -> RequestTarget:
-    """Return how a WSGI server saw a request."""
-    # As it was sent: gunicorn and Werkzeug, uWSGI and Apache.
+    """Return the request target that a WSGI server received."""
+    # The raw target: RAW_URI in gunicorn and Werkzeug, REQUEST_URI in uWSGI and Apache.
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if raw is None:
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
@@ -63,8 +65,8 @@ def target_of_environ(environ: Mapping[str, Any]) -> RequestTarget:
 
 
 def target_of_scope(scope: Mapping[str, Any]) -> RequestTarget:
-    """Return how an ASGI server saw a request."""
-    # A server that does not know it leaves it out.
+    """Return the request target that an ASGI server received."""
+    # Servers that do not know the raw path leave it out of the scope.
     raw: bytes = scope.get("raw_path") or quote(scope["path"], _IN_PATHS).encode()
     query: bytes = scope["query_string"]
     return scope["scheme"], (raw + (b"?" + query) * bool(query)).decode("latin-1")

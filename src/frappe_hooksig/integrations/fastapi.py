@@ -1,11 +1,11 @@
 """FastAPI: dependencies that verify a request before its path function runs.
 
-`Annotated[Delivery, Depends(FrappeWebhook())]` is all that a path function needs. If it has
-`Form()`, `File()` or body parameters too, its router needs `route_class=WebhookRoute`.
+A path function only needs a parameter `Annotated[Delivery, Depends(FrappeWebhook())]`. If it also
+has `Form()`, `File()` or body parameters, its router needs `route_class=WebhookRoute`.
 """
 
-# No `from __future__ import annotations` here: for FastAPI before 0.123, annotations of a callable
-# object have to be more than their text.
+# No `from __future__ import annotations` here: FastAPI before 0.123 does not resolve annotations
+# that are strings on a callable object.
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -46,19 +46,19 @@ _Model = TypeVar("_Model")
 _DELIVERIES = "frappe_hooksig.deliveries"
 _ROUTE = "frappe_hooksig.route"
 
-# How many of a model's complaints a sender is told, and how much of a place: it may be a key that
-# the sender made up.
+# The number of a model's errors in a response, and the length of an error's location in
+# characters. A location may be a key that the sender made up, so its length is limited.
 _SHOWN = 5
-_LONGEST = 100  # characters
+_LONGEST = 100
 
 
 class Refusal(BaseModel):
-    """The JSON that a refused request is answered with, for OpenAPI.
+    """The JSON in the response to a refused request, for OpenAPI.
 
     Attributes:
-        status: Always the same.
+        status: Always "refused".
         reason: A stable code.
-        message: A sentence for whoever looks after the sender.
+        message: A sentence for the administrator of the sender.
     """
 
     status: Literal["refused"]
@@ -67,11 +67,11 @@ class Refusal(BaseModel):
 
 
 class Refused(HTTPException):
-    """Ends a request that is refused. Its response needs no handler of yours, but may have one.
+    """Ends a refused request. Add an exception handler only if you want another response.
 
     Attributes:
-        error: What was wrong with the request.
-        response: The response.
+        error: The reason why the request was refused.
+        response: The default response.
     """
 
     def __init__(self, error: VerificationError) -> None:
@@ -82,21 +82,21 @@ class Refused(HTTPException):
 
 
 class Webhook(SecurityBase):
-    """A dependency that lets only verified requests through, and gives their `Delivery`.
+    """A dependency that lets only verified requests through, and returns their `Delivery`.
 
-    Make one for each sender, at the top of a module. It appears in OpenAPI as a security scheme.
+    Create one for each sender, at the top of a module. It appears in OpenAPI as a security scheme.
 
     Args:
-        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
-            request's headers select one; or a `Verifier` or `MultiVerifier`, which has its secrets
-            and limits already.
-        **options: See `frappe_hooksig.integrations.Options`. A
-            `secret` that is a function gets the request; it may look at path and headers, and must
-            leave the body alone. It may be async; else it is called in a thread.
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`; a list of schemes, one of which
+            the headers of a request select; or a `Verifier` or `MultiVerifier`, which already has
+            its secrets and limits.
+        **options: See `frappe_hooksig.integrations.Options`. If `secret` is a function, it takes
+            the request. It may read the path and the headers, but not the body. It may be async;
+            otherwise it runs in a thread.
 
     Attributes:
-        model: The signature's header, as OpenAPI describes it.
-        scheme_name: The scheme's name.
+        model: The OpenAPI description of the signature header.
+        scheme_name: The name of the scheme.
 
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
@@ -122,7 +122,7 @@ class Webhook(SecurityBase):
 
     @property
     def responses(self) -> dict[int | str, dict[str, Any]]:
-        """The answers to refused requests, for a route's `responses=`, which OpenAPI shows."""
+        """The responses to refused requests. Pass them as `responses=` to show them in OpenAPI."""
         described = {
             400: "The signature's headers, or the payload, cannot be read",
             401: "The request is unsigned, or its signature is wrong or out of time",
@@ -133,22 +133,23 @@ class Webhook(SecurityBase):
         }
 
     async def __call__(self, request: HTTPConnection) -> Delivery:
-        """Verify a request, once.
+        """Verify a request once; all dependencies on this webhook get the same delivery.
 
         Raises:
             Refused: The request must not be trusted.
-            ConfigurationError: There is no usable secret: HTTP 500.
-            RawBodyUnavailable: Something read the body before: HTTP 500.
-            WebSocketException: It is no request but a WebSocket, which nobody signs.
+            ConfigurationError: There is no usable secret; FastAPI responds with HTTP 500.
+            RawBodyUnavailable: Other code has already read the body; FastAPI responds with
+                HTTP 500.
+            WebSocketException: The connection is a WebSocket, which no sender signs.
         """
         if not isinstance(request, Request):
             raise WebSocketException(WS_1008_POLICY_VIOLATION)
         if self._receiver.deduplicates and _ROUTE not in request.scope:
-            msg = "store= needs APIRouter(route_class=WebhookRoute), which sees the answer"
+            msg = "store= needs APIRouter(route_class=WebhookRoute), which sees the response"
             raise ConfigurationError(msg)
         verified: dict[Webhook, Delivery] = request.scope.setdefault(_DELIVERIES, {})
         if self not in verified:
-            _let_app_answer(request)
+            _add_exception_handlers(request)
             try:
                 verified[self] = await receive(self._receiver, request)
             except VerificationError as error:
@@ -157,7 +158,7 @@ class Webhook(SecurityBase):
                 msg = f"{error}; for Form() and File(), use APIRouter(route_class=WebhookRoute)"
                 raise RawBodyUnavailable(msg) from error.__cause__
             except ClientDisconnect as error:
-                raise HTTPException(400) from error  # to nobody
+                raise HTTPException(400) from error  # nobody receives it
         return verified[self]
 
     @overload
@@ -165,18 +166,18 @@ class Webhook(SecurityBase):
     @overload
     def payload(self, model: object) -> Callable[[Delivery], Awaitable[Any]]: ...
     def payload(self, model: Any) -> Callable[[Delivery], Awaitable[Any]]:
-        """Return a dependency that gives the verified JSON as a model.
+        """Return a dependency that parses the verified JSON into a model.
 
-        It parses what was verified, whatever the Content-Type, by the rules of FastAPI's own body
-        parameters. A payload that does not fit is answered like one that is no JSON: 400, with
-        what is wrong with it.
+        It parses the verified body, whatever its Content-Type, by the rules of FastAPI's own body
+        parameters. A payload that does not fit the model gets HTTP 400 with the errors, as does a
+        body that is not JSON.
 
         Args:
             model: A pydantic model, or any other type that pydantic can validate.
         """
         adapter: TypeAdapter[Any] = TypeAdapter(model)
 
-        # In the default, not in Annotated: there FastAPI would look for `self` in this module.
+        # Not Annotated[Delivery, Depends(self)]: FastAPI would look for `self` in this module.
         async def parse(delivery: Delivery = Depends(self)) -> Any:  # noqa: B008
             payload = delivery.json()
             try:
@@ -190,8 +191,8 @@ class Webhook(SecurityBase):
 class FrappeWebhook(Webhook):
     """A dependency that lets only requests through that Frappe signed.
 
-    Without `secret`, it is the environment variable `FRAPPE_WEBHOOK_SECRET`; without that, the
-    first request with a readable signature fails with HTTP 500.
+    The default `secret` is the environment variable `FRAPPE_WEBHOOK_SECRET`. If that is not set,
+    the first request with a readable signature fails with HTTP 500.
 
     Args:
         **options: As for `Webhook`.
@@ -206,34 +207,36 @@ class FrappeWebhook(Webhook):
 
 
 class WebhookRoute(APIRoute):
-    """A route that verifies before FastAPI reads the body for parameters of the path function.
+    """A route that verifies a request before FastAPI parses its body into parameters.
 
-    FastAPI parses `Form()`, `File()` and body parameters first, and calls dependencies then: on
-    unverified bytes, without a limit, and of a form without keeping them. This route class finds
-    the `Webhook` dependencies of the path function and of its router, and lets them go first.
+    FastAPI parses `Form()`, `File()` and body parameters before it calls dependencies. It would
+    parse unverified bytes without a limit, and would not keep the bytes of a form. This route class
+    finds the `Webhook` dependencies of the path function and of its router, and runs them first.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler that verifies and then does what FastAPI does."""
+        """Return a handler that verifies a request and then calls FastAPI's own handler."""
         handle = super().get_route_handler()
         endpoint = f"{name_of(self.endpoint)} {self.path}"
         webhooks = list(_webhooks_of(self.dependant, {}))
 
         async def verify_first(request: Request) -> Response:
-            # What tests put in the place of a dependency, and so of those that it has.
+            # Tests may override a dependency, and with it the webhooks that it depends on.
             overridden: dict[Any, Any] = getattr(request.app, "dependency_overrides", {})
             left = list(_webhooks_of(self.dependant, overridden)) if overridden else webhooks
             request.scope[_ROUTE] = True
             for webhook in left:
                 await webhook(request)
-            # Once each: payload() depends on its webhook, which the function may do as well.
+            # A dict removes repeats: payload() depends on a webhook that the path function may
+            # depend on as well.
             receivers = {each: each._receiver for each in left}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             deduplicating = [each for each in receivers if receivers[each].deduplicates]
             if not deduplicating:
                 return await handle(request)
             async with AsyncExitStack() as own:
-                # Dependencies with scope="function" end before the answer is sent: a commit that
-                # fails in one makes it a 500. Who comes first into FastAPI's stack ends after them.
+                # Dependencies with scope="function" end before the response is sent, and a commit
+                # that fails in one turns it into a 500. Claims enter FastAPI's stack before those
+                # dependencies, so they are settled after them.
                 stack: AsyncExitStack = request.scope.get("fastapi_function_astack", own)
                 claims: list[AsyncClaim] = []
                 for webhook in deduplicating:
@@ -245,20 +248,22 @@ class WebhookRoute(APIRoute):
                         return claimed
                     if claimed is not None:
                         claims.append(await stack.enter_async_context(claimed))
-                answers: list[Response] = []
-                await stack.enter_async_context(_settled(claims, answers))
-                answers.append(await handle(request))
-                return answers[0]
+                responses: list[Response] = []
+                await stack.enter_async_context(_settled(claims, responses))
+                responses.append(await handle(request))
+                return responses[0]
 
         return verify_first
 
 
 @asynccontextmanager
-async def _settled(claims: list[AsyncClaim], answers: list[Response]) -> AsyncGenerator[None, None]:
-    """Settle claims at the end by what was answered, unless there is an exception."""
+async def _settled(
+    claims: list[AsyncClaim], responses: list[Response]
+) -> AsyncGenerator[None, None]:
+    """Settle claims by the status of the response if the block ends without an exception."""
     yield
     for claimed in claims:
-        await claimed.settle(answers[0].status_code)
+        await claimed.settle(responses[0].status_code)
 
 
 def _webhooks_of(dependant: Dependant, overridden: Mapping[Any, Any]) -> Iterator[Webhook]:
@@ -269,31 +274,31 @@ def _webhooks_of(dependant: Dependant, overridden: Mapping[Any, Any]) -> Iterato
             yield from _webhooks_of(each, overridden)
 
 
-def _let_app_answer(request: Request) -> None:
-    """See to it that the app answers what is refused as `refusal()` says.
+def _add_exception_handlers(request: Request) -> None:
+    """Add exception handlers to the app that respond to refused requests with `refusal()`.
 
-    It would put a refusal's JSON under "detail" otherwise, and call a malformed payload an error of
-    the server; and when the first request comes, it is too late for `app.add_exception_handler()`.
-    A handler that the app has already stays.
+    Without them, FastAPI would put the JSON of a refusal under "detail", and respond with HTTP 500
+    to a malformed payload. Once the first request comes, `app.add_exception_handler()` has no
+    effect, so this changes the handlers in the request's scope. It keeps the app's own handlers.
     """
     handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
-    handlers.setdefault(Refused, _answer_refused)
+    handlers.setdefault(Refused, _respond_to_refused)
     if handlers.keys().isdisjoint(MalformedPayload.__mro__):
-        handlers[MalformedPayload] = _answer_malformed
+        handlers[MalformedPayload] = _respond_to_malformed
 
 
-async def _answer_refused(_request: Request, exception: Refused) -> Response:
+async def _respond_to_refused(_request: Request, exception: Refused) -> Response:
     return exception.response
 
 
-async def _answer_malformed(request: Request, error: MalformedPayload) -> Response:
-    if _DELIVERIES not in request.scope:  # of another route, which has no webhook
+async def _respond_to_malformed(request: Request, error: MalformedPayload) -> Response:
+    if _DELIVERIES not in request.scope:  # the error comes from a route without a webhook
         raise error
     return response_to(error)
 
 
 def _complaint(error: ValidationError) -> str:
-    """Return what is wrong with a payload: where and what, without its values."""
+    """Return the errors of a payload and their locations, without its values."""
     found = error.errors(include_url=False, include_context=False)
     parts = [
         f"{'.'.join(map(str, each['loc']))[:_LONGEST] or 'payload'}: {each['msg']}"
@@ -302,4 +307,4 @@ def _complaint(error: ValidationError) -> str:
     more = len(found) - _SHOWN
     if more > 0:
         parts.append(f"and {more} more")
-    return f"the verified payload is no {error.title}: {'; '.join(parts)}"
+    return f"the verified payload is not a valid {error.title}: {'; '.join(parts)}"

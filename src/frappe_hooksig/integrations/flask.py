@@ -1,6 +1,6 @@
 """Flask: decorators that verify a request before its view runs.
 
-They stand beneath the route's decorator, on the view itself: Flask calls what it was handed.
+Put them beneath the route's decorator: Flask calls the function that the route's decorator got.
 """
 
 from __future__ import annotations
@@ -45,37 +45,37 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 
 _PROXY = cast("LocalProxy[Request]", request)
 
-# No header can end up under this name: WSGI puts those under HTTP_.
+# No header can have this key: WSGI prefixes the keys of headers with HTTP_.
 _DELIVERY = "frappe_hooksig.delivery"
 
 
-def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for async views
+def verify_webhook(  # noqa: C901  # the same flow for sync and for async views
     scheme_or_verifier: Senders, **options: Unpack[Options]
 ) -> Callable[[_View], _View]:
     """Return a decorator that lets only verified requests through to a view.
 
     Args:
-        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
-            request's headers select one; or a `Verifier` or `MultiVerifier`, which has its secrets
-            and limits already.
-        **options: See `frappe_hooksig.integrations.Options`. A
-            `secret` that is a function gets Flask's request; it may look at path and headers, and
-            must leave the body alone.
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`; a list of schemes, one of which
+            the headers of a request select; or a `Verifier` or `MultiVerifier`, which already has
+            its secrets and limits.
+        **options: See `frappe_hooksig.integrations.Options`. If `secret` is a function, it takes
+            Flask's request. It may read the path and the headers, but not the body.
 
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
     hide_secret(options)
     receiver = Receiver(scheme_or_verifier, _setting, target_of=_target_of, **options)
-    receiver.refuse_to_wait("Flask's request")
+    receiver.refuse_to_wait("the Flask adapter")
 
     def admit(view: Callable[..., Any]) -> Claim | Response | None:
-        """Keep the delivery for the view, and claim it if it is to be handled once.
+        """Verify the request, keep its delivery for `get_delivery()`, and claim it.
 
         Returns:
-            The claim, if there is one; or the answer to a request that the view does not get.
+            The claim; or None if the view runs without one; or the response to send instead of
+            running the view.
         """
-        # Itself, not the proxy for it: each look through a proxy takes longer than a hash.
+        # Not the proxy: each attribute access through it takes longer than a hash.
         current: Request = _PROXY._get_current_object()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         try:
             delivery = receiver.receive(
@@ -86,7 +86,8 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
         current.environ[_DELIVERY] = delivery
         if not receiver.deduplicates:
             return None
-        # Flask's own name for the route: those of classes have the same function, as their view.
+        # Flask's name for the route. as_view() makes the functions of all class-based views, so
+        # name_of() cannot tell those apart.
         endpoint = current.endpoint or name_of(view)
         kind = getattr(current_app.view_functions.get(endpoint), "view_class", None)
         if kind is not None:
@@ -138,13 +139,14 @@ def verify_frappe_webhook(**options: Unpack[Options]) -> Callable[[_View], _View
 def verify_frappe_webhook(
     view: Callable[..., Any] | None = None, /, **options: Unpack[Options]
 ) -> Callable[..., Any]:
-    """Let only requests through to a view that Frappe signed. Bare or called.
+    """Let only requests that Frappe signed through to a view.
 
-    Without `secret`, it is `app.config["FRAPPE_WEBHOOK_SECRET"]`, else the environment variable of
-    that name; without either, the first request with a readable signature fails with HTTP 500.
+    Use it bare or with options. The default `secret` is `app.config["FRAPPE_WEBHOOK_SECRET"]`, else
+    the environment variable of that name. If neither is set, the first request with a readable
+    signature fails with HTTP 500.
 
     Args:
-        view: The view, if used bare.
+        view: The view, if the decorator is used bare.
         **options: As for `verify_webhook()`.
 
     Raises:
@@ -152,7 +154,7 @@ def verify_frappe_webhook(
     """
     hide_secret(options)
     if view is not None and not callable(view):
-        del view  # as error reporters show it, and it may be a secret
+        del view  # it may be a secret, and error reporters show local variables
         msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
         raise ConfigurationError(msg)
     decorator = verify_webhook(FRAPPE, **options)
@@ -163,7 +165,7 @@ def get_delivery() -> Delivery:
     """Return the verified delivery of the current request.
 
     Raises:
-        ConfigurationError: The view is not decorated, or the decorator stands above the route's.
+        ConfigurationError: The view is not decorated, or the decorator stands above @app.route.
     """
     delivery: Delivery | None = request.environ.get(_DELIVERY)
     if delivery is None:
@@ -176,7 +178,11 @@ def get_delivery() -> Delivery:
 
 
 def _setting() -> Secrets | None:
-    """Return the secret of Frappe's webhooks."""
+    """Return the secret of Frappe's webhooks.
+
+    Raises:
+        ConfigurationError: Neither the setting nor the environment variable is set.
+    """
     config = cast("dict[str, Any]", current_app.config)
     secret: Secrets | None = config.get(SECRET_SETTING)
     if secret is None:
@@ -188,26 +194,29 @@ def _setting() -> Secrets | None:
 
 
 def _raw_body(current: Request, limit: int) -> bytes:
-    """Return the raw body, which stays readable for the view, forms and files included."""
-    length = get_content_length(current.environ)  # what Werkzeug reads by
+    """Return the raw body. The view can still read the body, a form and its files."""
+    length = get_content_length(current.environ)  # Werkzeug reads this many bytes
     if length is not None and length > limit:
         raise BodyTooLarge(_least(limit, current.max_content_length))
-    held = vars(current)
-    # Without a copy (get_data() keeps one), what somebody has read of the stream is gone. The empty
-    # one that request.data keeps after it has parsed a form is none.
-    kept = held.get("_cached_data") or ("_cached_data" in held and not _is_parsed(held))
-    touched = "stream" in held and not kept
-    # A body of unknown length is read only where the server marks its end, as Werkzeug does.
+    attributes = vars(current)
+    # get_data() keeps a copy of the body; without it, bytes that were read from the stream are
+    # lost. request.data parses a form first and then keeps an empty copy, which does not count.
+    kept = attributes.get("_cached_data") or (
+        "_cached_data" in attributes and not _is_parsed(attributes)
+    )
+    touched = "stream" in attributes and not kept
+    # Like Werkzeug, read a body of unknown length only if the server marks its end.
     chunked = length is None and "wsgi.input_terminated" in current.environ
     limited: LimitedStream | None = None
     if chunked:
         limit = _least(limit, current.max_content_length)
-        # Werkzeug's own max_content_length silently cuts such a body; this one is only there to
-        # stop reading. A stream that was made before has neither.
+        # Werkzeug silently cuts such a body at max_content_length. This limit is one byte larger,
+        # so that _read() can tell a body that is too large. A stream that exists already has
+        # neither limit, so make a new one.
         limited = LimitedStream(current.environ["wsgi.input"], limit + 1, is_max=True)
         current.environ["wsgi.input"] = limited
         if touched:
-            del held["stream"]
+            del attributes["stream"]
     body = _read(current, limit, limited)
     if touched and (len(body) < (length or 0) or (chunked and not body)):
         msg = (
@@ -217,13 +226,26 @@ def _raw_body(current: Request, limit: int) -> bytes:
         )
         raise RawBodyUnavailable(msg)
     if len(body) < (length or 0):
-        msg = "The body is shorter than its Content-Length: the client, or a middleware, took it."
+        msg = (
+            "The body is shorter than its Content-Length: the client disconnected, or a middleware "
+            "read a part of it."
+        )
         raise ClientDisconnected(msg)
     return body
 
 
 def _read(current: Request, limit: int, limited: LimitedStream | None) -> bytes:
-    """Return the body if it ends within the limit, in bytes, and within the app's own."""
+    """Return the body.
+
+    Args:
+        current: The request.
+        limit: The largest accepted body, in bytes.
+        limited: The stream of a body of unknown length, else None.
+
+    Raises:
+        BodyTooLarge: The body exceeds the limit, or the app's own limit.
+        ClientDisconnected: The server could not read the body.
+    """
     try:
         body = current.get_data(cache=True)
         if len(body) <= limit and not (limited and limited.read(1)):
@@ -232,14 +254,14 @@ def _read(current: Request, limit: int, limited: LimitedStream | None) -> bytes:
         limit = _least(limit, current.max_content_length)
     except HTTPException:
         raise
-    except Exception as error:  # the server's own, such as gunicorn's for a broken chunk
+    except Exception as error:  # an error of the server, such as gunicorn's for a broken chunk
         msg = "The body could not be read."
         raise ClientDisconnected(msg) from error
     raise BodyTooLarge(limit)
 
 
-def _is_parsed(held: dict[str, Any]) -> bool:
-    return bool(held.get("form") or held.get("files"))
+def _is_parsed(attributes: dict[str, Any]) -> bool:
+    return bool(attributes.get("form") or attributes.get("files"))
 
 
 def _least(limit: int, other: int | None) -> int:
@@ -247,7 +269,7 @@ def _least(limit: int, other: int | None) -> int:
 
 
 def _settle(claim: Claim, result: Any) -> Response:
-    """Return a view's answer, which says whether it was handled."""
+    """Settle the claim by the status of the view's response, and return the response."""
     response = current_app.make_response(result)
     claim.settle(response.status_code)
     return response

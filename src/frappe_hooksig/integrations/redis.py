@@ -1,4 +1,4 @@
-"""Stores in Redis or Valkey: for all processes of all hosts that reach it."""
+"""Stores in Redis or Valkey, shared by all processes on all hosts that can reach the server."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from frappe_hooksig.replay._protocol import State
 
 __all__ = ["AsyncRedisStore", "RedisStore"]
 
-# What the server calls a script once it knows it. redis-py does this too, in `register_script()`,
-# but adds a tenth to the time of a claim.
+# The server caches each script under its SHA-1. `register_script()` of redis-py uses the same
+# digests, but makes a claim 10 % slower.
 _SHA = {
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
     for script in (CLAIM, RENEW, COMPLETE, RELEASE)
@@ -31,23 +31,24 @@ _SHA = {
 
 
 class RedisStore:
-    """Remembers deliveries in Redis from 6.2 on, or in Valkey.
+    """Remembers deliveries in Redis 6.2 or later, or in Valkey.
 
-    Let the client give up soon, and not try again by itself: `redis.Redis(..., socket_timeout=1,
-    socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))`. Otherwise it may take longer than the 5
-    seconds after which Frappe sends again. Also, if the response to a claim got lost, a second
-    attempt of the client would find the delivery in flight.
+    Give the client short timeouts and no retries: `redis.Redis(..., socket_timeout=1,
+    socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))`. With the defaults, a command may take
+    longer than the 5 seconds after which Frappe retries. If a response is lost and the client
+    repeats a claim, the repeat finds the delivery in flight.
 
-    A delivery that the server loses is handled again if it comes again. Servers lose data by a
-    restart without persistence, an eviction, or a failover before a replica has it. With a
-    `maxmemory`, set `maxmemory-policy noeviction`: then a full server refuses new deliveries.
+    The server may lose deliveries: by a restart without persistence, an eviction, or a failover
+    before a replica has received them. The handler runs again if the sender repeats such a
+    delivery. If the server has a `maxmemory`, set `maxmemory-policy noeviction`: a full server then
+    refuses new deliveries and does not forget old ones.
 
     Args:
         client: A client of redis-py, for one server or for a cluster.
-        prefix: What the names of all keys begin with. Apps that share a server need one each.
+        prefix: The beginning of every key. Give each app on a shared server its own prefix.
 
     Raises:
-        ConfigurationError: The client is of another kind.
+        ConfigurationError: The client is not one of redis-py.
     """
 
     def __init__(
@@ -62,8 +63,8 @@ class RedisStore:
         """See `Store.claim()`.
 
         Raises:
-            StoreError: The server cannot be reached, or refuses: its memory is full, it is a
-                replica, it asks for a password.
+            StoreError: The server cannot be reached, or refuses the command: its memory is full, it
+                is a replica, or it requires a password.
         """
         return STATES[self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
@@ -79,7 +80,7 @@ class RedisStore:
         """See `Store.complete()`.
 
         Raises:
-            StoreError: As for `claim()`, but a full memory does not matter.
+            StoreError: As for `claim()`, except that a full memory is no error.
         """
         return bool(self._run(COMPLETE, key, claimed(token), milliseconds(retention)))
 
@@ -99,7 +100,7 @@ class RedisStore:
             except NoScriptError:
                 result = self._client.eval(script, 1, key, *args)
         except (redis.RedisError, RedisClusterException) as error:
-            raise _explained(error) from None  # it has the whole text
+            raise _explained(error) from None  # `error` has the unredacted text
         return result
 
 
@@ -107,12 +108,12 @@ class AsyncRedisStore:
     """`RedisStore` for asyncio.
 
     Args:
-        client: A client of redis.asyncio, for one server or for a cluster. It belongs to one event
-            loop, and the store with it.
-        prefix: As for `RedisStore`, with which it may share the deliveries.
+        client: A client of redis.asyncio, for one server or for a cluster. The client belongs to
+            one event loop, and so does the store.
+        prefix: As for `RedisStore`. Stores of both kinds with one prefix share their deliveries.
 
     Raises:
-        ConfigurationError: The client is of another kind.
+        ConfigurationError: The client is not one of redis-py.
     """
 
     def __init__(
@@ -166,16 +167,16 @@ class AsyncRedisStore:
             except NoScriptError:
                 result = await self._client.eval(script, 1, key, *args)
         except (redis.RedisError, RedisClusterException) as error:
-            raise _explained(error) from None  # it has the whole text
+            raise _explained(error) from None  # `error` has the unredacted text
         return result
 
 
 def _wrong(client: object, needed: str) -> str:
     given = f"{type(client).__module__}.{type(client).__qualname__}"
-    return f"needs a client of redis-py such as {needed}, not a {given}"
+    return f"expected a client of redis-py such as {needed}, not a {given}"
 
 
 def _explained(error: Exception) -> StoreError:
-    # A server repeats the arguments of a command that it does not know; AUTH has a password.
+    # An error about an unknown command repeats the arguments, such as the password of AUTH.
     text = str(error).partition(", with args beginning with")[0]
-    return StoreError(f"the store in Redis: {type(error).__name__}: {text}")
+    return StoreError(f"the store in Redis failed: {type(error).__name__}: {text}")

@@ -1,6 +1,6 @@
 """Starlette: decorators that verify a request before its endpoint runs.
 
-They stand on the endpoint itself: a function, `async def` or `def`, or a method of an HTTPEndpoint.
+Put them on the endpoint itself: an `async def` or `def` function, or a method of an HTTPEndpoint.
 """
 
 from __future__ import annotations
@@ -46,20 +46,21 @@ def verify_webhook(
 ) -> Callable[[_View], _View]:
     """Return a decorator that lets only verified requests through to an endpoint.
 
-    A `def` endpoint runs in a thread, as everywhere in Starlette, once its request is verified:
-    no thread waits for the body of a stranger. Called directly, it has to be awaited.
+    As everywhere in Starlette, a `def` endpoint runs in a thread. The thread starts once the
+    request is verified, so that no thread waits for the body of a stranger. The decorated endpoint
+    is async: await it if you call it directly.
 
     Args:
-        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
-            request's headers select one; or a `Verifier` or `MultiVerifier`, which has its secrets
-            and limits already.
-        **options: See `frappe_hooksig.integrations.Options`. A
-            `secret` that is a function gets Starlette's request; it may look at path and headers,
-            and must leave the body alone. It may be async; else it is called in a thread.
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`; a list of schemes, one of which
+            the headers of a request select; or a `Verifier` or `MultiVerifier`, which already has
+            its secrets and limits.
+        **options: See `frappe_hooksig.integrations.Options`. If `secret` is a function, it takes
+            Starlette's request. It may read the path and the headers, but not the body. It may be
+            async; otherwise it runs in a thread.
 
     Raises:
-        ConfigurationError: An option is missing, has no use, or contradicts another; or a class is
-            decorated instead of its methods.
+        ConfigurationError: An option is missing, has no use, or contradicts another; or the
+            decorator stands on a class instead of its methods.
     """
     hide_secret(options)
     receiver = Receiver(scheme_or_verifier, setting, target_of=target_of, **options)
@@ -78,10 +79,10 @@ def verify_webhook(
             except VerificationError as error:
                 return response_to(error)
             except ClientDisconnect:
-                return Response(status_code=400)  # to nobody
+                return Response(status_code=400)  # nobody receives it
             claimed: AsyncClaim | Response | None = None
             if receiver.deduplicates:
-                # A method may be inherited by several classes.
+                # Several classes may inherit one method, so the class is part of the name.
                 owner = "" if args[0] is request else name_of(cast("type", args[0].__class__))
                 endpoint = f"{name_of(view)} {owner}"
                 claimed = await claim(receiver, request, endpoint, delivery)
@@ -108,13 +109,14 @@ def verify_frappe_webhook(**options: Unpack[Options]) -> Callable[[_View], _View
 def verify_frappe_webhook(
     view: Callable[..., Any] | None = None, /, **options: Unpack[Options]
 ) -> Callable[..., Any]:
-    """Let only requests through to an endpoint that Frappe signed. Bare or called.
+    """Let only requests that Frappe signed through to an endpoint.
 
-    Without `secret`, it is the environment variable `FRAPPE_WEBHOOK_SECRET`; without that, the
-    first request with a readable signature fails with HTTP 500.
+    Use it bare or with options. The default `secret` is the environment variable
+    `FRAPPE_WEBHOOK_SECRET`. If that is not set, the first request with a readable signature fails
+    with HTTP 500.
 
     Args:
-        view: The endpoint, if used bare.
+        view: The endpoint, if the decorator is used bare.
         **options: As for `verify_webhook()`.
 
     Raises:
@@ -122,7 +124,7 @@ def verify_frappe_webhook(
     """
     hide_secret(options)
     if view is not None and not callable(view):
-        del view  # as error reporters show it, and it may be a secret
+        del view  # it may be a secret, and error reporters show local variables
         msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
         raise ConfigurationError(msg)
     decorator = verify_webhook(FRAPPE, **options)
@@ -146,7 +148,7 @@ def get_delivery(request: HTTPConnection) -> Delivery:
 
 
 def _request_of(view: Callable[..., Any], args: tuple[Any, ...]) -> Request:
-    # The second one of a method.
+    # In a method, the request is the second argument, after `self`.
     requests: list[Request] = [given for given in args[:2] if isinstance(given, Request)]
     if not requests:
         name = getattr(view, "__qualname__", repr(view))

@@ -1,8 +1,7 @@
 """Django: decorators that verify a request before its view runs, and system checks.
 
-The decorators work by themselves. As an app in INSTALLED_APPS, this package adds to
-`manage.py check` what is wrong with `FRAPPE_WEBHOOK_SECRET`, and to `manage.py migrate` the
-table of `DjangoStore`.
+The decorators work without any setup. Add this package to INSTALLED_APPS to let `manage.py check`
+examine `FRAPPE_WEBHOOK_SECRET`, and `manage.py migrate` create the table of `DjangoStore`.
 """
 
 from frappe_hooksig.integrations.django._decorators import (

@@ -1,4 +1,4 @@
-"""What `manage.py check` says about the secret of Frappe's webhooks, without ever showing it."""
+"""The system checks for the secret of Frappe's webhooks. No message contains the secret."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from frappe_hooksig.verify import Verifier
 
 
 def check_secret(app_configs: object = None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Look at the secret that `@verify_frappe_webhook` uses if it gets no other.
+    """Check the default secret of `@verify_frappe_webhook`.
 
     Args:
-        app_configs: The apps that are checked; the secret belongs to none of them.
-        **kwargs: What else Django hands over.
+        app_configs: The apps that Django checks. Not used: the secret belongs to no app.
+        **kwargs: Other arguments of Django's system checks. Not used.
     """
     if setting() is None:
         return [
@@ -28,15 +28,15 @@ def check_secret(app_configs: object = None, **kwargs: Any) -> list[CheckMessage
                 f"{SECRET_SETTING} is not set.",
                 hint=(
                     f"Set {SECRET_SETTING} in the settings or in the environment: without it, "
-                    "@verify_frappe_webhook answers HTTP 500. If all of yours have secret=, put "
-                    "frappe_hooksig.W001 into SILENCED_SYSTEM_CHECKS."
+                    "@verify_frappe_webhook responds with HTTP 500. If all your decorators have "
+                    "secret=, add frappe_hooksig.W001 to SILENCED_SYSTEM_CHECKS."
                 ),
                 id="frappe_hooksig.W001",
             )
         ]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        several = redacted(setting())  # the plain ones in no variable
+        several = redacted(setting())  # no variable may contain a plain secret
         try:
             Verifier(several)
         except ConfigurationError as error:
@@ -44,20 +44,21 @@ def check_secret(app_configs: object = None, **kwargs: Any) -> list[CheckMessage
                 Error(
                     f"{SECRET_SETTING} cannot be used: {error}.",
                     hint=(
-                        "Until it is right, @verify_frappe_webhook answers HTTP 500. It is the "
-                        "Webhook Secret that was typed into Frappe, or a list during a rotation."
+                        "Set it to the Webhook Secret in Frappe, or to a list of secrets during a "
+                        "rotation. Until then, @verify_frappe_webhook responds with HTTP 500."
                     ),
                     id="frappe_hooksig.E001",
                 )
             ]
-        for each in several:  # a Secret has warned before, where the settings were read
+        # A Secret in the settings gave its warning when the settings were read: repeat it here.
+        for each in several:
             Secret(each.reveal())
     return [
         Warning(
             f"{SECRET_SETTING}: {suspicion}.",
             hint=(
-                "`frappe-hooksig secret` makes a good one. Type it into Frappe, and keep "
-                "both in a list here until Frappe signs with the new one."
+                "`frappe-hooksig secret` generates a strong secret. Type it into Frappe, and keep "
+                "both secrets in a list here until Frappe signs with the new one."
             ),
             id="frappe_hooksig.W002",
         )

@@ -1,4 +1,4 @@
-"""The decorators: for functions and classes, sync and async, with and without REST framework."""
+"""Decorators for views: functions and classes, sync and async, Django and REST framework."""
 
 from __future__ import annotations
 
@@ -51,28 +51,28 @@ else:
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
-# Django's own way to tell of a 500 is, by default, to mail the admins, and no log.
+# By default, Django reports an HTTP 500 by mail to the admins, but not in a log.
 _log = logging.getLogger("frappe_hooksig")
 
-# An attribute of Django's request: headers end up in its META.
+# An attribute of Django's request. A sender cannot set it: headers are stored in request.META.
 _DELIVERY = "_frappe_hooksig_delivery"
 
 
-def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for async views
+def verify_webhook(  # noqa: C901  # the same flow for sync and for async views
     scheme_or_verifier: Senders, **options: Unpack[Options]
 ) -> Callable[[_View], _View]:
     """Return a decorator that lets only verified requests through to a view.
 
-    The view is a function or a class, sync or async. It is exempt from Django's CSRF check, which
-    no sender of webhooks can pass: the signature stands in for it.
+    The view is a function or a class, sync or async. The decorator exempts it from Django's CSRF
+    check: no sender of webhooks can pass that check, and the signature takes its place.
 
     Args:
-        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
-            request's headers select one; or a `Verifier` or `MultiVerifier`, which has its secrets
-            and limits already.
-        **options: See `frappe_hooksig.integrations.Options`. A `secret` that is a function gets
-            Django's request; it may look at path and headers, and must leave the body alone. For an
-            async view it may be async; if it is not, it runs in a thread, and may use the ORM.
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`; a list of schemes, one of which
+            the headers of a request select; or a `Verifier` or `MultiVerifier`, which already has
+            its secrets and limits.
+        **options: See `frappe_hooksig.integrations.Options`. If `secret` is a function, it takes
+            Django's request. It may read the path and the headers, but not the body. For an async
+            view it may be async; otherwise it runs in a thread, where it may use the ORM.
 
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
@@ -80,7 +80,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
     hide_secret(options)
     receiver = Receiver(scheme_or_verifier, _secret, target_of=_target_of, **options)
 
-    def decorator(view: _View) -> _View:  # noqa: C901  # one decision, told for each kind of view
+    def decorator(view: _View) -> _View:  # noqa: C901  # the same flow for each kind of view
         is_async = _is_async(view)
         if not is_async:
             hint = "; decorate an async class itself, not with method_decorator"
@@ -99,7 +99,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
                     try:
                         response = await view(request, *args, **kwargs)
                     except MalformedPayload as error:
-                        response = _refused(error)  # in no transaction: async views have none
+                        response = _refused(error)  # no rollback: async views have no transaction
                     if claim is not None:
                         await claim.settle(_status(response))
                     return response
@@ -115,7 +115,7 @@ def verify_webhook(  # noqa: C901  # one decision, told twice: for views and for
                 try:
                     response = view(request, *args, **kwargs)
                 except MalformedPayload as error:
-                    roll_back(open_around())  # it is an answer, yet a failure
+                    roll_back(open_around())  # a response alone would commit
                     response = _refused(error)
             return response if claim is None else _settle(claim, response)
 
@@ -131,13 +131,14 @@ def verify_frappe_webhook(**options: Unpack[Options]) -> Callable[[_View], _View
 def verify_frappe_webhook(
     view: Callable[..., Any] | None = None, /, **options: Unpack[Options]
 ) -> Callable[..., Any]:
-    """Let only requests through to a view that Frappe signed. Bare or called.
+    """Let only requests that Frappe signed through to a view.
 
-    Without `secret`, it is `settings.FRAPPE_WEBHOOK_SECRET`, else the environment variable of that
-    name; without either, the first request with a readable signature fails with HTTP 500.
+    Use it bare or with options. The default `secret` is `settings.FRAPPE_WEBHOOK_SECRET`, else the
+    environment variable of that name. If neither is set, the first request with a readable
+    signature fails with HTTP 500.
 
     Args:
-        view: The view, a function or a class, if used bare.
+        view: The view, a function or a class, if the decorator is used bare.
         **options: As for `verify_webhook()`.
 
     Raises:
@@ -145,7 +146,7 @@ def verify_frappe_webhook(
     """
     hide_secret(options)
     if view is not None and not callable(view):
-        del view  # as error reporters show it, and it may be a secret
+        del view  # it may be a secret, and error reporters show local variables
         msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
         raise ConfigurationError(msg)
     decorator = verify_webhook(FRAPPE, **options) if options else _BARE
@@ -156,7 +157,7 @@ def get_delivery(request: HttpRequest) -> Delivery:
     """Return the verified delivery of a request.
 
     Args:
-        request: What the view got: Django's request, or REST framework's.
+        request: The request that the view takes: Django's, or REST framework's.
 
     Raises:
         ConfigurationError: The view is not decorated.
@@ -172,7 +173,11 @@ def get_delivery(request: HttpRequest) -> Delivery:
 
 
 def _secret() -> Secrets:
-    """Return the secret of Frappe's webhooks."""
+    """Return the secret of Frappe's webhooks.
+
+    Raises:
+        ConfigurationError: Neither the setting nor the environment variable is set.
+    """
     secret = setting()
     if secret is None:
         msg = f"set {SECRET_SETTING} in the settings, or the environment variable of that name"
@@ -180,20 +185,21 @@ def _secret() -> Secrets:
     return secret
 
 
-# method_decorator() decorates anew for each request. What is made of the setting is to outlive it.
 def _target_of(request: HttpRequest) -> RequestTarget:
-    scope: dict[str, Any] | None = getattr(request, "scope", None)  # what an ASGI server sent
+    scope: dict[str, Any] | None = getattr(request, "scope", None)  # only under ASGI
     return target_of_environ(request.META) if scope is None else target_of_scope(scope)
 
 
+# method_decorator() decorates again for each request. One shared decorator keeps the matcher that
+# was made from the setting.
 _BARE = verify_webhook(FRAPPE)
 
 
 class _Headers:
-    """The headers where they are; request.headers makes a copy of all, which costs like the HMAC.
+    """The headers in request.META. The copy in request.headers costs as much time as the HMAC.
 
     Attributes:
-        environ: Django's META: under ASGI too, doubled headers are joined there with a comma.
+        environ: Django's META. It joins doubled headers with a comma, under ASGI too.
     """
 
     __slots__ = ("environ",)
@@ -202,22 +208,23 @@ class _Headers:
         self.environ = meta
 
     def get(self, name: str) -> Any:
-        """Return a header's value, or None."""
+        """Return the value of a header, or None."""
         return self.environ.get(f"HTTP_{name.upper().replace('-', '_')}")
 
 
 def _admit(
     receiver: Receiver, request: HttpRequest, view: Callable[..., Any]
 ) -> Claim | HttpResponse | None:
-    """Keep the delivery for the view, and claim it if it is to be handled once.
+    """Verify a request, keep its delivery for `get_delivery()`, and claim it.
 
     Args:
-        receiver: Verifies it.
+        receiver: The receiver that verifies the request.
         request: The request.
-        view: What it is for.
+        view: The view of the request.
 
     Returns:
-        The claim, if there is one; or the answer to a request that the view does not get.
+        The claim; or None if the view runs without one; or the response to send instead of running
+        the view.
     """
     try:
         delivery = receiver.receive(
@@ -240,10 +247,10 @@ def _admit(
 async def _admit_async(
     receiver: Receiver, request: HttpRequest, view: Callable[..., Any]
 ) -> AsyncClaim | HttpResponse | None:
-    """Do the same, and wait for the secret and the store."""
+    """Verify and claim like `_admit()`, but await the secret and the store."""
 
     async def read_body(limit: int) -> bytes:
-        # Nothing to wait for: Django has received all of it before.
+        # Nothing to await: Django has received the whole body before it calls the view.
         return _raw_body(request, limit)
 
     try:
@@ -269,26 +276,27 @@ async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
 
 
 async def _in_any_thread(function: Callable[..., Any], *args: Any) -> Any:
-    # The one of the request may be busy with what the view does in it, for longer than a lease.
+    # The view may keep the request's own thread busy for longer than a lease. The store must not
+    # wait for that thread.
     return await sync_to_async(function, thread_sensitive=False)(*args)
 
 
 def _is_async(view: Any) -> bool:
-    """Whether a view returns something to wait for."""
-    # asgiref's, which knows the mark that Django sets before Python 3.12.
+    """Whether a view returns an awaitable."""
+    # asgiref's function knows the mark that Django sets before Python 3.12.
     if iscoroutinefunction(view):  # pyright: ignore[reportDeprecated]
         return True
-    # dispatch() of an async class returns what its async method does, and is not async itself.
-    # method_decorator() hands over a partial of the bound method.
+    # dispatch() of an async class is not async, but returns the coroutine of an async method.
+    # method_decorator() passes it as a partial of the bound method.
     method: Any = cast("Any", view).func if isinstance(view, partial) else view
     return bool(getattr(getattr(method, "__self__", method), "view_is_async", False))
 
 
 def _guard_dispatch(view: Any, decorator: Callable[[Any], Any]) -> None:
-    """Decorate a class: each method of HTTP goes through its dispatch()."""
+    """Decorate the dispatch() of a class: requests of every HTTP method pass through it."""
     dispatch = getattr(view, "dispatch", None)
     if dispatch is None:
-        msg = f"{view.__name__} is no view: it has no dispatch()"
+        msg = f"{view.__name__} is not a view class: it has no dispatch()"
         raise ConfigurationError(msg)
 
     @wraps(dispatch)
@@ -299,7 +307,7 @@ def _guard_dispatch(view: Any, decorator: Callable[[Any], Any]) -> None:
 
 
 def _exempt(function: _View) -> _View:
-    """Exempt from the CSRF check, as csrf_exempt() does, but without one more function around."""
+    """Exempt a view from the CSRF check, without the additional wrapper of csrf_exempt()."""
     vars(function)["csrf_exempt"] = True
     return function
 
@@ -307,65 +315,68 @@ def _exempt(function: _View) -> _View:
 def _keep(request: HttpRequest, delivery: Delivery) -> None:
     """Keep the delivery for the view."""
     vars(request)[_DELIVERY] = delivery
-    # What Django's cache goes by: cache_page() above would hand the answer to unsigned requests.
+    # Tell Django's cache not to store the response. Otherwise a cache_page() above the decorator
+    # would send it in response to unsigned requests.
     vars(request)["_cache_update_cache"] = False
 
 
 def _endpoint(view: Any, request: HttpRequest) -> str:
-    """Return what tells a view from the others: a class from those with the same dispatch()."""
-    while isinstance(view, partial):  # what method_decorator() hands over is one
+    """Return a name that distinguishes a view, also among classes with the same dispatch()."""
+    while isinstance(view, partial):  # method_decorator() passes one
         view = cast("Any", view).func
-    # Where as_view() keeps it, and that of REST framework's view sets.
+    # as_view() keeps the class in `view_class`; that of REST framework's view sets, in `cls`.
     kind: Any = getattr(view, "view_class", getattr(view, "cls", None))
     if hasattr(view, "__self__"):
         kind = cast("Any", type(view.__self__))
     if kind is None:
         return name_of(view)
-    # REST framework's @api_view makes classes that differ in their names alone.
+    # The classes that REST framework's @api_view makes differ only in their __name__.
     name = f"{kind.__module__}.{kind.__qualname__}.{kind.__name__}.{view.__name__}"
-    if not hasattr(kind, "http_method_names"):  # a method of something else
+    if not hasattr(kind, "http_method_names"):  # a method of a class that is not a view
         return name
     return f"{name} {name_of_handler(kind, request.method)}"
 
 
 def _settle(claim: Claim, response: Any) -> Any:
-    """Say whether it was handled once what the view has written is there to stay.
+    """Settle a claim once the transactions around the view are committed; return the response.
 
-    Rendering a template and streaming come later, and what fails there undoes nothing.
+    Django renders template responses and streams bodies later. An error there rolls nothing back,
+    so it does not change the outcome.
     """
     status = _status(response)
     around = open_around()
     if not around:
         claim.settle(status)
         return response
-    claim.rest()  # without a commit it ends by itself
+    claim.rest()  # stop renewing: without a commit, the lease ends by itself
     if any(connection.needs_rollback for connection in around):
         claim.release()
         return response
     store = claim.store
-    in_one = isinstance(store, DjangoStore) and [each.alias for each in around] == [store.using]
-    if status not in range(200, 300) or not in_one:
-        # In several databases, the one that is committed first must not say that it was handled.
+    in_same_db = isinstance(store, DjangoStore) and [each.alias for each in around] == [store.using]
+    if status not in range(200, 300) or not in_same_db:
+        # With several databases, the first one to commit must not mark the delivery as handled: the
+        # next one may still fail.
         after_commit(around, partial(claim.settle, status))
         return response
     if claim.complete():
         return response
-    # Somebody else handles it, and what was written here would be there twice.
+    # Another attempt has claimed the delivery since. Without a rollback, both would write.
     roll_back(around)
     return _respond(in_flight())
 
 
 def _status(response: Any) -> int:
-    """Return the status of an answer; of what is none, that of Django's complaint about it."""
+    """Return the status of a response, or 500 if Django will reject the view's result."""
     return int(getattr(response, "status_code", 500))
 
 
 def _of_django(request: Any) -> HttpRequest:
-    """Return Django's own request; REST framework has it inside of its own."""
+    """Return Django's own request, which REST framework wraps in a request of its own."""
     own = getattr(request, "_request", request)
     if not isinstance(own, HttpRequest):
         msg = (
-            f"got a {type(own).__name__} where the request belongs: decorate the class, or its "
+            f"expected a request, but got a {type(own).__name__}: decorate the class, or its "
             'method with method_decorator(verify_frappe_webhook, name="dispatch")'
         )
         raise ConfigurationError(msg)
@@ -373,12 +384,12 @@ def _of_django(request: Any) -> HttpRequest:
 
 
 def _raw_body(request: HttpRequest, limit: int) -> bytes:
-    """Return the raw body, which stays readable for the view, forms and files included."""
+    """Return the raw body. The view can still read the body, a form and its files."""
     try:
         length = int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
         raise UnreadablePostError from None
-    # request.body looks at this itself, but not in every release at a body of unknown length.
+    # request.body checks this limit too, but some releases skip it for a body of unknown length.
     least: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if least is not None:
         limit = min(limit, least)
@@ -390,7 +401,7 @@ def _raw_body(request: HttpRequest, limit: int) -> bytes:
         msg = (
             "the raw body is gone: something read request.POST or request.FILES of a multipart "
             "form, or request.read(), before the signature was verified. Do that in the view, or "
-            "look at request.body first, which keeps a copy"
+            "read request.body first, which keeps a copy"
         )
         raise RawBodyUnavailable(msg) from None
     if len(body) > limit:
@@ -401,9 +412,9 @@ def _raw_body(request: HttpRequest, limit: int) -> bytes:
 
 
 def _spooled(request: HttpRequest) -> int:
-    """Return the size of the body that Django has received into a file: under ASGI, any."""
+    """Return the size of a body that Django has received into a file, as it does under ASGI."""
     stream: Any = request._stream  # noqa: SLF001
-    # Once somebody has read of it, request.body does not.
+    # Once other code has read a part of the file, request.body raises an error.
     if not isinstance(stream, SpooledTemporaryFile) or vars(request).get("_read_started"):
         return 0
     stream.seek(0, SEEK_END)
@@ -421,8 +432,9 @@ def _respond(response: WebhookResponse) -> HttpResponse:
 
 
 def _unreadable() -> HttpResponse:
-    # Answered here, as Django would log a traceback for each client that went away.
+    # Respond here: Django would log a traceback for each client that disconnects.
     return HttpResponseBadRequest(
-        "The body is shorter than its Content-Length: the client, or a middleware, took it.",
+        "The body is shorter than its Content-Length: the client disconnected, or a middleware "
+        "read a part of it.",
         content_type="text/plain",
     )

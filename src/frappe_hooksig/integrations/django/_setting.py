@@ -1,4 +1,4 @@
-"""Where the secret of Frappe's webhooks is."""
+"""Reads the secret of Frappe's webhooks from the settings or the environment."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from frappe_hooksig.secret import Secrets
 
 
 def setting() -> Secrets | None:
-    """Return what the settings have, else what the environment has, as it is now."""
+    """Return the current secret in the settings, else in the environment, else None."""
     secret: Secrets | None = getattr(settings, SECRET_SETTING, None)
     return os.environ.get(SECRET_SETTING) if secret is None else secret

@@ -1,4 +1,4 @@
-"""A store in a database of Django's: for all processes and hosts that use it."""
+"""A store in a Django database, shared by all processes and hosts that use the database."""
 
 from __future__ import annotations
 
@@ -21,37 +21,39 @@ from frappe_hooksig.replay._protocol import State
 
 _log = logging.getLogger("frappe_hooksig")
 
-# With each so many claims, so many expired ones are forgotten: more of these, so that none are
-# left over.
+# Every 16th claim deletes up to 64 expired rows. More rows are deleted than added, so expired rows
+# do not pile up.
 _EVERY = 16
 _AT_ONCE = 64
 
 
 class DjangoStore:
-    """Remembers deliveries in a database, for everything that uses it.
+    """Remembers deliveries in a database, for all processes and hosts that use the database.
 
-    It needs `"frappe_hooksig.integrations.django"` in INSTALLED_APPS, and `manage.py migrate`.
+    Add `"frappe_hooksig.integrations.django"` to INSTALLED_APPS, and run `manage.py migrate`.
 
-    Claims use connections of the store's own, because other processes have to see them at once.
-    There are as many as simultaneous claims, and they stay open for the database's CONN_MAX_AGE.
+    Other processes must see a claim at once, so the store writes claims on connections of its own.
+    It opens as many of them as there are claims at the same moment. They stay open for the
+    CONN_MAX_AGE of the database.
 
-    If a transaction is open around the view, the store writes in it that the delivery was handled.
-    Both are committed, or neither is.
+    The store marks a delivery as handled in the transaction around the view, if there is one. So
+    the mark is committed or rolled back together with what the view has written.
 
     Args:
-        using: The database, by its alias in DATABASES.
-        clock: Returns now, in Unix seconds: on all hosts the same, within a second.
+        using: The alias of the database in DATABASES.
+        clock: A function that returns the current time in Unix seconds. The clocks of all hosts
+            must agree within a second.
 
     Attributes:
-        using: As given.
+        using: The alias of the database in DATABASES.
 
     Raises:
-        ConfigurationError: There is no such database, or the app is not installed.
+        ConfigurationError: DATABASES has no such alias, or the app is not installed.
     """
 
     def __init__(self, using: str = "default", *, clock: Callable[[], float] = time.time) -> None:
         if using not in set(connections):
-            msg = f"using={using!r} is no database of DATABASES"
+            msg = f"using={using!r} is not an alias in DATABASES"
             raise ConfigurationError(msg)
         try:
             self._model: Any = apps.get_model("frappe_hooksig", "HandledDelivery")
@@ -61,20 +63,20 @@ class DjangoStore:
         self.using = using
         self._clock = clock
         self._claims = count(1)
-        # By process, as none can be taken along into a forked one, nor closed there.
+        # By process id: a forked process can neither use nor close its parent's connections.
         self._idle: dict[int, list[BaseDatabaseWrapper]] = {}
 
     def claim(self, key: str, token: str, lease: float) -> State:
         """See `Store.claim()`.
 
         Raises:
-            StoreError: The database cannot be reached, or refuses.
+            StoreError: The database cannot be reached, or refuses the statement.
         """
         with self._on_its_own():
             while (state := self._look(key, token, lease)) is None:
-                pass  # somebody else was faster
+                pass  # another claim changed the row in between: look again
             if state is State.NEW and next(self._claims) % _EVERY == 0:
-                self._forget()
+                self._delete_expired()
             return state
 
     def renew(self, key: str, token: str, lease: float) -> bool:
@@ -85,13 +87,14 @@ class DjangoStore:
         """
         with self._on_its_own():
             now = self._clock()
-            return bool(self._held(key, token, now).update(ends=now + lease))
+            return bool(self._claimed(key, token, now).update(ends=now + lease))
 
     def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`, in the transaction that is open in this thread.
 
-        In one, it is enough that nobody else has taken over since the lease has ended: nobody can,
-        from then on. If somebody has, the transaction is to be rolled back.
+        In a transaction, an expired lease is accepted if nobody else has claimed the delivery. The
+        update locks the row, so nobody can claim it until the transaction ends. If the result is
+        False, the caller must roll the transaction back.
 
         Raises:
             StoreError: As for `claim()`.
@@ -102,7 +105,7 @@ class DjangoStore:
                 claimed = self._rows(key=key, token=token)
                 return bool(claimed.update(token=None, ends=now + retention))
         with self._on_its_own():
-            return bool(self._held(key, token, now).update(token=None, ends=now + retention))
+            return bool(self._claimed(key, token, now).update(token=None, ends=now + retention))
 
     def release(self, key: str, token: str) -> bool:
         """See `Store.release()`.
@@ -110,27 +113,28 @@ class DjangoStore:
         Raises:
             StoreError: As for `claim()`.
         """
-        # SQLite has one writer. If it is the transaction around, it would wait for itself.
-        waits_for_itself = _is_sqlite(connections[self.using]) and is_open(connections[self.using])
+        # SQLite allows one writer. If that is this thread's transaction, a write on another
+        # connection would wait until its timeout.
+        blocks_itself = _is_sqlite(connections[self.using]) and is_open(connections[self.using])
         with self._on_its_own() as connection:
-            if waits_for_itself:
+            if blocks_itself:
                 with connection.cursor() as cursor:
                     cursor.execute("PRAGMA busy_timeout = 0")
             try:
-                # No row is deleted by its key alone, as it may be another's by then.
-                return bool(self._held(key, token, self._clock()).update(ends=0))
+                # Let the lease end instead of deleting the row: somebody else may have claimed it.
+                return bool(self._claimed(key, token, self._clock()).update(ends=0))
             finally:
-                if waits_for_itself:
+                if blocks_itself:
                     connection.close()
 
     def close(self) -> None:
-        """Close the connections that are not in use: those of the next claim are opened anew."""
+        """Close the idle connections of this process. The next claim opens a new one."""
         idle = self._idle.get(os.getpid(), [])
         while idle:
             idle.pop().close()
 
     def _look(self, key: str, token: str, lease: float) -> State | None:
-        """Claim it if nobody has it; return None if what was seen is not so any more."""
+        """Try once to claim; return None if another claim changed the row in between."""
         now = self._clock()
         found = self._rows(key=key).values_list("token", "ends").first()
         if found is not None and found[1] > now:
@@ -144,17 +148,18 @@ class DjangoStore:
             return None
         return State.NEW
 
-    def _forget(self) -> None:
-        """Remove some of those that have ended."""
-        ended = self._rows(ends__lte=self._clock())
+    def _delete_expired(self) -> None:
+        """Delete some of the expired rows."""
+        expired = self._rows(ends__lte=self._clock())
         try:
-            keys = list(ended.order_by("ends").values_list("key", flat=True)[:_AT_ONCE])
-            # Not delete(), which asks for rows and then deletes those keys, whatever they are then.
-            ended.filter(key__in=keys)._raw_delete(self.using)  # noqa: SLF001
-        except Error as error:  # the claim is good all the same
-            _log.warning("%s; expired deliveries stay in it", self._trouble(error))
+            keys = list(expired.order_by("ends").values_list("key", flat=True)[:_AT_ONCE])
+            # Not delete(): it selects the rows first and then deletes by key alone. A row that was
+            # claimed anew in between would be deleted too.
+            expired.filter(key__in=keys)._raw_delete(self.using)  # noqa: SLF001
+        except Error as error:  # the claim is valid without it
+            _log.warning("%s; expired deliveries were not deleted", self._trouble(error))
 
-    def _held(self, key: str, token: str, now: float) -> QuerySet[Any]:
+    def _claimed(self, key: str, token: str, now: float) -> QuerySet[Any]:
         return self._rows(key=key, token=token, ends__gt=now)
 
     def _rows(self, **conditions: Any) -> QuerySet[Any]:
@@ -163,7 +168,7 @@ class DjangoStore:
 
     @contextmanager
     def _on_its_own(self) -> Generator[BaseDatabaseWrapper]:
-        """Use a connection in no transaction, in place of this thread's."""
+        """Replace this thread's connection by one outside of its transactions."""
         around = connections[self.using]
         with self._explained():
             connection = self._opened()
@@ -184,7 +189,7 @@ class DjangoStore:
         except IndexError:
             connection = connections.create_connection(self.using)
             settings = connection.settings_dict
-            # Not out of a pool, of which a claim would take one connection more for each request.
+            # Not from a pool: each request would need a second connection of it for its claim.
             options = {name: each for name, each in settings["OPTIONS"].items() if name != "pool"}
             connection.settings_dict = {**settings, "AUTOCOMMIT": True, "OPTIONS": options}
             connection.inc_thread_sharing()
@@ -199,8 +204,9 @@ class DjangoStore:
             raise StoreError(self._trouble(error)) from error
 
     def _trouble(self, error: Error) -> str:
-        first_line = str(error).partition("\n")[0]  # PostgreSQL's go on with the statement
-        return f"the store in database {self.using!r}: {first_line}"
+        # PostgreSQL appends the statement, so keep the first line only.
+        first_line = str(error).partition("\n")[0]
+        return f"the store in database {self.using!r} failed: {first_line}"
 
 
 def _is_sqlite(connection: BaseDatabaseWrapper) -> bool:

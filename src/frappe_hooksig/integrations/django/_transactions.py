@@ -1,4 +1,4 @@
-"""The transactions around a view: until they have ended, nobody else sees what it has written."""
+"""The transactions around a view. Until they commit, nobody else sees what the view has written."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 def open_around() -> list[BaseDatabaseWrapper]:
     """Return the connections of this thread that are in a transaction.
 
-    Called where a view has ended, they are those of ATOMIC_REQUESTS and of `transaction.atomic`
-    above our decorator. What Django's TestCase begins is none: it never commits.
+    After a view, these are the transactions of ATOMIC_REQUESTS, and of `transaction.atomic` above
+    our decorator. The transaction of Django's TestCase does not count: it never commits.
     """
     return [each for each in connections.all(initialized_only=True) if is_open(each)]
 
 
 def is_open(connection: BaseDatabaseWrapper) -> bool:
-    """Whether a connection is in a transaction, other than that of a TestCase."""
+    """Whether a connection is in a transaction. The one of a TestCase does not count."""
     blocks: list[Any] = connection.atomic_blocks
-    return any(not block._from_testcase for block in blocks)  # noqa: SLF001  # as Django's durable=
+    return any(not block._from_testcase for block in blocks)  # noqa: SLF001  # atomic(durable=True) of Django does the same
 
 
 def roll_back(around: list[BaseDatabaseWrapper]) -> None:
-    """Let transactions undo what was written in them, once they end."""
+    """Mark transactions, so that they roll back when they end."""
     for connection in around:
         connection.set_rollback(True)
 
 
 def after_commit(around: list[BaseDatabaseWrapper], action: Callable[[], object]) -> None:
-    """Do something when all of the transactions have been committed, and else never."""
+    """Call `action` once all transactions are committed. If one rolls back, never call it."""
     left = {each.alias for each in around}
 
     def committed(alias: str) -> None:
@@ -41,5 +41,5 @@ def after_commit(around: list[BaseDatabaseWrapper], action: Callable[[], object]
             action()
 
     for alias in sorted(left):
-        # Robust: the view has run, and its answer is to go out whatever becomes of the action.
+        # robust=True: the view has run, so its response must go out even if the action fails.
         transaction.on_commit(partial(committed, alias), using=alias, robust=True)

@@ -1,4 +1,4 @@
-"""The app of `"frappe_hooksig.integrations.django"` in INSTALLED_APPS: checks, and a table."""
+"""The Django app `"frappe_hooksig.integrations.django"`: system checks and a table."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from frappe_hooksig.integrations.django._checks import check_secret
 
 
 class HooksigConfig(AppConfig):
-    """Registers the system checks, and has the table of `DjangoStore`."""
+    """Registers the system checks, and contains the table of `DjangoStore`."""
 
     name = "frappe_hooksig.integrations.django"
     label = "frappe_hooksig"
     verbose_name = "Webhook signatures"
-    default_auto_field = "django.db.models.AutoField"  # of no use, and nobody is to be asked
+    # Unused: the table has its own primary key. Set so that no project has to choose one.
+    default_auto_field = "django.db.models.AutoField"
 
     def ready(self) -> None:
-        """Register them."""
+        """Register the system checks."""
         register(check_secret, Tags.security)

@@ -1,4 +1,4 @@
-"""The table of `DjangoStore`. Who does not use that may leave it empty."""
+"""The table of `DjangoStore`. It stays empty in projects that do not use that store."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from django.db import models
 
 
 class HandledDelivery(models.Model):
-    """A delivery that is being handled or was.
+    """A delivery that is being handled, or was handled.
 
     Attributes:
-        key: Tells deliveries apart.
-        token: Who is handling it; null if it was handled.
-        ends: Until when that holds, in Unix seconds.
+        key: Identifies the delivery.
+        token: Identifies the claim on the delivery; null once the delivery was handled.
+        ends: The end of the claim's lease, or of the retention once the delivery was handled, in
+            Unix seconds.
     """
 
     key: models.CharField[str, str] = models.CharField(max_length=100, primary_key=True)
-    # Null is what tells it from any token.
+    # Null, not "": no token can equal it.
     token: models.CharField[str | None, str | None] = models.CharField(max_length=32, null=True)  # noqa: DJ001
     ends: models.FloatField[float, float] = models.FloatField(db_index=True)
 
     class Meta:
-        """Its names."""
+        """The names of the model."""
 
         verbose_name = "handled delivery"
         verbose_name_plural = "handled deliveries"

@@ -1,4 +1,4 @@
-"""A store in the cache of a site: the Redis that each Frappe site has."""
+"""A store in the Redis cache that every Frappe site has."""
 
 from __future__ import annotations
 
@@ -23,26 +23,28 @@ from frappe_hooksig.replay._protocol import State
 class CacheStore:
     """Remembers deliveries in `frappe.cache()`, for all processes of a site.
 
-    `bench clear-cache` and `bench migrate` empty the cache on Frappe 15 and later, unless an app's
-    hooks.py has `persistent_cache_keys = ["hooksig:"]`. As bench sets it up, the cache forgets what
-    was used least when its memory is full, and everything when Redis is restarted. What is
-    forgotten is handled again if it comes again; where that must not be, insert a document whose
-    name is `get_delivery().dedup_key` together with what is done.
+    On Frappe 15 and later, `bench clear-cache` and `bench migrate` empty the cache. To keep the
+    deliveries, set `persistent_cache_keys = ["hooksig:"]` in the hooks.py of an app.
+
+    As bench configures it, the cache evicts the least used keys when its memory is full, and loses
+    all keys when Redis restarts. The handler runs again if the sender repeats a lost delivery. If
+    that must not happen, insert a document whose name is `get_delivery().dedup_key` in the
+    transaction of the handler's work.
 
     Args:
-        prefix: What the names of all keys begin with, after the site's own prefix.
+        prefix: The beginning of every key, after the site's own prefix.
     """
 
     def __init__(self, prefix: str = "hooksig:") -> None:
         self._prefix = prefix
-        # By token: a claim is renewed in a thread, which belongs to no site.
+        # By token: the lease renewer runs in a thread that belongs to no site.
         self._claims: dict[str, _Place] = {}
 
     def claim(self, key: str, token: str, lease: float) -> State:
         """See `Store.claim()`.
 
         Raises:
-            StoreError: Redis cannot be reached, or refuses.
+            StoreError: Redis cannot be reached, or refuses the command.
         """
         place = _Place(frappe.cache(), f"{self._prefix}{key}")
         state = STATES[place.run(CLAIM, token, lease)]
@@ -50,7 +52,7 @@ class CacheStore:
             self._claims[token] = place
         return state
 
-    def renew(self, key: str, token: str, lease: float) -> bool:  # noqa: ARG002  # the token's
+    def renew(self, key: str, token: str, lease: float) -> bool:  # noqa: ARG002  # the token finds it
         """See `Store.renew()`.
 
         Raises:
@@ -81,7 +83,7 @@ class CacheStore:
 
 
 class _Place:
-    """A key in the cache of the site that is being served."""
+    """A key in the cache of the current site."""
 
     __slots__ = ("_cache", "_name", "_site")
 
@@ -96,6 +98,6 @@ class _Place:
                 self._cache.eval(script, 1, self._name, claimed(token), milliseconds(seconds))
             )
         except RedisError as error:
-            # Not its text: a server may repeat the arguments of AUTH in it.
-            msg = f"the cache of {self._site}: {type(error).__name__}"
+            # Leave out the text of the error: it may repeat the arguments of AUTH.
+            msg = f"the cache of {self._site} failed: {type(error).__name__}"
             raise StoreError(msg) from None

@@ -1,13 +1,13 @@
-"""The decorators. They verify a request before its whitelisted method runs.
+"""Decorators that verify a request before its whitelisted method runs.
 
-They stand beneath `@frappe.whitelist(...)`, which Frappe looks functions up by:
+Put them beneath `@frappe.whitelist(...)`, which registers the decorated function:
 
     @frappe.whitelist(allow_guest=True, methods=["POST"])
     @verify_frappe_webhook
     def sales_order(): ...
 
-Frappe would fill a method's parameters from the query, a form or JSON, none of which is verified
-by then. So the method has none, and takes everything from `get_delivery()`.
+Frappe fills a method's parameters from the query, a form or JSON, before anything is verified. So
+the method must have no parameters, and read everything from `get_delivery()`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ else:
 
 _View = TypeVar("_View", bound=Callable[[], Any])
 
-# No header can end up under this name: WSGI puts those under HTTP_.
+# No header can have these keys: WSGI prefixes the keys of headers with HTTP_.
 _DELIVERY = "frappe_hooksig.delivery"
 _ENTERED = "frappe_hooksig.entered"
 
@@ -57,29 +57,30 @@ def verify_webhook(
 ) -> Callable[[_View], _View]:
     """Return a decorator that lets only verified requests through to a whitelisted method.
 
-    It stands beneath `@frappe.whitelist(allow_guest=True, methods=["POST"])`. The method takes no
-    parameters; `get_delivery()` has what was verified. It runs as Guest, like any other.
+    Put it beneath `@frappe.whitelist(allow_guest=True, methods=["POST"])`. The method takes no
+    parameters; call `get_delivery()` for the verified delivery. The method runs as Guest, like
+    every method with `allow_guest=True`.
 
     Args:
-        scheme_or_verifier: A scheme, such as `providers.GITHUB`, or several in a list, of which a
-            request's headers select one; or a `Verifier` or `MultiVerifier`, which has one secret
-            for all sites.
-        **options: See `frappe_hooksig.integrations.Options`. Each site has its own secret with
-            `site_config()`, `password()` or a function of Werkzeug's request.
+        scheme_or_verifier: A scheme, such as `providers.GITHUB`; a list of schemes, one of which
+            the headers of a request select; or a `Verifier` or `MultiVerifier`, which has one
+            secret for all sites.
+        **options: See `frappe_hooksig.integrations.Options`. For a secret per site, set `secret` to
+            `site_config()`, `password()` or a function that takes Werkzeug's request.
 
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another; or the
-            method has parameters, is async, or was whitelisted before.
+            method has parameters, is async, or is already whitelisted.
     """
     hide_secret(options)
     if scheme_or_verifier == FRAPPE and "secret" not in options:
-        # A function, called for each request, and no setting, which is kept: of one site's secret
-        # nothing may be left when the next site's request comes, in the same process.
+        # A function, because it is called for each request; the matcher of a setting is reused. One
+        # process serves several sites, and a request must never meet the secret of another site.
         options["secret"] = site_config("webhook_secret")
     if "store" in options:
         options["store"] = _by_site(options["store"], options.get("secret"))
     receiver = Receiver(scheme_or_verifier, None, target_of=_target_of, **options)
-    receiver.refuse_to_wait("Frappe's request")
+    receiver.refuse_to_wait("the Frappe adapter")
 
     def decorator(view: _View) -> _View:
         _require_method(view)
@@ -99,7 +100,7 @@ def verify_webhook(
                     _settle(claim, result)
                 return result
 
-        # What Frappe fills in and converts arguments by: nothing here is to be filled in.
+        # Frappe fills in and converts arguments by the signature and annotations. Remove both.
         vars(inner)["__signature__"] = inspect.Signature()
         inner.__annotations__ = {}
         return cast("_View", inner)
@@ -114,13 +115,13 @@ def verify_frappe_webhook(**options: Unpack[Options]) -> Callable[[_View], _View
 def verify_frappe_webhook(
     view: Callable[..., Any] | None = None, /, **options: Unpack[Options]
 ) -> Callable[..., Any]:
-    """Let only requests through to a whitelisted method that a Frappe site signed. Bare or called.
+    """Let only requests that a Frappe site signed through to a whitelisted method.
 
-    Without `secret`, it is `webhook_secret` in the site_config.json of the site that is called;
-    without that, a request with a readable signature is answered with HTTP 500.
+    Use it bare or with options. The default `secret` is `webhook_secret` in the site_config.json of
+    the called site. If that is not set, a request with a readable signature gets HTTP 500.
 
     Args:
-        view: The method, if used bare.
+        view: The method, if the decorator is used bare.
         **options: As for `verify_webhook()`.
 
     Raises:
@@ -128,7 +129,7 @@ def verify_frappe_webhook(
     """
     hide_secret(options)
     if view is not None and not callable(view):
-        del view  # as error reporters show it, and it may be a secret
+        del view  # it may be a secret, and error reporters show local variables
         msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
         raise ConfigurationError(msg)
     decorator = verify_webhook(FRAPPE, **options)
@@ -139,7 +140,7 @@ def get_delivery() -> Delivery:
     """Return the verified delivery of the current request.
 
     Raises:
-        ConfigurationError: The method is not decorated, or was not called by a request.
+        ConfigurationError: The method is not decorated, or there is no HTTP request.
     """
     request: Request | None = getattr(frappe.local, "request", None)
     delivery: Delivery | None = None if request is None else request.environ.get(_DELIVERY)
@@ -153,15 +154,15 @@ def get_delivery() -> Delivery:
 
 
 def _require_method(view: Callable[..., Any]) -> None:
-    """Refuse at import what Frappe would not call as it is meant."""
+    """Refuse at import a function that Frappe would not call as intended."""
     name = getattr(view, "__qualname__", repr(view))
     function = inspect.unwrap(view)
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     if not inspect.isroutine(view) or is_async:
-        msg = f"{name}: only a plain function can be a whitelisted method that verifies"
+        msg = f"{name}: decorate a plain function, not an async function or a class"
         raise ConfigurationError(msg)
     if inspect.unwrap(view, stop=frappe.whitelisted.__contains__) in frappe.whitelisted:
-        msg = f"{name}: put @frappe.whitelist(...) above the decorator that verifies, not beneath"
+        msg = f"{name}: put @frappe.whitelist(...) above the verifying decorator, not beneath it"
         raise ConfigurationError(msg)
     named = [
         parameter.name
@@ -170,39 +171,41 @@ def _require_method(view: Callable[..., Any]) -> None:
     ]
     if named:
         msg = (
-            f"{name}: Frappe would fill {', '.join(named)} with what nobody has verified. Take no "
+            f"{name}: Frappe would fill {', '.join(named)} with unverified input. Remove the "
             "parameters, and use get_delivery()"
         )
         raise ConfigurationError(msg)
 
 
 def _by_site(store: Store | AsyncStore | Deduplicator, secret: object) -> Deduplicator:
-    """Make the site a part of what tells deliveries apart."""
+    """Add the site to the tenant, so that sites never share the keys of deliveries."""
     deduplicator = deduplicator_of(store)
     tenant = deduplicator.tenant
-    if tenant is not None:
-        return replace(
-            deduplicator, tenant=lambda request: f"{frappe.local.site}\n{tenant(request)}"
-        )
-    if callable(secret) and not isinstance(secret, SecretReference):
-        return deduplicator  # it has to say itself how to tell its senders apart
-    return replace(deduplicator, tenant=lambda _request: frappe.local.site)
+    if tenant is None and callable(secret) and not isinstance(secret, SecretReference):
+        return deduplicator  # a function needs tenant= from the user; the receiver checks that
+
+    def site_and_tenant(request: Any) -> str:
+        site: str = frappe.local.site
+        return site if tenant is None else f"{site}\n{tenant(request)}"
+
+    return replace(deduplicator, tenant=site_and_tenant)
 
 
 def _admit(receiver: Receiver, endpoint: str) -> Claim | Response | None:
-    """Keep the delivery for the method, and claim it if it is to be handled once.
+    """Verify the current request, keep its delivery for `get_delivery()`, and claim it.
 
     Returns:
-        The claim, if there is one; or the answer to a request that the method does not get.
+        The claim; or None if the method runs without one; or the response to send instead of
+        running the method.
     """
     request: Request | None = getattr(frappe.local, "request", None)
     if request is None:
-        msg = "there is no request to verify: a method that receives webhooks is called by HTTP"
+        msg = "there is no request to verify: a decorated method must be called over HTTP"
         raise ConfigurationError(msg)
     if _ENTERED in request.environ:
         msg = (
-            "one decorated method can verify a request, and another one was called before: give "
-            "each its own URL, or choose with frappe_hooksig.Verifier"
+            "only one decorated method can verify a request, and another one has run already: "
+            "give each method its own URL, or call a frappe_hooksig.Verifier in one method"
         )
         return _respond(failure(ConfigurationError(msg)))
     request.environ[_ENTERED] = True
@@ -212,7 +215,7 @@ def _admit(receiver: Receiver, endpoint: str) -> Claim | Response | None:
         )
     except VerificationError as error:
         return _respond(refusal(error))
-    except Exception as error:  # noqa: BLE001  # Frappe shows strangers the traceback of any
+    except Exception as error:  # noqa: BLE001  # Frappe would show the traceback to a stranger
         return _respond(failure(error))
     request.environ[_DELIVERY] = delivery
     claim = receiver.claim(request, endpoint, delivery)
@@ -220,7 +223,7 @@ def _admit(receiver: Receiver, endpoint: str) -> Claim | Response | None:
 
 
 def _settle(claim: Claim, result: object) -> None:
-    """Complete a claim when what was done is committed; release it if it is not."""
+    """Complete a claim on commit; release it on a rollback, or if the status is not 2xx."""
     if isinstance(result, Response):
         status = result.status_code
     else:
@@ -233,30 +236,30 @@ def _settle(claim: Claim, result: object) -> None:
         frappe.db.commit()
         claim.complete()
         return
-    claim.rest()  # whatever becomes of the request now, it does not take long
+    claim.rest()  # stop renewing: the request ends soon, whatever happens
     after_commit.add(claim.complete)
     frappe.db.after_rollback.add(claim.release)
 
 
 def _respond(response: WebhookResponse) -> Response:
-    # An answer commits, where an exception would be answered with a traceback, and by Frappe 14
-    # even with HTTP 200 if the sender accepts HTML.
+    # Frappe responds to an exception with its traceback; Frappe 14 does so with HTTP 200 if the
+    # sender accepts HTML. So return a response; but Frappe commits then, so roll back first.
     frappe.db.rollback()
-    # What a function for the secret has thrown or printed is for no stranger.
+    # A function for the secret may have thrown or printed messages: show them to no stranger.
     frappe.clear_messages()
     frappe.local.error_log = []
     frappe.local.debug_log = []
-    # To a request that names the method in `cmd`, Frappe answers with this and not with what the
-    # method returns.
+    # If the request names the method in `cmd`, Frappe sends frappe.local.response and ignores the
+    # return value.
     frappe.local.response.update(response.content, http_status_code=response.status)
     return Response(response.body, response.status, response.headers)
 
 
 def _raw_body(request: Request, _limit: int) -> bytes:
-    """Return the raw body. Frappe has read all of it, within its own limit, and kept it."""
+    """Return the raw body. Frappe has read and kept it, up to its own limit."""
     body = request.get_data()
     most = request.max_content_length
-    # Of a chunked body Werkzeug takes that much, and says nothing of the rest.
+    # Werkzeug silently cuts a chunked body at its limit.
     is_chunked = request.content_length is None
     if is_chunked and most is not None and len(body) >= most and _has_more(request):
         raise BodyTooLarge(most)

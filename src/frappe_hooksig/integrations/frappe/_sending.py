@@ -1,4 +1,4 @@
-"""Sending a signed webhook in a background job, for `doc_events` in hooks.py."""
+"""Sends a signed webhook in a background job, for `doc_events` in hooks.py."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from frappe_hooksig.integrations.frappe._site_secrets import (
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.sign import Signer
 
-# Frappe's own sender waits 5 s. Each of six attempts may take that to connect and that to answer.
+# Seconds, as in Frappe's own sender. Each of six attempts may wait this long for the connection and
+# again for the response, so the job needs up to 75 s with its delays.
 _TIMEOUT = 5
 _DELAYS = (1, 2, 3, 4, 5)
 _JOB_TIMEOUT = 120
 
-# What may go well another time.
+# Statuses after which another attempt may succeed.
 _TRY_AGAIN = {408, 425, 429, *range(500, 600)}
 
 
@@ -41,23 +42,25 @@ def enqueue_webhook(
 ) -> None:
     """Send a signed webhook in the background, once the current transaction is committed.
 
-    For `doc_events` in hooks.py. The payload is serialised now; the secret is looked up, and a
-    time signed, when the job runs. If the receiver cannot be reached, or answers with a status
-    that may pass, the job tries up to five times more, with the same body and id.
+    Call it from `doc_events` in hooks.py. It serialises the payload at once. The job looks up the
+    secret and signs, with the time of the attempt if the scheme signs a timestamp. If the receiver
+    cannot be reached, or responds with a temporary error, the job tries up to five more times with
+    the same body and id.
 
     Args:
-        url: Where to.
+        url: The URL of the receiver.
         payload: As for `frappe_hooksig.sign_payload()`.
-        secret: From `site_config()` or `password()`: the job, in Redis, holds no secret.
-        scheme: How the receiver expects the signature.
+        secret: A reference from `site_config()` or `password()`: Redis stores the job, and the job
+            must not contain a secret.
+        scheme: The scheme of the receiver.
         queue: The name of Frappe's queue.
 
     Raises:
-        PayloadError: The payload cannot be turned into bytes.
-        ConfigurationError: The secret is not a reference, or the URL is none of HTTP.
+        PayloadError: The payload cannot be serialised.
+        ConfigurationError: The secret is not a reference, or the URL is not an HTTP URL.
     """
     if not isinstance(secret, InSiteConfig | InPasswordFields):
-        msg = "secret= has to be site_config(...) or password(...): a job must not hold a secret"
+        msg = "secret= has to be site_config(...) or password(...): a job must not contain a secret"
         raise ConfigurationError(msg)
     _require_http(url)
     body, headers = serialised(payload)
@@ -85,21 +88,21 @@ def send_webhook(
     scheme: Mapping[str, Any],
     delivery_id: str | None,
 ) -> None:
-    """Sign and send one webhook: the job that `enqueue_webhook()` makes.
+    """Sign and send one webhook. `enqueue_webhook()` runs this function as a background job.
 
-    It tries again by itself: a job that Frappe starts anew for `RetryBackgroundJobError` counts as
-    failed even if it goes well then.
+    It retries by itself, without `RetryBackgroundJobError`: a job that Frappe restarts for this
+    error counts as failed even if it succeeds later.
 
     Args:
-        url: Where to.
-        body: What to sign and send.
-        headers: Those that are sent beside the signature's.
+        url: The URL of the receiver.
+        body: The body to sign and send.
+        headers: The headers to send in addition to those of the signature.
         secret: A reference to the secret.
-        scheme: The fields of the scheme by which the receiver expects the signature.
+        scheme: The fields of the receiver's scheme.
         delivery_id: The delivery's id, if the scheme signs one.
 
     Raises:
-        RuntimeError: The receiver refused it, or was not there at any attempt.
+        RuntimeError: The receiver refused the webhook, or every attempt failed.
         ConfigurationError: There is no usable secret.
     """
     delays = list(_DELAYS)
@@ -110,28 +113,27 @@ def send_webhook(
         if not problem:
             return
         if not (may_pass and delays):
-            # A URL may hold a token: the host will do.
-            msg = f"webhook to {urlsplit(url).hostname}: {problem}"
+            # Name the host only: a URL may contain a token.
+            msg = f"webhook to {urlsplit(url).hostname} failed: {problem}"
             raise RuntimeError(msg)
-        frappe.db.rollback()  # so that a secret that was changed meanwhile is seen
+        frappe.db.rollback()  # a new transaction sees a secret that was changed meanwhile
         time.sleep(delays.pop(0))
 
 
 def _post(url: str, body: bytes, headers: dict[str, str]) -> tuple[str, bool]:
-    """Return what went wrong, if anything did, and whether it may go well another time."""
+    """Send one request; return the problem or "", and whether another attempt may succeed."""
     try:
         with requests.post(
             url,
             data=body,
             headers=headers,
             timeout=_TIMEOUT,
-            allow_redirects=False,  # the body would be lost on the way
-            auth=lambda request: (
-                request
-            ),  # none from ~/.netrc: Frappe refuses what it does not know
-            stream=True,  # what is answered is not read
-        ) as answer:
-            status = answer.status_code
+            allow_redirects=False,  # a redirect may lose the body
+            # Send no Authorization from ~/.netrc: Frappe refuses credentials that it does not know.
+            auth=lambda request: request,
+            stream=True,  # do not read the body of the response
+        ) as response:
+            status = response.status_code
     except requests.RequestException as error:
         passing = (requests.ConnectionError, requests.Timeout)
         may_pass = isinstance(error, passing) and not isinstance(

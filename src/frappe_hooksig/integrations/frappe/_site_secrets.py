@@ -1,4 +1,4 @@
-"""Where a site keeps its secrets: references to them, which are looked up at each use."""
+"""References to the secrets of a site. Each use looks the secret up again."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class InSiteConfig:
     """A secret in site_config.json, from `site_config()`.
 
     Attributes:
-        path: The key.
+        path: The key; dots separate the keys of nested objects.
     """
 
     path: str
 
     def __call__(self, _request: object = None) -> Secrets:
-        """Return what is there now, in the site that is being served.
+        """Return the secret that the site_config.json of the current site contains now.
 
         Raises:
-            ConfigurationError: Nothing is.
+            ConfigurationError: It contains none.
         """
-        # `bench set-config webhooks.github` makes one key of it, dot and all.
+        # `bench set-config webhooks.github` writes one key that contains the dot.
         found: Any = frappe.conf.get(self.path) or frappe.conf
         for key in self.path.split(".") if found is frappe.conf else ():
-            # A site's configuration is a dict, and so are the objects in it.
+            # The site's configuration is a dict, and so are nested objects.
             found = cast("dict[str, Any]", found).get(key) if isinstance(found, dict) else None
         if not found:
             msg = f"set {self.path} in the site_config.json of {frappe.local.site}"
@@ -43,7 +43,9 @@ class InSiteConfig:
 
 @dataclass(frozen=True, slots=True)
 class InPasswordFields:
-    """A secret in Password fields of a document, from `password()`. Its id is the field's name.
+    """A secret in Password fields of a document, from `password()`.
+
+    The name of its field becomes the id of a secret.
 
     Attributes:
         doctype: The DocType.
@@ -56,13 +58,13 @@ class InPasswordFields:
     name: str | None
 
     def __call__(self, _request: object = None) -> Secrets:
-        """Return what is there now, in the site that is being served.
+        """Return the secrets that the fields contain now, in the current site.
 
         Raises:
-            ConfigurationError: Nothing is.
+            ConfigurationError: All fields are empty.
         """
         name = self.name or self.doctype
-        # The plain ones in no variable, as error reporters show those of every frame.
+        # Keep plain secrets out of variables: error reporters show those of every frame.
         secrets = named(
             [
                 (field, get_decrypted_password(self.doctype, name, field, raise_exception=False))
@@ -76,19 +78,19 @@ class InPasswordFields:
         return secrets
 
 
-#: Where a site keeps a secret: looked up at each use, so that a rotation needs no restart. In a
-#: job's arguments it is the name of that place.
+#: A reference to a secret of a site. Each use looks the secret up, so that a rotation needs no
+#: restart. The arguments of a job contain the reference, not the secret.
 SecretReference: TypeAlias = InSiteConfig | InPasswordFields
 
 
 def site_config(path: str) -> InSiteConfig:
     """Return a reference to a secret in site_config.json.
 
-    What common_site_config.json has, all sites have.
+    A secret in common_site_config.json applies to all sites.
 
     Args:
-        path: The key; with dots, of an object in an object: `webhooks.github`. The value is a
-            secret, or a list of them during a rotation, the newest first.
+        path: The key. Dots separate the keys of nested objects: `webhooks.github`. The value is a
+            secret, or a list of secrets during a rotation, the newest first.
     """
     return InSiteConfig(path)
 
@@ -100,12 +102,12 @@ def password(
 
     Args:
         doctype: The DocType.
-        fieldname: The field; or several during a rotation, the one with the newest secret first.
-            Of several, those that are empty are passed over.
-        name: The document. By default the DocType is a Single.
+        fieldname: The field; or several fields during a rotation, the one with the newest secret
+            first. Empty fields are skipped.
+        name: The name of the document. Leave it out for a Single.
 
     Raises:
-        ConfigurationError: No field is named.
+        ConfigurationError: No field is named, or a name is empty.
     """
     fieldnames = (fieldname,) if isinstance(fieldname, str) else tuple(fieldname)
     if not all(fieldnames) or not fieldnames:

@@ -1,4 +1,4 @@
-"""The table of `DjangoStore`."""
+"""Creates the table of `DjangoStore`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Creates it."""
+    """Creates the table."""
 
     initial = True
     dependencies: ClassVar = []

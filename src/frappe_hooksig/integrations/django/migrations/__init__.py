@@ -1,1 +1,1 @@
-"""What `manage.py migrate` makes of the models."""
+"""The Django migrations of the models."""

@@ -1,7 +1,7 @@
-"""A verified webhook that came in."""
+"""A verified webhook that the site received."""
 
 from frappe.model.document import Document
 
 
 class WebhookExampleEvent(Document):
-    """A verified webhook that came in."""
+    """A verified webhook that the site received."""

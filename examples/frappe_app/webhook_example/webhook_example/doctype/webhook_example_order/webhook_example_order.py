@@ -1,7 +1,7 @@
-"""A document that is submitted, as a Sales Invoice is."""
+"""A document that is submitted, like a Sales Invoice."""
 
 from frappe.model.document import Document
 
 
 class WebhookExampleOrder(Document):
-    """A document that is submitted, as a Sales Invoice is."""
+    """A document that is submitted, like a Sales Invoice."""

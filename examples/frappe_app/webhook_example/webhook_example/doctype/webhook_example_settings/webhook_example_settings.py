@@ -1,7 +1,7 @@
-"""The secrets of those who send, and where this site sends to."""
+"""The secrets of the senders, and the receiver of this site's webhooks."""
 
 from frappe.model.document import Document
 
 
 class WebhookExampleSettings(Document):
-    """The secrets of those who send, and where this site sends to."""
+    """The secrets of the senders, and the receiver of this site's webhooks."""
