@@ -16,6 +16,7 @@ from frappe_hooksig import (
     providers,
     sign_payload,
 )
+from frappe_hooksig._keys import Key
 
 TOKEN = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
@@ -166,3 +167,14 @@ def test_several_headers() -> None:
     assert verifier.verify(b"", {"X-Token-2": TOKEN})
     with pytest.raises(VerificationError, match="X-Token-1 does not match the secret"):
         verifier.verify(b"", {"X-Token-1": OLD, "X-Token-2": OLD})
+
+
+def test_mac_is_the_token() -> None:
+    """A token is a MAC that ignores its message, and that shows in no repr."""
+    key = Key.of_token(TOKEN.encode(), None)
+    macs = [key.mac(b"", body, b"") for body in (b"", b"{}")]
+
+    assert [(mac.digest(), mac.hexdigest()) for mac in macs] == [
+        (TOKEN.encode(), TOKEN.encode().hex())
+    ] * 2
+    assert TOKEN not in repr((key, macs, key.start, key.end))

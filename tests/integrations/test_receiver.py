@@ -95,6 +95,15 @@ def test_reader_that_ignores_the_limit() -> None:
         receive(make_receiver(providers.FRAPPE, no_default, secret=SECRET, max_body=10), signed)
 
 
+def test_reader_that_returns_text() -> None:
+    """A str is not a raw body, wherever it comes from."""
+    receiver = make_receiver(providers.FRAPPE, no_default, secret=SECRET)
+    text: Any = "{}"
+
+    with pytest.raises(TypeError, match="the body is str, not bytes"):
+        receiver.receive(None, sign_payload(text, SECRET).headers, "POST", lambda _limit: text)
+
+
 def test_ready_verifier() -> None:
     """A Verifier brings its own secret and limits."""
     receiver = make_receiver(Verifier([SECRET, Secret(OLD, id="old")], max_body=10), no_default)
