@@ -14,6 +14,8 @@ from frappe_hooksig.replay._protocol import AsyncStore, Store
 #: A store, or a function of the framework's request that returns one.
 StoreSource: TypeAlias = "Store | AsyncStore | Callable[[Any], Store | AsyncStore]"
 
+_METHODS = ("claim", "renew", "complete", "release")
+
 
 @dataclass(frozen=True, slots=True)
 class Deduplicator:
@@ -89,8 +91,11 @@ def require_store(store: object) -> None:
 
 
 def is_store(value: object) -> bool:
-    """Whether a value has the methods of a store."""
-    return isinstance(value, Store)
+    """Whether a value has the methods of a store.
+
+    Not isinstance(): from Python 3.12 on it overlooks methods that `__getattr__` delegates.
+    """
+    return all(callable(getattr(value, name, None)) for name in _METHODS)
 
 
 def _is_number(value: object) -> bool:
