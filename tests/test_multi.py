@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from frappe_hooksig import (
     ConfigurationError,
+    Delivery,
     MultiVerifier,
     Scheme,
     VerificationError,
@@ -389,3 +391,72 @@ def test_repr() -> None:
     assert repr(multi).startswith(
         "MultiVerifier(Verifier(<1 secrets>, scheme='stripe', tolerance=300, "
     )
+
+
+@pytest.mark.parametrize("digest", ["sha256", "sha1"])
+def test_key_that_is_the_hash_of_another(digest: str) -> None:
+    """HMAC hashes a long key first, so the long one and its hash are one key."""
+    long = "k3y" * 30
+    timed = Scheme(
+        name="timed",
+        signature_header="X-S",
+        timestamp_header="X-T",
+        signed="{timestamp}.{body}",
+        encoding="hex",
+        digest=digest,  # type: ignore[arg-type]
+    )
+    hashed = Scheme(
+        name="hashed",
+        signature_header="X-H",
+        encoding="hex",
+        digest=digest,  # type: ignore[arg-type]
+        secret_format="hex",
+    )
+    key = hashlib.new(digest, long.encode()).hexdigest()
+
+    with pytest.raises(ConfigurationError, match="have a secret in common"):
+        MultiVerifier(Verifier(long, scheme=timed), Verifier(key, scheme=hashed))
+
+
+URLS = ("https://a.example/hook", "https://a.example/other")
+
+
+def time_of(delivery: Delivery) -> float:
+    """Return when a delivery was made."""
+    return float(delivery.json()["t"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "name"),
+    [
+        (Verifier(ONE, scheme=providers.CALENDLY), providers.TAILSCALE, "tolerance"),
+        (Verifier(ONE, timestamp_from=time_of), providers.GITHUB, "tolerance"),
+        (Verifier(ONE, scheme=providers.SQUARE, url=URLS), "square-too", "url"),
+    ],
+    ids=["tolerance", "timestamp_from", "url"],
+)
+def test_one_secret_and_two_checks(one: Verifier, other: Any, name: str) -> None:
+    """What one refuses could be sent with the header of the other."""
+    options: dict[str, Any] = {"scheme": other}
+    if other == "square-too":
+        scheme = replace(providers.SQUARE, name=other, signature_header="X-Square-Too")
+        options = {"scheme": scheme, "url": URLS[0]}
+    with pytest.raises(ConfigurationError, match=f"but not the same {name}: use different"):
+        MultiVerifier(one, Verifier(ONE, **options))
+    assert MultiVerifier(one, Verifier(OTHER, **options))
+
+
+def test_one_secret_and_other_times_in_the_body() -> None:
+    """So could a body in which the other one looks for its time elsewhere."""
+    ours = Verifier(ONE, timestamp_from=time_of)
+    theirs = Verifier(ONE, scheme=providers.GITHUB, timestamp_from=lambda _delivery: 0)
+
+    with pytest.raises(ConfigurationError, match="but not the same timestamp_from"):
+        MultiVerifier(ours, theirs)
+
+
+def test_repr_of_a_refused_one() -> None:
+    """Error reporters show the objects of the frames that an error came through."""
+    made = MultiVerifier.__new__(MultiVerifier)
+
+    assert repr(made) == "<MultiVerifier, refused>"

@@ -88,6 +88,14 @@ def test_every_exception_is_exported() -> None:
     assert raised <= set(frappe_hooksig.__all__)
 
 
+@pytest.mark.parametrize("name", ["exceptions", "freshness", "replay", "verify"])
+def test_submodules(name: str) -> None:
+    """A plain `import frappe_hooksig` is enough for `frappe_hooksig.exceptions`."""
+    code = f"import frappe_hooksig; print(frappe_hooksig.{name}.__name__)"
+
+    assert printed_by(code) == f"frappe_hooksig.{name}\n"
+
+
 def test_version() -> None:
     """The version is the distribution's; no other attribute is made up."""
     assert frappe_hooksig.__version__ == version("frappe-hooksig")

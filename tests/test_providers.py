@@ -201,6 +201,7 @@ def test_constants_are_the_named_ones() -> None:
         ("zzzz", r"no provider 'zzzz': there are adyen, .*, zoom"),
         ("", "no provider '': there are adyen, "),
         (None, "a provider's name is a str, not NoneType"),
+        ("x" * 100_000, "no provider 'x{64}'...: there are adyen"),
         (providers.STRIPE, "a provider's name is a str, not Scheme"),
     ],
     ids=lambda each: str(each)[:9],

@@ -76,7 +76,16 @@ def test_secret_is_not_pickled(protocol: int) -> None:
         pickle.dumps({"secret": Secret(SECRET)}, protocol)
 
 
-@pytest.mark.parametrize("made", [Verifier(SECRET), Signer(SECRET)], ids=["Verifier", "Signer"])
+@pytest.mark.parametrize(
+    "made",
+    [
+        Verifier(SECRET),
+        Signer(SECRET),
+        Verifier(SECRET, scheme=providers.GITLAB),
+        Signer(SECRET, scheme=providers.GITLAB),
+    ],
+    ids=["Verifier", "Signer", "Verifier of tokens", "Signer of tokens"],
+)
 def test_what_is_made_of_it_shows_nothing(made: object) -> None:
     """Neither do the objects that hold its key, attributes included, nor can they be pickled."""
     slots = {name: getattr(made, name) for name in made.__slots__}  # type: ignore[attr-defined]

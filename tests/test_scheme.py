@@ -338,3 +338,34 @@ def test_is_id(text: str, is_id: bool) -> None:  # noqa: FBT001
 def test_is_id_beside_a_time(text: str, is_id: bool) -> None:  # noqa: FBT001
     """Nor can bytes move between an id and a time of which one ends as the other begins."""
     assert wire_of(providers.TWITCH).is_id(text) is is_id
+
+
+class Special(Scheme):
+    """A scheme with a name of its own."""
+
+    __slots__ = ()
+
+
+def test_equality() -> None:
+    """Schemes are equal if their classes and all their fields are."""
+    one, other = (
+        {"name": "one", "signature_header": "X-S", "encoding": "hex", "digest": digest}
+        for digest in ("sha1", "sha256")
+    )
+
+    assert scheme(**one) == scheme(**one)
+    assert scheme(**one) != scheme(**other)
+    assert scheme(**one) != "one"
+    assert Special(**one) != Scheme(**one)  # type: ignore[arg-type]
+    assert Special(**one) != Special(**other)  # type: ignore[arg-type]
+    assert Special(**one) == Special(**one)  # type: ignore[arg-type]
+
+
+def test_repr_shows_what_is_special() -> None:
+    """The defaults are left out, so that a signature with a scheme in it can be read."""
+    made = Scheme(name="one", signature_header="X-S", encoding="hex", digest="sha1")
+
+    assert repr(made) == (
+        "Scheme(name='one', signature_header='X-S', encoding='hex', digest='sha1')"
+    )
+    assert eval(repr(made)) == made

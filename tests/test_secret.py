@@ -387,6 +387,24 @@ class TestFromEnv:
             Secret.from_env("HOOK_SECRET")
         assert str(caught.value).startswith(message)
 
+    @pytest.mark.parametrize(
+        "name", [GOOD, GOOD.lower(), GOOD * 5, "A" * 65, None, b"HOOK", "\ud800"]
+    )
+    def test_secret_in_place_of_a_name(self, name: Any) -> None:
+        """Whoever passes the secret itself does not find it in a log."""
+        with pytest.raises(ConfigurationError, match="its name is not shown") as caught:
+            Secret.from_env(name)
+        frame = caught.tb.tb_next
+        assert frame is not None
+        assert "name" not in frame.tb_frame.f_locals
+        assert GOOD not in f"{caught.value} {frame.tb_frame.f_locals!r}"
+
+    @pytest.mark.parametrize("name", ["HOOK_SECRET_2", "_HOOK", "hook_secret", "hook_2_secret"])
+    def test_names_that_are_shown(self, name: str) -> None:
+        """Names that are spelled like one are named."""
+        with pytest.raises(ConfigurationError, match=f"variable {name} is not set"):
+            Secret.from_env(name)
+
     def test_window_in_the_wrong_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """So does the error about its moments."""
         monkeypatch.setenv("HOOK_SECRET", GOOD)

@@ -67,6 +67,8 @@ _MODULES = {
     "streaming": ("Verification",),
     "verify": ("Verifier", "verify_payload"),
 }
+# Its own modules, as `frappe_hooksig.exceptions` after a plain `import frappe_hooksig`.
+_SUBMODULES = {*_MODULES, "exceptions", "freshness", "providers", "replay"}
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
@@ -76,8 +78,8 @@ if not TYPE_CHECKING:  # else type checkers would take any name for one of ours
         """Import a public name on first use, and keep it in this module."""
         from importlib import import_module
 
-        if name == "providers":
-            return import_module("frappe_hooksig.providers")
+        if name in _SUBMODULES:
+            return import_module(f"frappe_hooksig.{name}")
         if name not in __all__:
             msg = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(msg)

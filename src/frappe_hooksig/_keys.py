@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from binascii import hexlify
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from secrets import token_bytes
-from typing import TYPE_CHECKING, Protocol, get_args
+from typing import TYPE_CHECKING, NoReturn, Protocol, get_args
 
 from frappe_hooksig._secret_checks import (
     ALWAYS,
@@ -86,7 +86,7 @@ class Key:
         block = (hashlib.new(digest, key).digest() if len(key) > size else key).ljust(size, b"\0")
         inner.update(block.translate(_INNER))
         outer.update(block.translate(_OUTER))
-        return cls(secret_id, inner.copy, outer.copy, window, frozenset((_fingerprint(key),)))
+        return cls(secret_id, inner.copy, outer.copy, window, frozenset(_fingerprints(key)))
 
     @classmethod
     def of_token(
@@ -96,11 +96,11 @@ class Key:
 
         Its MAC is always the token, whatever the message.
         """
-        hashed = _Token(token)
         # Another scheme may use the same text as its secret, in any format.
         keys = (decoded(token, secret_format) for secret_format in get_args(SecretFormat))
-        marks = frozenset(_fingerprint(key) for key in keys if key)
-        return cls(secret_id, hashed.copy, hashed.copy, window, marks)
+        marks = frozenset(mark for key in keys if key for mark in _fingerprints(key))
+        # The inner hash has no digest, so that the token is never passed to update().
+        return cls(secret_id, _Fixed(b"").copy, _Fixed(token).copy, window, marks)
 
     def is_valid_at(self, now: float) -> bool:
         """Whether the key is valid at a time in Unix seconds. It never is at NaN."""
@@ -121,7 +121,7 @@ class Key:
         return outer
 
 
-class _Token:
+class _Fixed:
     """A stand-in for a hash that ignores its message and returns a token. Its repr hides it."""
 
     __slots__ = ("_token",)
@@ -129,7 +129,7 @@ class _Token:
     def __init__(self, token: bytes) -> None:
         self._token = token
 
-    def copy(self) -> _Token:
+    def copy(self) -> _Fixed:
         return self
 
     def update(self, _data: bytes | bytearray | memoryview, /) -> None:
@@ -140,6 +140,10 @@ class _Token:
 
     def hexdigest(self) -> str:
         return hexlify(self._token).decode()
+
+    def __reduce__(self) -> NoReturn:
+        msg = "a verifier or signer cannot be pickled: it contains a secret"
+        raise TypeError(msg)
 
 
 class RefusedSecret(Secret):
@@ -231,6 +235,17 @@ def _key_of(secret: Secret, scheme: Scheme, name: str) -> Key:
     if not scheme.signs_body:
         return Key.of_token(secret.reveal(), secret.id, window)
     return Key.of(decoded(secret.reveal(), secret_format), scheme.digest, secret.id, window)
+
+
+def _fingerprints(key: bytes) -> Iterator[bytes]:
+    """Yield marks of a key, one of which every equivalent key has too."""
+    yield _fingerprint(key)
+    # HMAC hashes a key that is longer than a block of its hash: 64 bytes, or 128 for SHA-512.
+    for digest in ("sha1", "sha256", "sha512"):
+        hashed = hashlib.new(digest)
+        if len(key) > hashed.block_size:
+            hashed.update(key)
+            yield _fingerprint(hashed.digest())
 
 
 def _fingerprint(key: bytes) -> bytes:

@@ -152,12 +152,12 @@ class Matcher:
             mac = key.end()
             mac.update(inner.digest())
             macs.append(mac)
-            expected = encode(mac)
             for signature in signatures:
                 given = signature.lower() if is_hex else signature
-                if compare_digest(expected, given) and matched is None:
+                # The expected MAC is in no variable: a signal handler may raise in here.
+                if compare_digest(encode(mac), given) and matched is None:
                     matched = key
-        if matched is not None:
+        if matched is not None or not self._scheme.signs_body:
             return matched, ""
         for mac in macs:
             for spelling, mistake in self._wire.misspellings(mac.digest()):

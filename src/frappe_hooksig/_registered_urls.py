@@ -26,7 +26,7 @@ def registered(scheme: Scheme, url: str | Sequence[str] | None) -> tuple[str, ..
     """
     if url is None:
         return ()
-    urls = (url,) if isinstance(url, str) else tuple(url)
+    urls = tuple(url) if isinstance(url, Sequence) and not isinstance(url, str) else (url,)
     if not scheme.signs_url:
         msg = f"url= has no use: scheme {scheme.name!r} does not sign the URL"
         raise ConfigurationError(msg)

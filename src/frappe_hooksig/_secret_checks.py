@@ -34,6 +34,10 @@ FORMATS: dict[SecretFormat, str] = {
 _SHORTEST = 16  # bytes: 128 bits, and no provider generates less
 _FEWEST = 4  # distinct bytes
 
+# Names of environment variables: SOME_NAME or some_name.
+_NAME = r"[A-Z_][A-Z0-9_]*|[a-z]+(_[a-z0-9]+)+"
+_LONGEST_NAME = 64  # characters
+
 # Values that can never be a secret, with or without white space around them.
 _REFUSED = (
     (
@@ -71,6 +75,16 @@ def as_bytes(value: object) -> bytes:
         except UnicodeEncodeError:  # the error would contain the secret
             return b""
     return bytes(value) if isinstance(value, bytes) else b""
+
+
+def shown_name(name: object) -> str:
+    """Return the name of an environment variable, for a message.
+
+    Only a name that is spelled like one is shown. Anything else may be the secret itself.
+    """
+    if isinstance(name, str) and len(name) <= _LONGEST_NAME and re.fullmatch(_NAME, name):
+        return name
+    return "(its name is not shown: is it the secret itself?)"
 
 
 def refusal(value: object, raw: bytes) -> str | None:
@@ -113,7 +127,7 @@ def strength(raw: bytes, secret_format: SecretFormat) -> int:
 
 def fits_header(raw: bytes) -> bool:
     """Whether a secret can be sent in a header, and not be mistaken for two joined headers."""
-    text = _text(raw)
+    text = raw.decode("latin-1")
     return text.isascii() and text.isprintable() and text.strip() == text and "," not in text
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from frappe_hooksig._headers import Headers, indexed
+from frappe_hooksig._keys import Key
 from frappe_hooksig._wire import Wire
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.scheme import Scheme
@@ -87,6 +88,12 @@ def require_one_reading(one: Scheme, other: Scheme) -> None:
             "place in its body (body_id): use different secrets"
         )
         raise ConfigurationError(msg)
+
+
+def share_a_key(one: Sequence[Key], other: Sequence[Key]) -> bool:
+    """Whether a key of one verifier is made of the same secret as a key of another one."""
+    marks = [{mark for key in keys for mark in key.fingerprints} for keys in (one, other)]
+    return not marks[0].isdisjoint(marks[1])
 
 
 def require_told_apart(schemes: Sequence[Scheme]) -> None:

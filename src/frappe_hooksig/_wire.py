@@ -254,8 +254,6 @@ class Wire:
 
     def misspellings(self, mac: bytes) -> list[tuple[bytes, str]]:
         """Return the MAC in each wrong encoding, with the name of the encoding."""
-        if not self.scheme.signs_body:
-            return []
         base64 = b2a_base64(mac, newline=False)
         url_safe = base64.translate(_URL_SAFE)
         spellings = [

@@ -10,6 +10,7 @@ from frappe_hooksig._selection import (
     require_one_reading,
     require_told_apart,
     select,
+    share_a_key,
     strongest_first,
 )
 from frappe_hooksig._wire import wire_of
@@ -54,8 +55,9 @@ class MultiVerifier:
             raise ConfigurationError(msg)
         schemes = strongest_first([each.scheme for each in verifiers])
         for one, other in combinations(verifiers, 2):
-            if _share_a_secret(one, other):
+            if share_a_key(one._keys, other._keys):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                 require_one_reading(one.scheme, other.scheme)
+                _require_equal_checks(one, other)
         require_told_apart(schemes)
         by_scheme = {each.scheme.name: each for each in verifiers}
         self._verifiers = tuple(by_scheme[scheme.name] for scheme in schemes)
@@ -106,12 +108,23 @@ class MultiVerifier:
         return verifier.begin(known, method=method, url=url)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_verifiers"):  # error reporters show a half-made object too
+            return "<MultiVerifier, refused>"
         return f"MultiVerifier({', '.join(map(repr, self._verifiers))})"
 
 
-def _share_a_secret(one: Verifier, other: Verifier) -> bool:
-    marks = [
-        {mark for key in verifier._keys for mark in key.fingerprints}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        for verifier in (one, other)
-    ]
-    return not marks[0].isdisjoint(marks[1])
+def _require_equal_checks(one: Verifier, other: Verifier) -> None:
+    """Refuse two verifiers with one secret of which one checks less than the other.
+
+    A request that the stricter one refuses could be sent with the other one's header.
+
+    Raises:
+        ConfigurationError: Their `tolerance`, `timestamp_from` or `url` differ.
+    """
+    for name in ("tolerance", "timestamp_from", "urls"):
+        if getattr(one, name) != getattr(other, name):
+            msg = (
+                f"{one.scheme.name!r} and {other.scheme.name!r} have a secret in common, but not "
+                f"the same {name.removesuffix('s')}: use different secrets, or check both alike"
+            )
+            raise ConfigurationError(msg)

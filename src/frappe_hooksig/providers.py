@@ -71,6 +71,7 @@ __all__ = [
 ]
 
 _HOUR = 3600  # seconds
+_LONGEST_NAME = 64  # characters
 _DAY = 24 * _HOUR
 
 # The secret itself is sent, as it is by many who make a Webhook in Frappe by hand, with a row for
@@ -725,6 +726,9 @@ def get(name: str) -> Scheme:
         pass
     if folded in UNSUPPORTED:
         msg = f"provider {folded!r} cannot be verified: {UNSUPPORTED[folded]}"
+        raise ConfigurationError(msg)
+    if len(name) > _LONGEST_NAME:  # to look for similar names would take long
+        msg = f"no provider {name[:_LONGEST_NAME]!r}...: there are {', '.join(sorted(_BY_NAME))}"
         raise ConfigurationError(msg)
     from difflib import get_close_matches  # takes as long to import as all schemes
 

@@ -142,9 +142,9 @@ class Scheme:
         return f"Scheme({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Scheme):
+        if other.__class__ is not self.__class__:
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+        return all(getattr(self, name) == getattr(other, name) for name in _FIELDS)
 
     def __hash__(self) -> int:
         return hash((self.name, self.signature_header, self.signed))
@@ -174,6 +174,9 @@ class Scheme:
         """Names of all headers that the scheme reads."""
         names = [*self.signature_headers, self.timestamp_header, self.id_header]
         return [name for name in names if name is not None]
+
+
+_FIELDS = tuple(each.name for each in fields(Scheme) if each.init)
 
 
 def _contradictions(scheme: Scheme) -> Iterator[str]:

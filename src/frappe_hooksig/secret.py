@@ -18,6 +18,7 @@ from frappe_hooksig._secret_checks import (
     SecretFormat,
     as_bytes,
     refusal,
+    shown_name,
     suspicions,
     warn,
 )
@@ -66,10 +67,11 @@ class Secret:
         not_before: float | datetime | None = None,
         not_after: float | datetime | None = None,
     ) -> None:
+        self._id = id
         self._value = as_bytes(value)
         problem = refusal(value, self._value)
         del value  # error reporters show the local variables of every frame
-        self._describe(problem, "", id, not_before, not_after)
+        self._describe(problem, "", not_before, not_after)
 
     @classmethod
     def from_env(
@@ -94,26 +96,28 @@ class Secret:
         Raises:
             ConfigurationError: The variable is not set, is empty, or contains no usable secret.
         """
-        if name not in os.environ:
-            msg = f"the environment variable {name} is not set: it must contain a secret"
-            raise ConfigurationError(msg)
+        # Someone may pass the secret itself. Then it must not be in the error, nor in a variable.
+        source = f"the environment variable {shown_name(name)}"
+        is_set = isinstance(name, str) and name.isprintable() and name in os.environ
         secret = cls.__new__(cls)
-        secret._value = os.fsencode(os.environ[name])  # noqa: SLF001  # of this class
+        secret._id = id  # noqa: SLF001  # ours
+        secret._value = os.fsencode(os.environ[name]) if is_set else b""  # noqa: SLF001  # ours
+        del name
+        if not is_set:
+            msg = f"{source} is not set: it must contain a secret"
+            raise ConfigurationError(msg)
         problem = refusal(secret.reveal(), secret.reveal())
-        source = f"the environment variable {name}"
-        secret._describe(problem, source, id, not_before, not_after)  # noqa: SLF001
+        secret._describe(problem, source, not_before, not_after)  # noqa: SLF001
         return secret
 
     def _describe(
         self,
         problem: str | None,
         source: str,
-        id: str | None,  # noqa: A002
         not_before: float | datetime | None,
         not_after: float | datetime | None,
     ) -> None:
-        """Set everything but the value. Refuse an unusable secret, and warn of a suspicious one."""
-        self._id = id
+        """Set source and limits. Refuse an unusable secret, and warn of a suspicious one."""
         self._source = source
         self._not_before, self._not_after = ALWAYS
         if not problem:

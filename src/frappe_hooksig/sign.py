@@ -210,6 +210,7 @@ def sign_payload(
         PayloadError: The payload cannot be turned into bytes.
         ConfigurationError: The secret cannot be used, or an argument does not fit the scheme.
     """
-    signer = Signer(secret, scheme=scheme)
+    several = redacted(secret)
     del secret  # error reporters show the local variables of every frame
+    signer = Signer(several, scheme=scheme)
     return signer.sign(payload, id=id, timestamp=timestamp, method=method, url=url)

@@ -206,13 +206,14 @@ def verify_payload(
             scheme.
         TypeError: The body is not bytes.
     """
+    several = redacted(secret)
+    del secret  # error reporters show the local variables of every frame
     verifier = Verifier(
-        secret,
+        several,
         scheme=scheme,
         tolerance=tolerance,
         timestamp_from=timestamp_from,
         max_body=max_body,
         clock=clock,
     )
-    del secret  # error reporters show the local variables of every frame
     return verifier.verify(body, headers, method=method, url=url)

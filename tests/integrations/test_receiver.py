@@ -27,6 +27,7 @@ from frappe_hooksig import (
     sign_payload,
 )
 from frappe_hooksig._keys import make_keys
+from frappe_hooksig.integrations._options import hide_secret
 from frappe_hooksig.integrations._receiver import Receiver
 from frappe_hooksig.integrations._responses import refusal
 from frappe_hooksig.replay import Deduplicator, MemoryStore
@@ -299,6 +300,25 @@ def test_one_secret_for_two_schemes(
             make_receiver(
                 senders, no_default, secret=(lambda _request: secret) if is_function else secret
             )
+
+
+def test_one_key_in_two_formats_of_a_list() -> None:
+    """Each secret of a list is read in each scheme's format: two of them may be one key."""
+    text = "1f8b03c9d27ae46550b19f3cd8e7720a"
+    with pytest.raises(ConfigurationError, match="have a secret in common"):
+        make_receiver(
+            [providers.SLACK, providers.ADYEN],
+            no_default,
+            secret=[text, text.encode().hex()],
+        )
+
+
+def test_unknown_option() -> None:
+    """A misspelt option is named, and what it held is in no frame."""
+    options: Any = {"secrets": SECRET}
+    with pytest.raises(ConfigurationError, match="unknown option secrets: the options are "):
+        hide_secret(options)
+    assert options == {}
 
 
 @pytest.mark.parametrize("nothing", [None, [], ()])

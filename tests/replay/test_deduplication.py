@@ -19,6 +19,7 @@ from frappe_hooksig import (
     ConfigurationError,
     Delivery,
     Scheme,
+    Secret,
     StoreError,
     Verifier,
     providers,
@@ -260,7 +261,7 @@ class TestTimes:
         assert on_route(MemoryStore(), providers.GITHUB, lease=lease)
 
     @pytest.mark.parametrize("name", ["lease", "retention"])
-    @pytest.mark.parametrize("seconds", [0, -5, float("nan"), float("inf"), "5", True])
+    @pytest.mark.parametrize("seconds", [0, -5, float("nan"), float("inf"), "5", True, 10**400])
     def test_no_time(self, name: str, seconds: Any) -> None:
         """Nothing lasts for no time, or for ever."""
         with pytest.raises(
@@ -280,6 +281,24 @@ class TestTimes:
         """What becomes of a delivery without a store has two answers."""
         with pytest.raises(ConfigurationError, match="on_store_error"):
             on_route(MemoryStore(), on_store_error="ignore")
+
+    @pytest.mark.parametrize("tenant", [None, 5, b"acme", Secret(SECRET)], ids=type)
+    def test_tenant_that_is_no_str(self, tenant: Any) -> None:
+        """Two senders could become one, and one of them lose its deliveries."""
+        asked = on_route(MemoryStore(), tenant=lambda _request: tenant)
+        with pytest.raises(ConfigurationError, match=r"tenant= returned \w+, not a str"):
+            asked.claim(None, "", delivery_of())
+
+    @pytest.mark.parametrize("name", ["tenant", "store"])
+    def test_async_function(self, name: str) -> None:
+        """Nobody would await it."""
+
+        async def later(_request: object) -> str:
+            return ""
+
+        options = {"store": MemoryStore(), name: later}
+        with pytest.raises(ConfigurationError, match=f"{name}= must be a plain function"):
+            Deduplicator(**options)
 
     def test_tenant_that_is_no_function(self) -> None:
         """One name for all requests would tell nobody apart."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict, cast
 
 from frappe_hooksig._keys import redacted
 from frappe_hooksig._tolerance import TimestampFrom
@@ -62,8 +62,17 @@ def hide_secret(options: Options) -> None:
     shows the local variables of its frame, and the options are among them.
 
     Raises:
-        ConfigurationError: The secret is None, for example from an unset environment variable.
+        ConfigurationError: An option is unknown. Or the secret is None, for example from an unset
+            environment variable.
     """
+    unknown = sorted(set(options) - Options.__optional_keys__)
+    if unknown:
+        cast("dict[str, object]", options).clear()  # a misspelt one may be the secret
+        msg = (
+            f"unknown option {', '.join(unknown)}: the options are "
+            f"{', '.join(sorted(Options.__optional_keys__))}"
+        )
+        raise ConfigurationError(msg)
     if "secret" in options:
         if options["secret"] is None:
             msg = (

@@ -18,6 +18,7 @@ from frappe_hooksig._selection import (
     is_one_secret,
     require_one_reading,
     select,
+    share_a_key,
     strongest_first,
 )
 from frappe_hooksig._tolerance import TimestampFrom, checked_tolerance
@@ -142,6 +143,8 @@ class Receiver:
                 )
                 for scheme in schemes
             )
+            if secret is not None and self._secret_of is None:
+                _require_one_reading_of_keys(self._senders)
         self._wires = tuple(sender.wire for sender in self._senders)
         self.schemes = tuple(wire.scheme for wire in self._wires)
         self._target_of = target_of
@@ -376,6 +379,17 @@ class _Sender:
             # A local time that occurs twice has two readings. With a small tolerance, a delivery
             # is fresh by the first reading, then too old, then fresh again by the second.
             self.span = tolerance + _PUT_BACK / 2
+
+
+def _require_one_reading_of_keys(senders: Sequence[_Sender]) -> None:
+    """Refuse secrets that are one key under two schemes, in whatever format they are written.
+
+    Raises:
+        ConfigurationError: Two schemes share a key, and do not sign the same content.
+    """
+    for one, other in combinations(senders, 2):
+        if share_a_key(one.matcher_of(None).keys, other.matcher_of(None).keys):
+            require_one_reading(one.wire.scheme, other.wire.scheme)
 
 
 def name_of(view: Callable[..., Any]) -> str:

@@ -183,8 +183,8 @@ def _setting() -> Secrets | None:
     Raises:
         ConfigurationError: Neither the setting nor the environment variable is set.
     """
-    config = cast("dict[str, Any]", current_app.config)
-    secret: Secrets | None = config.get(SECRET_SETTING)
+    # Not the whole configuration in a variable: it has more secrets than this one.
+    secret: Secrets | None = cast("dict[str, Any]", current_app.config).get(SECRET_SETTING)
     if secret is None:
         secret = os.environ.get(SECRET_SETTING)
     if secret is None:

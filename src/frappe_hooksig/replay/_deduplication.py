@@ -133,6 +133,12 @@ class Deduplication:
 
     def _key(self, request: object, endpoint: str, delivery: Delivery) -> str:
         tenant = "" if self._tenant is None else self._tenant(request)
+        if not isinstance(tenant, str):
+            msg = (
+                f"tenant= returned {type(tenant).__name__}, not a str: two senders could share the "
+                "keys of their deliveries"
+            )
+            raise ConfigurationError(msg)
         # repr() marks where each text ends.
         parts = repr((self._names, endpoint, tenant, delivery.dedup_key))
         return sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()

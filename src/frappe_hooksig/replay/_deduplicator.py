@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import isclass
-from math import inf
+from inspect import isclass, iscoroutinefunction
 from typing import Any, Literal, TypeAlias
 
 from frappe_hooksig.exceptions import ConfigurationError
@@ -14,6 +13,7 @@ from frappe_hooksig.replay._protocol import AsyncStore, Store
 #: A store, or a function of the framework's request that returns one.
 StoreSource: TypeAlias = "Store | AsyncStore | Callable[[Any], Store | AsyncStore]"
 
+_LONGEST = 100 * 365 * 24 * 60 * 60  # seconds
 _METHODS = ("claim", "renew", "complete", "release")
 
 
@@ -48,13 +48,17 @@ class Deduplicator:
             require_store(self.store)
         for name in ("lease", "retention"):
             seconds = getattr(self, name)
-            if seconds is not None and not (_is_number(seconds) and 0 < seconds < inf):
-                msg = f"{name}= must be a positive number of seconds"
+            if seconds is not None and not (_is_number(seconds) and 0 < seconds <= _LONGEST):
+                msg = f"{name}= must be a positive number of seconds, at most {_LONGEST}"
                 raise ConfigurationError(msg)
         if self.tenant is not None and not callable(self.tenant):
             msg = "tenant= must be a function of the request that returns a str"
             raise ConfigurationError(msg)
-        if self.on_store_error not in {"refuse", "accept"}:
+        for name in ("store", "tenant"):
+            if iscoroutinefunction(getattr(self, name)):
+                msg = f"{name}= must be a plain function of the request, not an async one"
+                raise ConfigurationError(msg)
+        if self.on_store_error not in ("refuse", "accept"):  # a list has no hash
             msg = 'on_store_error= must be "refuse" or "accept"'
             raise ConfigurationError(msg)
 

@@ -186,7 +186,10 @@ def _by_site(store: Store | AsyncStore | Deduplicator, secret: object) -> Dedupl
 
     def site_and_tenant(request: Any) -> str:
         site: str = frappe.local.site
-        return site if tenant is None else f"{site}\n{tenant(request)}"
+        if tenant is None:
+            return site
+        name = tenant(request)
+        return f"{site}\n{name}" if isinstance(name, str) else name  # the latter is refused
 
     return replace(deduplicator, tenant=site_and_tenant)
 
@@ -213,12 +216,12 @@ def _admit(receiver: Receiver, endpoint: str) -> Claim | Response | None:
         delivery = receiver.receive(
             request, request.headers, request.method, partial(_raw_body, request)
         )
+        claim = receiver.claim(request, endpoint, delivery)
     except VerificationError as error:
         return _respond(refusal(error))
     except Exception as error:  # noqa: BLE001  # Frappe would show the traceback to a stranger
         return _respond(failure(error))
     request.environ[_DELIVERY] = delivery
-    claim = receiver.claim(request, endpoint, delivery)
     return _respond(claim) if isinstance(claim, WebhookResponse) else claim
 
 
