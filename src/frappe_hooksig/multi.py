@@ -44,7 +44,8 @@ class MultiVerifier:
 
     Raises:
         ConfigurationError: Two verifiers have the same scheme, or schemes that cannot be told apart
-            by their headers. Or two have a secret in common, but do not sign the same content.
+            by their headers. Or two have a secret in common, but do not sign the same content, or
+            differ in `tolerance`, `timestamp_from` or `url`.
     """
 
     __slots__ = ("_verifiers", "_wires")

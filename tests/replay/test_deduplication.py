@@ -296,7 +296,7 @@ class TestTimes:
         async def later(_request: object) -> str:
             return ""
 
-        options = {"store": MemoryStore(), name: later}
+        options: dict[str, Any] = {"store": MemoryStore(), name: later}
         with pytest.raises(ConfigurationError, match=f"{name}= must be a plain function"):
             Deduplicator(**options)
 
