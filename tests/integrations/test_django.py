@@ -438,7 +438,7 @@ class TestSetUp:
 
     def test_unknown_option(self) -> None:
         """A misspelt option is no option."""
-        with pytest.raises(TypeError, match="secrets"):
+        with pytest.raises(ConfigurationError, match="unknown option secrets: the options are"):
             verify_webhook(providers.GITHUB, secrets=SECRET)  # type: ignore[call-arg]
 
     def test_class_that_is_no_view(self) -> None:

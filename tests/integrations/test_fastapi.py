@@ -471,7 +471,7 @@ class TestSetUp:
 
     def test_unknown_option(self) -> None:
         """A misspelt option is no option."""
-        with pytest.raises(TypeError, match="secrets"):
+        with pytest.raises(ConfigurationError, match="unknown option secrets: the options are"):
             Webhook(providers.GITHUB, secrets=SECRET)  # type: ignore[call-arg]
 
     @pytest.mark.parametrize("route_class", [APIRoute, WebhookRoute])

@@ -639,7 +639,7 @@ class TestSetUp:
 
     def test_unknown_option(self) -> None:
         """A misspelt option is no option."""
-        with pytest.raises(TypeError, match="secrets"):
+        with pytest.raises(ConfigurationError, match="unknown option secrets: the options are"):
             verify_frappe_webhook(secrets=SECRET)  # type: ignore[call-overload]
 
     def test_what_frappe_sees(self) -> None:
