@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from binascii import hexlify
 from collections.abc import Callable, Iterator, Sequence
 from secrets import token_bytes
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 # RFC 2104 section 2: tables that XOR a key with ipad and opad before it is hashed.
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
+
+_BLOCK_SIZES = {"sha1": 64, "sha256": 64, "sha512": 128}  # bytes
 
 # Keys are compared by salted fingerprints, which are useless outside this process.
 _SALT = token_bytes(32)
@@ -240,17 +241,15 @@ def _key_of(secret: Secret, scheme: Scheme, name: str) -> Key:
 def _fingerprints(key: bytes) -> Iterator[bytes]:
     """Yield marks of a key, one of which every equivalent key has too."""
     yield _fingerprint(key)
-    # HMAC hashes a key that is longer than a block of its hash: 64 bytes, or 128 for SHA-512.
-    for digest in ("sha1", "sha256", "sha512"):
-        hashed = hashlib.new(digest)
-        if len(key) > hashed.block_size:
-            hashed.update(key)
-            yield _fingerprint(hashed.digest())
+    # HMAC hashes a key that is longer than a block of its hash (RFC 2104 section 2).
+    for digest, block_size in _BLOCK_SIZES.items():
+        if len(key) > block_size:
+            yield _fingerprint(hashlib.new(digest, key).digest())
 
 
 def _fingerprint(key: bytes) -> bytes:
     # HMAC pads keys with NULs, so NULs at the end do not make a different key.
-    return hmac.digest(_SALT, key.rstrip(b"\0"), "sha256")
+    return hashlib.sha256(_SALT + key.rstrip(b"\0")).digest()
 
 
 def _wrapped(value: str | bytes, secret_id: str | None = None) -> Secret:
