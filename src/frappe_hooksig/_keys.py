@@ -195,7 +195,7 @@ def make_keys(several: Sequence[Secret], scheme: Scheme) -> list[Key]:
     ]
     ids = [key.secret_id for key in keys if key.secret_id is not None]
     if len(set(ids)) < len(ids):
-        msg = "two secrets have the same id"
+        msg = "two secrets have the same id: give each secret another id="
         raise ConfigurationError(msg)
     return keys
 
@@ -215,7 +215,7 @@ def _key_of(secret: Secret, scheme: Scheme, name: str) -> Key:
         raise secret.error
     secret_format = scheme.secret_format
     if strength(secret.reveal(), secret_format) == 0:
-        msg = f"{name} is not {FORMATS[secret_format]}: use generate_secret({secret_format!r})"
+        msg = f"{name} must be {FORMATS[secret_format]}: use generate_secret({secret_format!r})"
         raise ConfigurationError(msg)
     if not scheme.signs_body and not fits_header(secret.reveal()):
         msg = (

@@ -18,7 +18,7 @@ def strongest_first(schemes: Sequence[Scheme]) -> tuple[Scheme, ...]:
         ConfigurationError: A scheme occurs twice.
     """
     if len({scheme.name for scheme in schemes}) < len(schemes):
-        msg = "two verifiers have the same scheme: give several secrets to one, as a list"
+        msg = "a scheme occurs twice: pass it once, with its secrets as a list"
         raise ConfigurationError(msg)
     return tuple(sorted(schemes, key=_weakness))
 
@@ -72,7 +72,10 @@ def require_one_reading(one: Scheme, other: Scheme) -> None:
     """
     names = f"{one.name!r} and {other.name!r}"
     if one.signs_body != other.signs_body:
-        msg = f"{names} have a secret in common, which one of them sends with each request"
+        msg = (
+            f"{names} have a secret in common, and one of them sends it with each request: "
+            "use different secrets"
+        )
         raise ConfigurationError(msg)
     if _content(one) != _content(other):
         msg = (
@@ -83,8 +86,8 @@ def require_one_reading(one: Scheme, other: Scheme) -> None:
     if one.id_header is None and one.body_id != other.body_id:
         # With its signature in the other scheme's header, a repeat would count as a new delivery.
         msg = (
-            f"{names} have a secret in common, but do not find the id of a delivery at the same "
-            "place in its body (body_id): use different secrets"
+            f"{names} have a secret in common, but read a delivery's id from different places in "
+            "its body (body_id): use different secrets"
         )
         raise ConfigurationError(msg)
 
@@ -102,7 +105,7 @@ def require_told_apart(schemes: Sequence[Scheme]) -> None:
         if _hides(first, second):
             msg = (
                 f"{first.name!r} and {second.name!r} cannot be told apart by their headers: "
-                "give the secrets of both to one, as a list"
+                "use one of them, with the secrets of both as a list"
             )
             raise ConfigurationError(msg)
 

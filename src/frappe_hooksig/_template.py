@@ -57,7 +57,7 @@ def _problems(signed: str, *, is_rfc3339: bool) -> Iterator[str]:
     if not set(parts) <= _PARTS or plain != signed:
         yield f"signed may contain only {', '.join(sorted(_PARTS))} in braces, and no other braces"
     if len(set(parts)) < len(parts) or "body" not in parts:
-        yield "signed must contain {body}, and nothing twice"
+        yield "signed must contain {body}, and each part at most once"
     before, method, behind = signed.partition("{method}")
     if method and any("A" <= each <= "Z" for each in before[-1:] + behind[:1]):
         yield "in signed, {method} cannot stand beside an upper-case letter"

@@ -329,18 +329,19 @@ class Wire:
         if not signatures:
             raise self._none(header)
         if len(signatures) > self.scheme.max_signatures:
-            detail = f"it holds more than {self.scheme.max_signatures} signatures"
+            detail = f"it has more than {self.scheme.max_signatures} signatures"
             raise header.malformed(detail)
         if not timestamp_prefix:
             return signatures, None
         if len(timestamps) != 1:
-            detail = f"it must have exactly one time that starts with {timestamp_prefix}"
+            detail = f"it must have exactly one timestamp that starts with {timestamp_prefix}"
             raise header.malformed(detail)
         return signatures, timestamps[0]
 
     def _none(self, header: Header) -> VerificationError:
-        start = f"no signature that starts with {self._prefix}" if self._prefix else "it is empty"
-        return header.malformed(start)
+        if not self._prefix:
+            return header.malformed("it is empty")
+        return header.malformed(f"it has no signature that starts with {self._prefix}")
 
     def _no_time(self, text: str) -> VerificationError:
         """Return the error for a malformed timestamp."""
@@ -362,7 +363,7 @@ class Wire:
             raise header.unreadable(text)
         if "," in text:
             raise header.doubled()
-        detail = "an id is printable ASCII without the characters that join the signed parts"
+        detail = "an id must be printable ASCII without the characters that join the signed parts"
         raise header.malformed(detail)
 
 

@@ -200,13 +200,13 @@ def _wrong_places(scheme: Scheme) -> Iterator[str]:
     if scheme.signs_timestamp != has_time:
         yield (
             "{timestamp} in signed needs timestamp_header or timestamp_prefix, "
-            "and either needs {timestamp}"
+            "and each of these needs {timestamp} in signed"
         )
     if scheme.timestamp_prefix and scheme.timestamp_header:
         yield "timestamp_header and timestamp_prefix cannot both be set"
     if ("{id}" in scheme.signed) != (scheme.id_header is not None):
         yield (
-            "{id} in signed needs id_header, and id_header needs {id}: "
+            "{id} in signed needs id_header, and id_header needs {id} in signed: "
             "an unsigned id proves nothing"
         )
 
@@ -215,7 +215,7 @@ def _wrong_entries(scheme: Scheme) -> Iterator[str]:
     if scheme.separator and not scheme.prefix:
         yield "separator needs a prefix, which marks the entries that are signatures"
     if scheme.separator and isinstance(scheme.signature_header, tuple):
-        yield "separator is for one signature_header: each of several contains one signature"
+        yield "separator needs a single signature_header: each of several has one signature"
     if scheme.separator and scheme.separator in scheme.prefix + scheme.timestamp_prefix:
         yield "prefix and timestamp_prefix cannot contain the separator"
     if scheme.timestamp_prefix:

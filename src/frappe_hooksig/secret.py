@@ -120,7 +120,7 @@ class Secret:
             self._not_before = _moment(not_before, -inf)
             self._not_after = _moment(not_after, inf)
             if not self._not_before < self._not_after:
-                problem = "is never valid: its not_before is not before its not_after"
+                problem = "is never valid: not_before must be earlier than not_after"
         subject = source or "the secret"
         if problem:
             msg = f"{subject} {problem}"

@@ -47,7 +47,7 @@ def check_standard_input(options: argparse.Namespace, *names: str | None) -> Non
     """
     files = [*names, *(name for kind, name in options.secrets if kind == "file")]
     if sum(name in {None, "-"} for name in files) > 1:
-        msg = "standard input is named twice: put one of the two into a file"
+        msg = "standard input can be read only once: put one of the inputs into a file"
         raise WrongUse(msg)
 
 

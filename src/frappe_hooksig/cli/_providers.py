@@ -15,7 +15,7 @@ _SHOWN = 4  # the most headers that are shown for a scheme
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its arguments."""
-    parser.description = "List the schemes that are known by name."
+    parser.description = "List the built-in schemes."
     add_json(parser)
 
 

@@ -28,8 +28,8 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its arguments."""
     parser.description = (
-        "Print the headers to send a body with. The bytes are signed as they are, and\n"
-        "have to be sent as they are."
+        "Sign a body, and print the headers to send with it. Send the body unchanged,\n"
+        "byte for byte."
     )
     parser.epilog = _EXAMPLES
     add_body(parser)
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timestamp",
         metavar="TIME",
         type=moment,
-        help="when it is signed, if the scheme signs that: Unix seconds, or like "
+        help="the time of signing, if the scheme signs it: Unix seconds, or a time such as "
         "2026-11-22T08:00:00Z (default: now)",
     )
     add_json(parser)

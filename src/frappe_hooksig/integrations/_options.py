@@ -67,8 +67,8 @@ def hide_secret(options: Options) -> None:
     if "secret" in options:
         if options["secret"] is None:
             msg = (
-                "secret=None: the setting or environment variable behind it is not set; leave "
-                "secret= out for Frappe's default"
+                "secret=None: the setting or environment variable that you passed is not set. "
+                "For Frappe's default, leave secret= out"
             )
             raise ConfigurationError(msg)
         if not callable(options["secret"]):

@@ -125,8 +125,8 @@ class Webhook(SecurityBase):
         """The responses to refused requests. Pass them as `responses=` to show them in OpenAPI."""
         described = {
             400: "The signature's headers, or the payload, cannot be read",
-            401: "The request is unsigned, or its signature is wrong or out of time",
-            413: "The body is larger than accepted",
+            401: "The request is unsigned, its signature is wrong, or it is out of tolerance",
+            413: "The body is too large",
         }
         return {
             status: {"model": Refusal, "description": text} for status, text in described.items()

@@ -171,7 +171,7 @@ def get_delivery() -> Delivery:
     if delivery is None:
         msg = (
             f"{request.endpoint}: this request was not verified. Put @verify_frappe_webhook or "
-            "@verify_webhook(...) beneath @app.route, on the view itself"
+            "@verify_webhook(...) below @app.route, on the view itself"
         )
         raise ConfigurationError(msg)
     return delivery

@@ -81,7 +81,7 @@ class Deduplication:
         """
         store = self._of_request(request)
         if _is_async(store):
-            msg = "store= is one for asyncio, which this view cannot await"
+            msg = "store= is an async store, which this view cannot await"
             raise ConfigurationError(msg)
         key = self._key(request, endpoint, delivery)
         claim = Claim(cast("Store", store), key, self._lease, self._retention)
@@ -151,7 +151,7 @@ def _known(state: object) -> State:
         TypeError: The store returned something else, as a custom store may.
     """
     if not isinstance(state, State):
-        msg = f"a store's claim() returns a State, not {state!r}"
+        msg = f"a store's claim() must return a State, not {state!r}"
         raise TypeError(msg)
     return state
 

@@ -80,7 +80,7 @@ def require_store(store: object) -> None:
         raise ConfigurationError(msg)
     if not is_store(store):
         hint = (
-            "a function goes into Deduplicator(...)"
+            "pass a function inside Deduplicator(...)"
             if callable(store)
             else 'such as SQLiteStore("deliveries.sqlite")'
         )

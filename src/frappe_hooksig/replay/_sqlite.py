@@ -79,7 +79,7 @@ class SQLiteStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         if os.fspath(path) in {":memory:", ""}:
-            msg = "path= must be a file, which all threads share: take a file, or MemoryStore()"
+            msg = "path= must be a file, which all threads share: pass a file, or use MemoryStore()"
             raise ConfigurationError(msg)
         self._path = Path(path).absolute()  # the working directory may change
         self._timeout = timeout
@@ -153,7 +153,7 @@ class SQLiteStore:
         try:
             yield self._connection()
         except sqlite3.Error as error:
-            msg = f"the store {self._path}: {error}"
+            msg = f"the store {self._path} failed: {error}"
             raise StoreError(msg) from error
 
     def _connection(self) -> sqlite3.Connection:

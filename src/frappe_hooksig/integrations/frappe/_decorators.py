@@ -147,7 +147,7 @@ def get_delivery() -> Delivery:
     if delivery is None:
         msg = (
             "this request was not verified. Put @verify_frappe_webhook or @verify_webhook(...) "
-            "beneath @frappe.whitelist(...), on the method itself"
+            "below @frappe.whitelist(...), on the method itself"
         )
         raise ConfigurationError(msg)
     return delivery
@@ -162,7 +162,7 @@ def _require_method(view: Callable[..., Any]) -> None:
         msg = f"{name}: decorate a plain function, not an async function or a class"
         raise ConfigurationError(msg)
     if inspect.unwrap(view, stop=frappe.whitelisted.__contains__) in frappe.whitelisted:
-        msg = f"{name}: put @frappe.whitelist(...) above the verifying decorator, not beneath it"
+        msg = f"{name}: put @frappe.whitelist(...) above the verifying decorator, not below it"
         raise ConfigurationError(msg)
     named = [
         parameter.name

@@ -60,7 +60,7 @@ def enqueue_webhook(
         ConfigurationError: The secret is not a reference, or the URL is not an HTTP URL.
     """
     if not isinstance(secret, InSiteConfig | InPasswordFields):
-        msg = "secret= has to be site_config(...) or password(...): a job must not contain a secret"
+        msg = "secret= must be site_config(...) or password(...): a job must not contain a secret"
         raise ConfigurationError(msg)
     _require_http(url)
     body, headers = serialised(payload)
@@ -157,5 +157,5 @@ def _require_http(url: str) -> None:
     except ValueError:
         is_http = None
     if not is_http:
-        msg = "url= has to begin with http:// or https:// and a host"
+        msg = "url= must start with http:// or https:// and a host"
         raise ConfigurationError(msg)
