@@ -238,7 +238,7 @@ def test_more_secrets_than_the_header_carries() -> None:
     """Who would be left out is told."""
     secrets = [f"{SECRET}{n}" for n in range(17)]
 
-    with pytest.raises(ConfigurationError, match="17 secrets, but .* carries at most 16"):
+    with pytest.raises(ConfigurationError, match=r"17 secrets, but .* carries at most 16"):
         Signer(secrets, scheme=providers.STRIPE)
 
 

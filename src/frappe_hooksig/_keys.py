@@ -43,9 +43,9 @@ class Hash(Protocol):
 
 
 class Key:
-    """A secret that is ready to sign: the key schedule is done, and the text is not kept.
+    """A secret that is ready to sign. Both hashes of HMAC have read the key; its text is not kept.
 
-    HMAC nests one hash inside another (RFC 2104). Both hash the key before the message.
+    HMAC nests an inner hash in an outer hash (RFC 2104). Each reads the key before its message.
 
     Attributes:
         secret_id: The secret's `id`, or None.
@@ -103,12 +103,12 @@ class Key:
         return cls(secret_id, hashed.copy, hashed.copy, window, marks)
 
     def is_valid_at(self, now: float) -> bool:
-        """Whether the key is valid at a time in Unix seconds. It never is at NaN."""
+        """Whether the key is valid at a time in Unix seconds. No key is valid at NaN."""
         begin, end = self.window
         return begin <= now < end
 
     def fed(self, start: Callable[[], Hash]) -> Key:
-        """Return the same key, whose inner hash has already read the start of the message."""
+        """Return this key with an inner hash that has already read the start of the message."""
         return Key(self.secret_id, start, self.end, self.window)
 
     def mac(self, before: bytes, body: bytes, after: bytes) -> Hash:
@@ -122,7 +122,7 @@ class Key:
 
 
 class _Token:
-    """A stand-in for a hash that ignores its message and returns a token. Its repr hides it."""
+    """Acts as a hash, but ignores the message and returns a token. Its repr hides the token."""
 
     __slots__ = ("_token",)
 
@@ -241,5 +241,5 @@ def _fingerprint(key: bytes) -> bytes:
 def _wrapped(value: str | bytes, secret_id: str | None = None) -> Secret:
     try:
         return Secret(value, id=secret_id)
-    except (ConfigurationError, SecretWarning) as error:  # the latter with python -W error
+    except (ConfigurationError, SecretWarning) as error:  # python -W error raises warnings
         return RefusedSecret(error.with_traceback(None))

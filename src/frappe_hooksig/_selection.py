@@ -55,7 +55,7 @@ def select(wires: Sequence[Wire], headers: Headers) -> int:
 
 
 def is_one_secret(one: Scheme, other: Scheme) -> bool:
-    """Whether the same text is the same key under both schemes, or one of them sends it."""
+    """Whether a text is the same key in both schemes, or one of the schemes sends the text."""
     formats = {one.secret_format, other.secret_format}
     is_one_key = len(formats) == 1 or formats == {"base64", "whsec"}
     return is_one_key or one.signs_body != other.signs_body
@@ -64,8 +64,8 @@ def is_one_secret(one: Scheme, other: Scheme) -> bool:
 def require_one_reading(one: Scheme, other: Scheme) -> None:
     """Refuse one secret under two schemes, unless both sign the same content.
 
-    Otherwise an attacker could move a signature to the other scheme's header. The receiver would
-    then read other values from the bytes that it covers.
+    Otherwise, an attacker could move a signature to the other scheme's header. The receiver would
+    then read other values from the signed bytes.
 
     Raises:
         ConfigurationError: They do not sign the same content, or one of them sends the secret.
@@ -84,7 +84,8 @@ def require_one_reading(one: Scheme, other: Scheme) -> None:
         )
         raise ConfigurationError(msg)
     if one.id_header is None and one.body_id != other.body_id:
-        # With its signature in the other scheme's header, a repeat would count as a new delivery.
+        # An attacker could move the signature to the other scheme's header. The request would then
+        # count as a new delivery.
         msg = (
             f"{names} have a secret in common, but read a delivery's id from different places in "
             "its body (body_id): use different secrets"

@@ -11,7 +11,7 @@ _PARTS = {"body", "timestamp", "id", "method", "url"}
 
 # Parts that may stand side by side in the signed content, without fixed text between them. A
 # timestamp has a fixed form, a method has only upper-case letters, and the receiver knows the URL.
-# Across any other seam, bytes could be moved without changing the MAC.
+# Between any other two parts, an attacker could move bytes without changing the MAC.
 _SEAMS = {
     ("timestamp", "body"),
     ("body", "timestamp"),
@@ -24,7 +24,7 @@ _SEAMS_OF_RFC3339 = {("id", "timestamp"), ("timestamp", "id")}
 
 
 def pieces(signed: str) -> list[tuple[str, str | None]]:
-    """Return pairs of fixed text and the part after it, which is None after trailing text.
+    """Split a template into pairs: fixed text, and the part after it (None for trailing text).
 
     Raises:
         ValueError: The template has unbalanced braces.

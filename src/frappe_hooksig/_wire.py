@@ -187,8 +187,8 @@ class Wire:
     def fits(self, headers: Headers) -> bool:
         """Whether the signature in the headers has the scheme's prefix and length.
 
-        If the scheme has its timestamp in the signature header, that must be present too. A secret
-        that is sent as it is may have any length.
+        If the scheme has its timestamp in the signature header, the timestamp must be present too.
+        A secret that is sent as it is may have any length.
 
         Raises:
             VerificationError: The header occurs more than once.
@@ -272,8 +272,8 @@ class Wire:
         """Whether a text can be an id: printable ASCII, with a clear start and end.
 
         An id contains none of the characters that join it to its neighbours in the signed content.
-        It contains no comma, because servers join two headers with one. Next to an RFC 3339
-        timestamp, it contains nothing that looks like one.
+        It contains no comma, because servers join repeated headers with a comma. Next to an RFC
+        3339 timestamp, it contains nothing that looks like a timestamp.
         """
         if not (0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable()):
             return False

@@ -52,8 +52,8 @@ class Secret:
             default there is no limit.
 
     Raises:
-        ConfigurationError: The secret is missing, empty, masked, a public key, or not str or bytes.
-            Or `not_before` is not before `not_after`.
+        ConfigurationError: The secret is missing, empty, masked or a public key. Or it is neither
+            str nor bytes. Or `not_before` is not earlier than `not_after`.
     """
 
     __slots__ = ("_id", "_not_after", "_not_before", "_source", "_value")
@@ -82,7 +82,7 @@ class Secret:
     ) -> Secret:
         """Read a secret from an environment variable.
 
-        The variable is read once, now. Call this when the app starts, so that a missing secret is
+        This call reads the variable, once. Call it when the app starts, so that a missing secret is
         found at once. Errors and warnings name the variable.
 
         Args:
@@ -145,7 +145,7 @@ class Secret:
 
     @property
     def source(self) -> str:
-        """The secret's origin, as messages name it; empty if it was passed to `Secret()`."""
+        """The secret's origin, for messages; empty if the secret was passed to `Secret()`."""
         return self._source
 
     def reveal(self) -> bytes:

@@ -38,9 +38,9 @@ class SignedPayload:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers to send, in a dict to which you may add others.
+        """The headers to send. You may add other headers to this dict.
 
-        `Content-Type: application/json` is among them if the payload was serialised as JSON.
+        It contains `Content-Type: application/json` if the payload was serialised as JSON.
         """
         return self._headers
 
@@ -108,8 +108,8 @@ class Signer:
     ) -> SignedPayload:
         """Return the bytes to send and the headers to send them with.
 
-        Send `body` as it is. Do not pass the payload to an HTTP client's `json=`, which would
-        serialise it again, into bytes that were not signed.
+        Send `body` as it is. Do not pass the payload to an HTTP client's `json=`. The client would
+        serialise the payload again, into bytes that were not signed.
 
         Args:
             payload: bytes as they are, str as UTF-8; a dict, list, number, bool or None is

@@ -1,4 +1,4 @@
-"""`frappe-hooksig providers`: list the schemes that are known by name."""
+"""`frappe-hooksig providers`: list the built-in schemes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`frappe-hooksig sign`: print the headers to send a body with."""
+"""`frappe-hooksig sign`: sign a body, and print the headers to send with it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, str]:
-    """Return the headers to send a body with."""
+    """Return the headers to send with a body."""
     scheme = options.scheme
     check_url(options)
     check_standard_input(options, options.body)

@@ -1,4 +1,4 @@
-"""`frappe-hooksig verify`: tell whether a request is genuine, and why not."""
+"""`frappe-hooksig verify`: check whether a request is genuine; if not, say why."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, str]:
-    """Tell whether a request is genuine, and why not."""
+    """Verify a request; return the exit status, and the result or the reason as text."""
     if options.request is not None and (options.body is not None or options.header):
         msg = "--request already contains the headers and the body: leave out -H and BODY"
         raise WrongUse(msg)

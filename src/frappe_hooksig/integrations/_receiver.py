@@ -386,15 +386,15 @@ def name_of(view: Callable[..., Any]) -> str:
 def name_of_handler(kind: Any, method: str | None) -> str:
     """Return the name of the handler that a class-based view has for an HTTP method.
 
-    No signature covers the HTTP method. With one name for the whole class, a response to OPTIONS
-    or GET would count as handling the POST.
+    No signature covers the HTTP method. If the class had one name for all methods, a response to
+    OPTIONS or GET would count as handling the POST.
     """
     handler = getattr(kind, (method or "").lower(), None)
     return str(getattr(handler, "__qualname__", ""))
 
 
 async def awaited(waiting: Awaitable[Any]) -> Any:
-    """Await a result, and await it again if a lambda around an async function returned it."""
+    """Await a result. If that is awaitable, as from a lambda around an async function, await it."""
     found = await waiting
     return await found if isawaitable(found) else found
 

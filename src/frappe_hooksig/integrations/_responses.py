@@ -65,7 +65,7 @@ def refusal(error: VerificationError | MalformedPayload) -> WebhookResponse:
 def failure(error: Exception) -> WebhookResponse:
     """Return the response for a failure on the receiver's side, and log its cause.
 
-    For frameworks that would show the exception to a stranger. Other frameworks respond with
+    It is for frameworks that would show the exception to a stranger. Other frameworks respond with
     HTTP 500 by themselves.
     """
     is_explained = isinstance(error, HooksigError)
@@ -82,7 +82,7 @@ def duplicate() -> WebhookResponse:
 
 
 def in_flight() -> WebhookResponse:
-    """Return 409 for a repeat of a delivery in flight: if that one fails, a retry is needed."""
+    """Return 409 for a repeat of a delivery in flight: if the handler fails, a retry is needed."""
     _log.info("webhook deferred: in-flight")
     return _put_off(409, "in-flight", "This delivery is being handled; send it again")
 

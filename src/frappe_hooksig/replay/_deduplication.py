@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PATIENCE = 3  # seconds
 _LOOKS_EVERY = 0.1  # seconds
 
-# The default if the sender retries after minutes, not seconds. It matters little then.
+# The default for senders that retry after minutes, not seconds. A short lease helps little there.
 _LONGEST_LEASE = 30  # seconds
 
 
@@ -51,8 +51,8 @@ class Deduplication:
         store = deduplicator.store
         self._store: Any = store if is_store(store) else None
         self._store_of: Any = None if is_store(store) else store
-        # All schemes, not the request's own. An attacker could choose that, and so have a delivery
-        # handled twice.
+        # The key contains the names of all schemes, not the one that the request selects. Otherwise
+        # an attacker could select another scheme, and have a delivery handled twice.
         self._names = " ".join(scheme.name for scheme, _ in limits)
         lease, retention = deduplicator.lease, deduplicator.retention
         self._lease = min(_checked_lease(scheme, lease) for scheme, _ in limits)
