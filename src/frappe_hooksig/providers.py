@@ -660,7 +660,7 @@ UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
         "contentful": "it signs a list of headers that differs between requests",
         "discord": "it signs with Ed25519, which needs a public key",
         "flutterwave-v4": "one page of its documentation describes a MAC, another a static token",
-        "gitlab-signing": "no definition of it could be confirmed: it is behind a feature flag",
+        "gitlab-signing": "no definition of it could be confirmed, as it is behind a feature flag",
         "mailgun": "it signs a timestamp and a token in the body, but not the event",
         "mandrill": "it signs the sorted fields of a form, not the body",
         "phonepe-v1": "it sends a bare hash, not an HMAC, of a field of the body",

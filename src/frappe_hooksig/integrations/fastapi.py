@@ -125,7 +125,7 @@ class Webhook(SecurityBase):
         """The responses to refused requests. Pass them as `responses=` to show them in OpenAPI."""
         described = {
             400: "The signature's headers, or the payload, cannot be read",
-            401: "The request is unsigned, its signature is wrong, or it is out of tolerance",
+            401: "The request is unsigned, its signature is wrong, or its time is out of tolerance",
             413: "The body is too large",
         }
         return {
