@@ -94,13 +94,13 @@ for _ in range(100_000):
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
-        (bytearray(b"{}"), "cannot be a bytearray"),
-        (memoryview(b"{}"), "cannot be a memoryview"),
-        ((1, 2), "cannot be a tuple"),
-        ({1}, "cannot be a set"),
-        (Decimal(1), "cannot be a Decimal"),
-        (datetime(2026, 1, 1, tzinfo=timezone.utc), "cannot be a datetime"),
-        (object(), "cannot be a object"),
+        (bytearray(b"{}"), "cannot be of type bytearray"),
+        (memoryview(b"{}"), "cannot be of type memoryview"),
+        ((1, 2), "cannot be of type tuple"),
+        ({1}, "cannot be of type set"),
+        (Decimal(1), "cannot be of type Decimal"),
+        (datetime(2026, 1, 1, tzinfo=timezone.utc), "cannot be of type datetime"),
+        (object(), "cannot be of type object"),
         ("\ud800", "lone surrogate"),
         ({(1, 2): 3}, "serialised as JSON: TypeError"),
         (LOOP, "serialised as JSON: ValueError"),
@@ -238,7 +238,9 @@ def test_more_secrets_than_the_header_carries() -> None:
     """Who would be left out is told."""
     secrets = [f"{SECRET}{n}" for n in range(17)]
 
-    with pytest.raises(ConfigurationError, match=r"17 secrets, but .* carries at most 16"):
+    with pytest.raises(
+        ConfigurationError, match="17 secrets, but a request of scheme 'stripe' carries"
+    ):
         Signer(secrets, scheme=providers.STRIPE)
 
 
