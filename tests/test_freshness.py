@@ -96,14 +96,14 @@ def test_no_such_field(payload: object) -> None:
 
     assert caught.value.reason is Reason.MALFORMED_TIMESTAMP
     assert str(caught.value) == (
-        "the timestamp in the body is not there: it has no field 'modified'"
+        "the timestamp in the body is not there: the body has no field 'modified'"
     )
 
 
 @pytest.mark.parametrize("payload", [{"data": NOW}, {"data": None}, {"data": [{"modified": NOW}]}])
 def test_no_field_within_a_field(payload: object) -> None:
     """On the way to it there are objects only."""
-    with pytest.raises(VerificationError, match=r"it has no field 'data\.modified'$"):
+    with pytest.raises(VerificationError, match=r"the body has no field 'data\.modified'$"):
         time_of(payload, NOW, field="data.modified", time_zone="UTC")
 
 

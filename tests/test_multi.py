@@ -289,7 +289,7 @@ def test_one_secret_for_one_content(one: Scheme, other: Scheme) -> None:
 def test_one_key_for_two_deliveries(one: Scheme, other: Scheme) -> None:
     """One signature is good under both, but what it signs would be known by another id."""
     for first, second in permutations((one, other)):
-        with pytest.raises(ConfigurationError, match="do not find the id of a delivery"):
+        with pytest.raises(ConfigurationError, match="read a delivery's id from different places"):
             MultiVerifier(Verifier(ONE, scheme=first), Verifier(ONE, scheme=second))
     assert MultiVerifier(Verifier(ONE, scheme=one), Verifier(OTHER, scheme=other))
 
@@ -347,7 +347,7 @@ def test_key_that_is_sent(scheme: Scheme, secret: str) -> None:
     """Who has seen a token can sign with what it stands for, whatever the hash and the format."""
     verifiers = Verifier([OTHER, secret], scheme=providers.GITLAB), Verifier(secret, scheme=scheme)
     for first, second in permutations(verifiers):
-        with pytest.raises(ConfigurationError, match="which one of them sends with each request"):
+        with pytest.raises(ConfigurationError, match="one of them sends it with each request"):
             MultiVerifier(first, second)
     assert MultiVerifier(Verifier(OTHER, scheme=providers.GITLAB), verifiers[1])
 
@@ -355,20 +355,20 @@ def test_key_that_is_sent(scheme: Scheme, secret: str) -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few(count: int) -> None:
     """One verifier needs nothing around it."""
-    with pytest.raises(ConfigurationError, match="takes two verifiers or more"):
+    with pytest.raises(ConfigurationError, match="takes two or more Verifier objects"):
         MultiVerifier(*[Verifier(ONE)] * count)
 
 
 @pytest.mark.parametrize("other", [providers.GITHUB, ONE, None, Verifier])
 def test_no_verifier(other: Any) -> None:
     """A scheme has no secret yet."""
-    with pytest.raises(ConfigurationError, match="takes two verifiers or more"):
+    with pytest.raises(ConfigurationError, match="takes two or more Verifier objects"):
         MultiVerifier(Verifier(ONE), other)
 
 
 def test_one_scheme_twice() -> None:
     """Two secrets of one sender are a list, of which each is tried."""
-    with pytest.raises(ConfigurationError, match="give several secrets to one, as a list"):
+    with pytest.raises(ConfigurationError, match="pass it once, with its secrets as a list"):
         MultiVerifier(Verifier(ONE), Verifier(OTHER))
 
 

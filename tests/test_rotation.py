@@ -133,7 +133,7 @@ def test_no_moment(name: str, moment: Any) -> None:
 @pytest.mark.parametrize("end", [CHANGE, CHANGE - 1])
 def test_never_valid(end: float) -> None:
     """A window in the wrong order is a mistake."""
-    with pytest.raises(ConfigurationError, match="never valid: its not_before is not before"):
+    with pytest.raises(ConfigurationError, match="never valid: not_before must be earlier than"):
         Secret(NEW, not_before=CHANGE, not_after=end)
 
 
@@ -158,7 +158,7 @@ def test_sender_uses_those_that_are_valid() -> None:
 
 def test_sender_without_a_valid_secret() -> None:
     """Nothing is sent unsigned, and nothing with a secret whose time is over."""
-    with pytest.raises(ConfigurationError, match="no secret is valid now: see their not_before"):
+    with pytest.raises(ConfigurationError, match="no secret is valid now: check their not_before"):
         signed_at(CHANGE, Secret(OLD, not_after=CHANGE), providers.FRAPPE)
 
 

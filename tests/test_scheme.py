@@ -88,7 +88,7 @@ def test_hostile_url(url: str) -> None:
         ({"signature_header": ("X-A", "X-B"), "max_signatures": 1}, "max_signatures is less"),
         ({"signed": ""}, r"signed must contain {body}"),
         ({"signed": "{timestamp}"}, r"signed must contain {body}"),
-        ({"signed": "{body}.{body}"}, "nothing twice"),
+        ({"signed": "{body}.{body}"}, "each part at most once"),
         ({"signed": "{body"}, "unbalanced braces"),
         ({"signed": "{{body}}{body}"}, "no other braces"),
         ({"signed": "{body:}"}, "no other braces"),
@@ -142,7 +142,7 @@ def test_hostile_url(url: str) -> None:
                 "prefix": "v1=",
                 "separator": ",",
             },
-            "separator is for one signature_header",
+            "separator needs a single signature_header",
         ),
         (
             {

@@ -233,7 +233,7 @@ def test_formats(secret_format: SecretFormat, text: str, key: bytes) -> None:
 )
 def test_unreadable_in_its_format(secret_format: SecretFormat, text: str) -> None:
     """A key that is not written as it must be is refused, not silently another key."""
-    with pytest.raises(ConfigurationError, match="the secret is not"):
+    with pytest.raises(ConfigurationError, match="the secret must be"):
         keys_of(text, secret_format)
 
 

@@ -94,13 +94,13 @@ for _ in range(100_000):
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
-        (bytearray(b"{}"), "bytearray has no agreed JSON form"),
-        (memoryview(b"{}"), "memoryview has no agreed JSON form"),
-        ((1, 2), "tuple has no agreed"),
-        ({1}, "set has no agreed"),
-        (Decimal(1), "Decimal has no agreed"),
-        (datetime(2026, 1, 1, tzinfo=timezone.utc), "datetime has no agreed"),
-        (object(), "object has no agreed"),
+        (bytearray(b"{}"), "cannot be of type bytearray"),
+        (memoryview(b"{}"), "cannot be of type memoryview"),
+        ((1, 2), "cannot be of type tuple"),
+        ({1}, "cannot be of type set"),
+        (Decimal(1), "cannot be of type Decimal"),
+        (datetime(2026, 1, 1, tzinfo=timezone.utc), "cannot be of type datetime"),
+        (object(), "cannot be of type object"),
         ("\ud800", "lone surrogate"),
         ({(1, 2): 3}, "serialised as JSON: TypeError"),
         (LOOP, "serialised as JSON: ValueError"),
@@ -238,7 +238,9 @@ def test_more_secrets_than_the_header_carries() -> None:
     """Who would be left out is told."""
     secrets = [f"{SECRET}{n}" for n in range(17)]
 
-    with pytest.raises(ConfigurationError, match="17 secrets, but scheme 'stripe' carries 16"):
+    with pytest.raises(
+        ConfigurationError, match="17 secrets, but a request of scheme 'stripe' carries"
+    ):
         Signer(secrets, scheme=providers.STRIPE)
 
 
@@ -273,7 +275,7 @@ def test_same_as_what_frappe_sends() -> None:
 @pytest.mark.parametrize("method", ["post", "", "PO ST", "P\u00d6ST"])
 def test_method_that_is_never_verified(method: str) -> None:
     """What no receiver accepts is not signed either."""
-    with pytest.raises(ConfigurationError, match="in upper-case letters"):
+    with pytest.raises(ConfigurationError, match="must be upper-case letters"):
         sign_payload(
             b"{}", SECRET, scheme=providers.HUBSPOT_V3, method=method, url="https://a.example"
         )

@@ -162,7 +162,7 @@ def test_prefix() -> None:
     verifier = Verifier(TOKEN, scheme=scheme)
 
     assert verifier.verify(b"", {"X-Token": f"token:{TOKEN}"})
-    with pytest.raises(VerificationError, match="no signature that starts with token:"):
+    with pytest.raises(VerificationError, match="it has no signature that starts with token:"):
         verifier.verify(b"", {"X-Token": TOKEN})
 
 

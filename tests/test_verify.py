@@ -562,7 +562,7 @@ class TestTimeInTheBody:
 
         cases: list[tuple[str, Any, Any, str]] = [
             ("stripe", lambda _delivery: NOW, None, "'stripe' signs a timestamp"),
-            ("frappe", "modified", None, "a function of the delivery"),
+            ("frappe", "modified", None, "a function that takes the delivery"),
             ("frappe", waits, None, "and not async"),
             ("frappe", lambda _delivery: NOW, 0, "positive number of seconds"),
         ]
@@ -664,7 +664,7 @@ class TestRegisteredUrls:
         with pytest.raises(VerificationError) as caught:
             verifier.verify(BODY, self.signed(self.OTHER), url=self.ONE)
         assert caught.value.reason is Reason.SIGNATURE_MISMATCH
-        with pytest.raises(ConfigurationError, match="url= has to say which one"):
+        with pytest.raises(ConfigurationError, match="pass url=, the URL that the request"):
             verifier.verify(BODY, self.signed(self.ONE))
 
     @pytest.mark.parametrize(

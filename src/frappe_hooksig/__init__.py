@@ -72,7 +72,7 @@ _SUBMODULES = {*_MODULES, "exceptions", "freshness", "providers", "replay"}
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
-if not TYPE_CHECKING:  # else type checkers would take any name for one of ours
+if not TYPE_CHECKING:  # hidden, because type checkers would then accept any name in this module
 
     def __getattr__(name: str) -> object:
         """Import a public name on first use, and keep it in this module."""

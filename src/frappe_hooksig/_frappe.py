@@ -6,13 +6,13 @@ from typing import Final
 
 from frappe_hooksig.scheme import Scheme
 
-#: Name of the framework setting with Frappe's webhook secret; else of the environment variable.
+#: Name of the framework's setting, and of the environment variable, with Frappe's webhook secret.
 SECRET_SETTING: Final = "FRAPPE_WEBHOOK_SECRET"
 
 # Source: frappe/integrations/doctype/webhook/webhook.py, unchanged from v13.0.0 to 16.
 # The signature is base64. There is no timestamp, no id and no event name. Frappe makes up to three
 # attempts, with identical bytes.
-# Frappe stores a secret that looks like HTML with entities in it (Document._sanitize_content).
+# If a secret looks like HTML, Frappe stores &lt; for < and so on (Document._sanitize_content).
 FRAPPE: Final = Scheme(
     name="frappe",
     title="Frappe (ERPNext)",

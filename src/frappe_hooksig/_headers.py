@@ -12,8 +12,8 @@ from frappe_hooksig.exceptions import Reason, VerificationError
 # nginx 8 KiB.
 MAX_HEADER = 8192
 
-# Methods that return all values of a header, in the order of their frameworks: Werkzeug and
-# Starlette; httpx and tornado; email.message (http.server, urllib); multidict (aiohttp).
+# Methods that return all values of a header. Werkzeug and Starlette have the first, httpx and
+# tornado the second, email.message (http.server, urllib) the third, multidict (aiohttp) the fourth.
 _ALL_VALUES = ("getlist", "get_list", "get_all", "getall")
 
 
@@ -45,7 +45,7 @@ class Header:
     def find(self, headers: Headers) -> str | None:
         """Return the header's value, or None if the header is absent.
 
-        The value can contain any characters. It is not stripped: outer spaces are part of it.
+        The value can contain any characters. Spaces around it are kept.
 
         Args:
             headers: The request's headers: a dict, or the result of `indexed()`. A value of None
@@ -167,7 +167,7 @@ def _values(headers: Any, name: str) -> list[Any]:
         except KeyError:  # multidict and WebOb raise it for an absent header
             values = []
     if (not values and _is(headers, Mapping)) or (get_all is None and _is(headers, dict)):
-        # The mapping may know only one spelling; a subclass of dict may even contain several.
+        # A mapping may find the name in one spelling only. A subclass of dict may contain several.
         return Index(headers.items()).getlist(name)
     return values
 

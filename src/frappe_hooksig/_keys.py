@@ -44,9 +44,9 @@ class Hash(Protocol):
 
 
 class Key:
-    """A secret that is ready to sign: the key schedule is done, and the text is not kept.
+    """A secret that is ready to sign. Both hashes of HMAC have read the key; its text is not kept.
 
-    HMAC nests one hash inside another (RFC 2104). Both hash the key before the message.
+    HMAC nests an inner hash in an outer hash (RFC 2104). Each reads the key before its message.
 
     Attributes:
         secret_id: The secret's `id`, or None.
@@ -104,12 +104,12 @@ class Key:
         return cls(secret_id, _Fixed(b"").copy, _Fixed(token).copy, window, marks)
 
     def is_valid_at(self, now: float) -> bool:
-        """Whether the key is valid at a time in Unix seconds. It never is at NaN."""
+        """Whether the key is valid at a time in Unix seconds. No key is valid at NaN."""
         begin, end = self.window
         return begin <= now < end
 
     def fed(self, start: Callable[[], Hash]) -> Key:
-        """Return the same key, whose inner hash has already read the start of the message."""
+        """Return this key with an inner hash that has already read the start of the message."""
         return Key(self.secret_id, start, self.end, self.window)
 
     def mac(self, before: bytes, body: bytes, after: bytes) -> Hash:
@@ -123,7 +123,7 @@ class Key:
 
 
 class _Fixed:
-    """A stand-in for a hash that ignores its message and returns a token. Its repr hides it."""
+    """Acts as a hash, but ignores the message and returns a token. Its repr hides the token."""
 
     __slots__ = ("_token",)
 
@@ -200,7 +200,7 @@ def make_keys(several: Sequence[Secret], scheme: Scheme) -> list[Key]:
     ]
     ids = [key.secret_id for key in keys if key.secret_id is not None]
     if len(set(ids)) < len(ids):
-        msg = "two secrets have the same id"
+        msg = "two secrets have the same id: give each secret another id="
         raise ConfigurationError(msg)
     return keys
 
@@ -220,7 +220,7 @@ def _key_of(secret: Secret, scheme: Scheme, name: str) -> Key:
         raise secret.error
     secret_format = scheme.secret_format
     if strength(secret.reveal(), secret_format) == 0:
-        msg = f"{name} is not {FORMATS[secret_format]}: use generate_secret({secret_format!r})"
+        msg = f"{name} must be {FORMATS[secret_format]}: use generate_secret({secret_format!r})"
         raise ConfigurationError(msg)
     if not scheme.signs_body and not fits_header(secret.reveal()):
         msg = (
@@ -255,5 +255,5 @@ def _fingerprint(key: bytes) -> bytes:
 def _wrapped(value: str | bytes, secret_id: str | None = None) -> Secret:
     try:
         return Secret(value, id=secret_id)
-    except (ConfigurationError, SecretWarning) as error:  # the latter with python -W error
+    except (ConfigurationError, SecretWarning) as error:  # python -W error raises warnings
         return RefusedSecret(error.with_traceback(None))

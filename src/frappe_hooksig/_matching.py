@@ -97,8 +97,8 @@ class Matcher:
         """Return the delivery if a key signed it and its timestamp is within the tolerance.
 
         Args:
-            keys: The attribute `keys`; or the same keys, which have already read the start of the
-                signed content.
+            keys: The attribute `keys`, or copies of these keys that have already read the start of
+                the signed content.
             body: The body, or the rest of it.
             parsed: The parsed headers.
 
@@ -132,7 +132,7 @@ class Matcher:
     def _matching_key(  # noqa: C901  # one function: the expected MACs must not leave it
         self, keys: Sequence[Key], body: bytes, parsed: ParsedHeaders
     ) -> tuple[Key | None, str]:
-        """Return the key that signed; or None and the signature's wrong encoding, if it has one.
+        """Return the key that signed. Without one, return None and the wrong encoding, if any.
 
         The expected MACs must not leave this function. When an error is raised, error reporters
         show the local variables of every frame.
@@ -189,7 +189,7 @@ class Matcher:
 
     def _log_old(self, index: int) -> None:
         """Log that the sender still uses an older secret."""
-        import logging  # rarely needed, and takes as long as importing this whole package
+        import logging  # here, because it is rarely needed and doubles the time of the import
 
         message = "scheme %r: a delivery was signed with %s only, which is not the newest secret"
         logging.getLogger("frappe_hooksig").warning(message, self._scheme.name, self._names[index])

@@ -32,7 +32,9 @@ def serialised(payload: Payload) -> tuple[bytes, dict[str, str]]:
             msg = "the payload is a str with a lone surrogate, which has no UTF-8 form"
             raise PayloadError(msg) from None
     if payload is not None and not isinstance(payload, dict | list | int | float):
-        msg = f"a {type(payload).__name__} has no agreed JSON form: pass a dict, list, str or bytes"
+        msg = (
+            f"a payload cannot be of type {type(payload).__name__}: pass a dict, list, str or bytes"
+        )
         raise PayloadError(msg)
     try:
         # The same call as in Frappe's own sender: webhook.py, enqueue_webhook().

@@ -50,7 +50,7 @@ def only_registered(urls: Sequence[str], url: str | None) -> str:
     if url is None:
         only, *others = urls
         if others:
-            msg = "several URLs are registered: url= has to say which one a request was sent to"
+            msg = "several URLs are registered: pass url=, the URL that the request was sent to"
             raise ConfigurationError(msg)
         return only
     if url not in urls:

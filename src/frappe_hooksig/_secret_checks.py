@@ -142,9 +142,9 @@ def suspicions(raw: bytes) -> Iterator[str]:
     text = _text(raw)
     shown = text.strip()
     if text != shown:
-        yield "starts or ends with white space, which is part of the key: remove it if not meant"
+        yield "starts or ends with white space, which is part of the key: remove it unless meant"
     if re.fullmatch(r"b?(\".*\"|'.*'|`.*`)", shown):
-        yield "is in quotes, which are part of the key: remove them if the sender has none"
+        yield "is in quotes, which are part of the key: remove them if the sender shows none"
     if len(shown) <= _LONGEST_PLACEHOLDER and re.fullmatch(_PLACEHOLDER, shown):
         yield "looks like a placeholder: use generate_secret()"
 
@@ -163,13 +163,13 @@ def suspicions_in_use(
     text = _text(raw)
     shown = text.strip().strip("\"'`")
     if prefix and not shown.startswith(prefix):
-        yield f"does not start with {prefix}, as this sender's secrets do: check that you copied it"
+        yield f"does not start with {prefix}, unlike all secrets of this sender: copy it again"
     elif not prefix and re.match(_API_KEY, shown):
         yield "looks like an API key: use the secret that the sender shows for the webhook"
     if set(rewritten_characters) & set(text):
         yield (
-            f"contains one of {rewritten_characters}, which the sender may have stored in another "
-            "spelling: use generate_secret()"
+            f"contains one of {rewritten_characters}, which the sender may replace when it stores "
+            "the secret: use generate_secret()"
         )
     if secret_format == "text":
         return
@@ -177,7 +177,7 @@ def suspicions_in_use(
     if length < _SHORTEST:
         yield f"decodes to {length} bytes only: use generate_secret()"
     elif re.fullmatch(_ENCODED, _text(decoded(raw, secret_format))):
-        yield "is encoded twice: it decodes to hex or base64 again"
+        yield "looks encoded twice, because it decodes to hex or base64: pass the decoded text"
 
 
 def warn(message: str) -> None:

@@ -19,7 +19,7 @@ def strongest_first(schemes: Sequence[Scheme]) -> tuple[Scheme, ...]:
         ConfigurationError: A scheme occurs twice.
     """
     if len({scheme.name for scheme in schemes}) < len(schemes):
-        msg = "two verifiers have the same scheme: give several secrets to one, as a list"
+        msg = "a scheme occurs twice: pass it once, with its secrets as a list"
         raise ConfigurationError(msg)
     return tuple(sorted(schemes, key=_weakness))
 
@@ -56,7 +56,7 @@ def select(wires: Sequence[Wire], headers: Headers) -> int:
 
 
 def is_one_secret(one: Scheme, other: Scheme) -> bool:
-    """Whether the same text is the same key under both schemes, or one of them sends it."""
+    """Whether a text is the same key in both schemes, or one of the schemes sends the text."""
     formats = {one.secret_format, other.secret_format}
     is_one_key = len(formats) == 1 or formats == {"base64", "whsec"}
     return is_one_key or one.signs_body != other.signs_body
@@ -65,15 +65,18 @@ def is_one_secret(one: Scheme, other: Scheme) -> bool:
 def require_one_reading(one: Scheme, other: Scheme) -> None:
     """Refuse one secret under two schemes, unless both sign the same content.
 
-    Otherwise an attacker could move a signature to the other scheme's header. The receiver would
-    then read other values from the bytes that it covers.
+    Otherwise, an attacker could move a signature to the other scheme's header. The receiver would
+    then read other values from the signed bytes.
 
     Raises:
         ConfigurationError: They do not sign the same content, or one of them sends the secret.
     """
     names = f"{one.name!r} and {other.name!r}"
     if one.signs_body != other.signs_body:
-        msg = f"{names} have a secret in common, which one of them sends with each request"
+        msg = (
+            f"{names} have a secret in common, and one of them sends it with each request: "
+            "use different secrets"
+        )
         raise ConfigurationError(msg)
     if _content(one) != _content(other):
         msg = (
@@ -82,10 +85,11 @@ def require_one_reading(one: Scheme, other: Scheme) -> None:
         )
         raise ConfigurationError(msg)
     if one.id_header is None and one.body_id != other.body_id:
-        # With its signature in the other scheme's header, a repeat would count as a new delivery.
+        # An attacker could move the signature to the other scheme's header. The request would then
+        # count as a new delivery.
         msg = (
-            f"{names} have a secret in common, but do not find the id of a delivery at the same "
-            "place in its body (body_id): use different secrets"
+            f"{names} have a secret in common, but read a delivery's id from different places in "
+            "its body (body_id): use different secrets"
         )
         raise ConfigurationError(msg)
 
@@ -109,7 +113,7 @@ def require_told_apart(schemes: Sequence[Scheme]) -> None:
         if _hides(first, second):
             msg = (
                 f"{first.name!r} and {second.name!r} cannot be told apart by their headers: "
-                "give the secrets of both to one, as a list"
+                "use one of them, with the secrets of both as a list"
             )
             raise ConfigurationError(msg)
 

@@ -11,7 +11,7 @@ _PARTS = {"body", "timestamp", "id", "method", "url"}
 
 # Parts that may stand side by side in the signed content, without fixed text between them. A
 # timestamp has a fixed form, a method has only upper-case letters, and the receiver knows the URL.
-# Across any other seam, bytes could be moved without changing the MAC.
+# Between any other two parts, an attacker could move bytes without changing the MAC.
 _SEAMS = {
     ("timestamp", "body"),
     ("body", "timestamp"),
@@ -24,7 +24,7 @@ _SEAMS_OF_RFC3339 = {("id", "timestamp"), ("timestamp", "id")}
 
 
 def pieces(signed: str) -> list[tuple[str, str | None]]:
-    """Return pairs of fixed text and the part after it, which is None after trailing text.
+    """Split a template into pairs: fixed text, and the part after it (None for trailing text).
 
     Raises:
         ValueError: The template has unbalanced braces.
@@ -57,7 +57,7 @@ def _problems(signed: str, *, is_rfc3339: bool) -> Iterator[str]:
     if not set(parts) <= _PARTS or plain != signed:
         yield f"signed may contain only {', '.join(sorted(_PARTS))} in braces, and no other braces"
     if len(set(parts)) < len(parts) or "body" not in parts:
-        yield "signed must contain {body}, and nothing twice"
+        yield "signed must contain {body}, and each part at most once"
     before, method, behind = signed.partition("{method}")
     if method and any("A" <= each <= "Z" for each in before[-1:] + behind[:1]):
         yield "in signed, {method} cannot stand beside an upper-case letter"

@@ -27,8 +27,8 @@ _MILLISECONDS = 13
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # compared with naive datetimes
 _RFC3339 = r"(?a)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(?:Z|([+-])(\d\d):(\d\d))"
-# Matches ids that contain an RFC 3339 timestamp, or all of one but two digits at either end. A
-# timestamp beside the id could supply those digits (`+08:` and `2026-...`).
+# Matches ids that contain an RFC 3339 timestamp, or one that lacks two digits at its start or end.
+# A timestamp beside the id could supply those digits (`+08:` and `2026-...`).
 NEARLY_RFC3339 = r"(?a)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d"
 _TO_SECONDS = len("2026-11-22T08:00:00")
 

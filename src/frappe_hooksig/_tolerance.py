@@ -42,8 +42,8 @@ def checked_tolerance(
             raise ConfigurationError(msg)
         if not callable(timestamp_from) or iscoroutinefunction(timestamp_from):
             msg = (
-                "timestamp_from= must be a function of the delivery that returns its time, "
-                "and not async"
+                "timestamp_from= must be a function that takes the delivery and returns its "
+                "timestamp, and not async"
             )
             raise ConfigurationError(msg)
         if not scheme.signs_body:
@@ -56,8 +56,8 @@ def checked_tolerance(
         return None
     else:
         msg = (
-            f"tolerance has nothing to check: scheme {scheme.name!r} signs no timestamp; "
-            "to check one in the body, pass timestamp_from="
+            f"tolerance has nothing to check: scheme {scheme.name!r} signs no timestamp. "
+            "To check a timestamp in the body, pass timestamp_from="
         )
         raise ConfigurationError(msg)
     tolerance = default if given is None else given

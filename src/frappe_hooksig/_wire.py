@@ -187,8 +187,8 @@ class Wire:
     def fits(self, headers: Headers) -> bool:
         """Whether the signature in the headers has the scheme's prefix and length.
 
-        If the scheme has its timestamp in the signature header, that must be present too. A secret
-        that is sent as it is may have any length.
+        If the scheme has its timestamp in the signature header, the timestamp must be present too.
+        A secret that is sent as it is may have any length.
 
         Raises:
             VerificationError: The header occurs more than once.
@@ -270,8 +270,8 @@ class Wire:
         """Whether a text can be an id: printable ASCII, with a clear start and end.
 
         An id contains none of the characters that join it to its neighbours in the signed content.
-        It contains no comma, because servers join two headers with one. Next to an RFC 3339
-        timestamp, it contains nothing that looks like one.
+        It contains no comma, because servers join repeated headers with a comma. Next to an RFC
+        3339 timestamp, it contains nothing that looks like a timestamp.
         """
         if not (0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable()):
             return False
@@ -327,18 +327,19 @@ class Wire:
         if not signatures:
             raise self._none(header)
         if len(signatures) > self.scheme.max_signatures:
-            detail = f"it holds more than {self.scheme.max_signatures} signatures"
+            detail = f"it has more than {self.scheme.max_signatures} signatures"
             raise header.malformed(detail)
         if not timestamp_prefix:
             return signatures, None
         if len(timestamps) != 1:
-            detail = f"it must have exactly one time that starts with {timestamp_prefix}"
+            detail = f"it must have exactly one timestamp that starts with {timestamp_prefix}"
             raise header.malformed(detail)
         return signatures, timestamps[0]
 
     def _none(self, header: Header) -> VerificationError:
-        start = f"no signature that starts with {self._prefix}" if self._prefix else "it is empty"
-        return header.malformed(start)
+        if not self._prefix:
+            return header.malformed("it is empty")
+        return header.malformed(f"it has no signature that starts with {self._prefix}")
 
     def _no_time(self, text: str) -> VerificationError:
         """Return the error for a malformed timestamp."""
@@ -360,7 +361,7 @@ class Wire:
             raise header.unreadable(text)
         if "," in text:
             raise header.doubled()
-        detail = "an id is printable ASCII without the characters that join the signed parts"
+        detail = "an id must be printable ASCII without the characters that join the signed parts"
         raise header.malformed(detail)
 
 

@@ -140,7 +140,7 @@ class Delivery(VerifiedRequest):
 
 
 def _digest_of(*parts: bytes) -> str:
-    """Hash parts into 64 hex digits. The lengths are hashed too, so each boundary counts."""
+    """Hash parts into 64 hex digits, with their lengths, so that no byte can change its part."""
     digest = sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))

@@ -24,7 +24,7 @@ class Reason(str, Enum):
 
     #: A header that the scheme needs is absent, so the request is unsigned.
     MISSING_HEADER = "missing-header"
-    #: A header cannot be read, as it is empty or not ASCII, or lacks its prefix.
+    #: A header cannot be read. For example, it is empty, not ASCII, or lacks its prefix.
     MALFORMED_HEADER = "malformed-header"
     #: A header that must be unique occurs twice, or a server joined two of them with a comma.
     DUPLICATE_HEADER = "duplicate-header"

@@ -58,7 +58,7 @@ def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery]
         for name in names:
             if not (isinstance(found, dict) and name in found):
                 raise VerificationError(
-                    Reason.MALFORMED_TIMESTAMP, detail=f"there: it has no field {field!r}"
+                    Reason.MALFORMED_TIMESTAMP, detail=f"there: the body has no field {field!r}"
                 )
             found = cast("dict[str, Any]", found)[name]
         time = _read(found, zone)

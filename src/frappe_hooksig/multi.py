@@ -52,7 +52,7 @@ class MultiVerifier:
 
     def __init__(self, *verifiers: Verifier) -> None:
         if not verifiers[1:] or not all(isinstance(each, Verifier) for each in verifiers):
-            msg = "MultiVerifier() takes two verifiers or more"
+            msg = "MultiVerifier() takes two or more Verifier objects"
             raise ConfigurationError(msg)
         schemes = strongest_first([each.scheme for each in verifiers])
         for one, other in combinations(verifiers, 2):

@@ -74,8 +74,8 @@ _HOUR = 3600  # seconds
 _LONGEST_NAME = 64  # characters
 _DAY = 24 * _HOUR
 
-# The secret itself is sent, as it is by many who make a Webhook in Frappe by hand, with a row for
-# this header in place of a secret.
+# It sends the secret itself. Many users of Frappe do the same: they add this header to a Webhook
+# document by hand, and set no secret.
 FRAPPE_CLOUD: Final = Scheme(
     name="frappe-cloud",
     title="Frappe Cloud",
@@ -83,12 +83,12 @@ FRAPPE_CLOUD: Final = Scheme(
     signature_header="X-Webhook-Secret",
     signed="",
     encoding="plain",
-    # Three more times, after 2, 4 and 8 minutes: press/utils/webhook.py.
+    # It retries three times, after 2, 4 and 8 minutes: press/utils/webhook.py.
     retry_horizon=900,
 )
 
-# What Frappe apps' own senders and receivers use: bare hex over the body. A convention without a
-# definition of its own.
+# Many Frappe apps send and accept this: the MAC of the body in hex, without a prefix. It is a
+# convention that no page defines.
 WEBHOOK_HEX: Final = Scheme(
     name="webhook-hex",
     title="Convention: hex",
@@ -96,7 +96,7 @@ WEBHOOK_HEX: Final = Scheme(
     encoding="hex",
 )
 
-# The same in GitHub's spelling.
+# The same convention with GitHub's prefix.
 WEBHOOK_SHA256: Final = Scheme(
     name="webhook-sha256",
     title="Convention: sha256= and hex",
@@ -105,7 +105,7 @@ WEBHOOK_SHA256: Final = Scheme(
     encoding="hex",
 )
 
-# The same with a time that is signed, and so cannot be renewed by whoever replays a request.
+# The same convention with a signed timestamp, so that a replayed request can be refused as too old.
 WEBHOOK_TIMESTAMPED: Final = Scheme(
     name="webhook-timestamped",
     title="Convention: with a time",
@@ -116,7 +116,7 @@ WEBHOOK_TIMESTAMPED: Final = Scheme(
     encoding="hex",
 )
 
-# Those webhooks whose signature is a header; standard payments have it inside of the body.
+# Only for webhooks with the signature in a header. Standard payments have it in the body.
 ADYEN: Final = Scheme(
     name="adyen",
     title="Adyen (platforms, banking, issuing)",
@@ -128,7 +128,7 @@ ADYEN: Final = Scheme(
     retry_horizon=30 * _DAY,
 )
 
-# The header that GitHub has for SHA-1, with SHA-256.
+# It sends SHA-256 in the header that GitHub uses for SHA-1.
 BITBUCKET: Final = Scheme(
     name="bitbucket",
     title="Bitbucket",
@@ -136,11 +136,11 @@ BITBUCKET: Final = Scheme(
     signature_header="X-Hub-Signature",
     prefix="sha256=",
     encoding="hex",
-    # Tries again, and does not say for how long.
+    # It retries. How long is not documented.
     retry_horizon=_DAY,
 )
 
-# A header for each of two keys, which are rotated one at a time.
+# It sends one header for each of two keys. Users rotate one key at a time.
 BOX: Final = Scheme(
     name="box",
     title="Box",
@@ -152,7 +152,7 @@ BOX: Final = Scheme(
     encoding="base64",
     tolerance=600,
     body_id="/id",
-    # Tries again up to ten times, and does not say for how long.
+    # It retries up to ten times. How long is not documented.
     # https://developer.box.com/guides/webhooks/v2/
     retry_horizon=_DAY,
 )
@@ -194,7 +194,7 @@ CIRCLECI: Final = Scheme(
     separator=",",
     encoding="hex",
     body_id="/id",
-    # Tries again, and does not say for how long.
+    # It retries. How long is not documented.
     # https://circleci.com/docs/outbound-webhooks
     retry_horizon=_DAY,
 )
@@ -211,7 +211,7 @@ CLOUDFLARE_STREAM: Final = Scheme(
     encoding="hex",
 )
 
-# A header for each key of the account, of which there can be 100.
+# It sends one header for each key of the account. An account can have 100 keys.
 DOCUSIGN: Final = Scheme(
     name="docusign",
     title="DocuSign Connect",
@@ -219,7 +219,7 @@ DOCUSIGN: Final = Scheme(
     signature_header=tuple(f"X-DocuSign-Signature-{number}" for number in range(1, 101)),
     encoding="base64",
     max_signatures=100,
-    # Up to ten times, a day apart (requiresAcknowledgement).
+    # It retries up to ten times, a day apart (requiresAcknowledgement).
     retry_horizon=10 * _DAY,
 )
 
@@ -238,7 +238,7 @@ FLUTTERWAVE_V3: Final = Scheme(
     signature_header="verif-hash",
     signed="",
     encoding="plain",
-    # Tries again, and does not say for how long.
+    # It retries. How long is not documented.
     retry_horizon=_DAY,
 )
 
@@ -267,7 +267,7 @@ GITHUB: Final = Scheme(
     encoding="hex",
 )
 
-# What GitHub sends beside the other, for receivers from before 2020. Nothing falls back to it.
+# GitHub sends this header too, for receivers from before 2020. GITHUB never falls back to it.
 GITHUB_SHA1: Final = Scheme(
     name="github-sha1",
     title="GitHub (old, SHA-1)",
@@ -293,7 +293,7 @@ GOCARDLESS: Final = Scheme(
     definition="https://developer.gocardless.com/getting-started/stay-up-to-date-with-webhooks-v2/",
     signature_header="Webhook-Signature",
     encoding="hex",
-    # Up to eight times, and it does not say for how long.
+    # It retries up to eight times. How long is not documented.
     # https://support.gocardless.com/hc/en-nz/articles/360000989989-Webhook-retries-failures
     retry_horizon=_DAY,
 )
@@ -306,7 +306,7 @@ GOGS: Final = Scheme(
     encoding="hex",
 )
 
-# In the URL that it signs, these are decoded: %3A %2F %3F %40 %21 %24 %27 %28 %29 %2A %2C %3B.
+# It decodes these in the URL before it signs: %3A %2F %3F %40 %21 %24 %27 %28 %29 %2A %2C %3B.
 HUBSPOT_V3: Final = Scheme(
     name="hubspot-v3",
     title="HubSpot",
@@ -329,7 +329,7 @@ INTERCOM: Final = Scheme(
     encoding="hex",
     digest="sha1",
     body_id="/id",
-    # Tries again, and does not say for how long; the body counts the attempts.
+    # It retries. How long is not documented. The body counts the attempts.
     # https://developers.intercom.com/docs/webhooks/webhook-notifications
     retry_horizon=_DAY,
 )
@@ -352,14 +352,15 @@ LINE: Final = Scheme(
     encoding="base64",
 )
 
-# Signs no time but the one in the body: `webhookTimestamp`, in milliseconds.
+# It signs no timestamp header. The signed body contains `webhookTimestamp`, in milliseconds.
 LINEAR: Final = Scheme(
     name="linear",
     title="Linear",
     definition="https://linear.app/developers/webhooks",
     signature_header="Linear-Signature",
     encoding="hex",
-    # After a minute, an hour and six: https://developers.linear.app/docs/graphql/webhooks
+    # It retries after 1 minute, 1 hour and 6 hours.
+    # https://developers.linear.app/docs/graphql/webhooks
     retry_horizon=8 * _HOUR,
 )
 
@@ -389,7 +390,7 @@ MUX: Final = Scheme(
     retry_horizon=_DAY,
 )
 
-# The secret is the verification token that it sent, unsigned, when the subscription was made.
+# The secret is the verification token. Notion sends it, unsigned, when a subscription is created.
 NOTION: Final = Scheme(
     name="notion",
     title="Notion",
@@ -399,11 +400,11 @@ NOTION: Final = Scheme(
     encoding="hex",
     secret_prefix="secret_",
     body_id="/id",
-    # Tries again, and does not say for how long; the body counts the attempts.
+    # It retries. How long is not documented. The body counts the attempts.
     retry_horizon=_DAY,
 )
 
-# Its SDKs allow 5 s, which a busy server or a clock without NTP exceeds.
+# Its SDKs have a tolerance of 5 s. A busy server, or a clock without NTP, can exceed it.
 PADDLE: Final = Scheme(
     name="paddle",
     title="Paddle",
@@ -432,7 +433,7 @@ PAGERDUTY: Final = Scheme(
     retry_horizon=2 * _DAY,
 )
 
-# Signs with the secret key of its API.
+# It signs with the secret key of its API.
 PAYSTACK: Final = Scheme(
     name="paystack",
     title="Paystack",
@@ -441,7 +442,8 @@ PAYSTACK: Final = Scheme(
     encoding="hex",
     digest="sha512",
     secret_prefix="sk_",
-    # Every three minutes, then every hour for three days: paystack.com/docs/payments/webhooks/
+    # It retries every three minutes, then every hour for three days.
+    # https://paystack.com/docs/payments/webhooks/
     retry_horizon=4 * _DAY,
 )
 
@@ -461,7 +463,7 @@ SENTRY: Final = Scheme(
     definition="https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
     signature_header="Sentry-Hook-Signature",
     encoding="hex",
-    # src/sentry/sentry_apps/tasks/sentry_apps.py: three times, five minutes apart.
+    # It retries three times, five minutes apart: src/sentry/sentry_apps/tasks/sentry_apps.py.
     retry_horizon=900,
 )
 
@@ -515,7 +517,7 @@ STANDARD_WEBHOOKS: Final = Scheme(
     retry_horizon=4 * _DAY,  # of the schedule that the specification recommends
 )
 
-# The key is the text of the secret, its whsec_ included.
+# The key is the text of the secret, including whsec_.
 STRIPE: Final = Scheme(
     name="stripe",
     title="Stripe",
@@ -634,7 +636,7 @@ ZENDESK: Final = Scheme(
     timestamp_format="rfc3339",
     signed="{timestamp}{body}",
     encoding="base64",
-    # Tries again, and does not say for how long.
+    # It retries. How long is not documented.
     retry_horizon=_DAY,
 )
 
@@ -651,26 +653,26 @@ ZOOM: Final = Scheme(
     retry_horizon=2 * _HOUR,
 )
 
-#: The senders of whom there is no scheme, by name, and why not: `get()` says it.
+#: Senders without a scheme: the name of each, and the reason. The error of `get()` contains it.
 UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "adyen-payments": "it signs eight fields of each item in the body, not the body",
         "coinbase-cdp": "no definition of it could be confirmed",
-        "contentful": "it signs a list of headers that each request names anew",
-        "discord": "Ed25519, which needs a public key in place of a shared secret",
-        "flutterwave-v4": "a MAC by one of its definitions, a static token by another",
-        "gitlab-signing": "no definition of it could be confirmed: so far behind a feature flag",
-        "mailgun": "it signs a time and a token inside of the body, and nothing of the event",
-        "mandrill": "it signs the form's fields, sorted, in place of the body",
-        "phonepe-v1": "a bare hash in place of an HMAC, over a field of the body",
-        "phonepe-v2": "a bare hash of user name and password, and nothing of the request",
-        "recharge": "a bare hash in place of an HMAC",
-        "sendgrid": "ECDSA, which needs a public key in place of a shared secret",
-        "standard-webhooks-v1a": "Ed25519, which needs a public key in place of a shared secret",
-        "twilio": "it signs the form's fields, sorted, in place of the body",
+        "contentful": "it signs a list of headers that differs between requests",
+        "discord": "it signs with Ed25519, which needs a public key",
+        "flutterwave-v4": "one page of its documentation describes a MAC, another a static token",
+        "gitlab-signing": "no definition of it could be confirmed, as it is behind a feature flag",
+        "mailgun": "it signs a timestamp and a token in the body, but not the event",
+        "mandrill": "it signs the sorted fields of a form, not the body",
+        "phonepe-v1": "it sends a bare hash, not an HMAC, of a field of the body",
+        "phonepe-v2": "it sends a bare hash of user name and password, not of the request",
+        "recharge": "it sends a bare hash, not an HMAC",
+        "sendgrid": "it signs with ECDSA, which needs a public key",
+        "standard-webhooks-v1a": "it signs with Ed25519, which needs a public key",
+        "twilio": "it signs the sorted fields of a form, not the body",
         "webflow": "no definition of it could be confirmed",
         "workos": "no definition of it could be confirmed",
-        "zoom-challenge": "no signature, but a response to compute (endpoint.url_validation)",
+        "zoom-challenge": "it has no signature, but asks for a response (endpoint.url_validation)",
     }
 )
 
@@ -712,8 +714,8 @@ def get(name: str) -> Scheme:
         name: The provider's short name, such as `frappe` or `standard-webhooks`.
 
     Raises:
-        ConfigurationError: There is no such provider. The message names those that are spelled
-            alike, or says why this one cannot be verified.
+        ConfigurationError: There is no such provider. The message names providers with similar
+            names, or says why this sender cannot be verified.
     """
     if not isinstance(name, str):
         msg = f"a provider's name is a str, not {type(name).__name__}"

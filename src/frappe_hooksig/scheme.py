@@ -26,7 +26,7 @@ Separator: TypeAlias = Literal["", " ", ",", ";"]
 
 # No regular expressions here: compiling one takes as long as creating twenty schemes.
 _IN_NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
-# RFC 9110 section 5.6.2.
+# The characters of a header's name: RFC 9110 section 5.6.2.
 _IN_HEADERS = _IN_NAMES | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ!#$%&'*+-.^_`|~")
 _LONGEST_PREFIX = 64  # characters
 
@@ -83,9 +83,9 @@ class Scheme:
         max_signatures: Largest number of signatures in a request. A request with more is malformed.
         body_id: JSON Pointer (RFC 6901), through objects, to an id in the body that all attempts of
             a delivery share. Set it if the scheme signs each attempt anew, but signs no id.
-        retry_delays: The sender's first pauses between attempts, in seconds, if it retries within
-            seconds.
-        retry_horizon: How long after the first attempt another one may come, in seconds.
+        retry_delays: The pauses between the sender's first attempts, in seconds. Empty if it does
+            not retry within seconds.
+        retry_horizon: How long after its first attempt the sender may retry, in seconds.
         title: The sender's name, as the sender spells it.
         definition: URL of the page that documents the scheme.
         signature_headers: `signature_header` as a tuple. Not an argument.
@@ -203,13 +203,13 @@ def _wrong_places(scheme: Scheme) -> Iterator[str]:
     if scheme.signs_timestamp != has_time:
         yield (
             "{timestamp} in signed needs timestamp_header or timestamp_prefix, "
-            "and either needs {timestamp}"
+            "and each of these needs {timestamp} in signed"
         )
     if scheme.timestamp_prefix and scheme.timestamp_header:
         yield "timestamp_header and timestamp_prefix cannot both be set"
     if ("{id}" in scheme.signed) != (scheme.id_header is not None):
         yield (
-            "{id} in signed needs id_header, and id_header needs {id}: "
+            "{id} in signed needs id_header, and id_header needs {id} in signed: "
             "an unsigned id proves nothing"
         )
 
@@ -218,7 +218,7 @@ def _wrong_entries(scheme: Scheme) -> Iterator[str]:
     if scheme.separator and not scheme.prefix:
         yield "separator needs a prefix, which marks the entries that are signatures"
     if scheme.separator and isinstance(scheme.signature_header, tuple):
-        yield "separator is for one signature_header: each of several contains one signature"
+        yield "separator needs a single signature_header: each of several has one signature"
     if scheme.separator and scheme.separator in scheme.prefix + scheme.timestamp_prefix:
         yield "prefix and timestamp_prefix cannot contain the separator"
     if scheme.timestamp_prefix:

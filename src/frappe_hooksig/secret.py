@@ -53,8 +53,8 @@ class Secret:
             default there is no limit.
 
     Raises:
-        ConfigurationError: The secret is missing, empty, masked, a public key, or not str or bytes.
-            Or `not_before` is not before `not_after`.
+        ConfigurationError: The secret is missing, empty, masked or a public key. Or it is neither
+            str nor bytes. Or `not_before` is not earlier than `not_after`.
     """
 
     __slots__ = ("_id", "_not_after", "_not_before", "_source", "_value")
@@ -84,7 +84,7 @@ class Secret:
     ) -> Secret:
         """Read a secret from an environment variable.
 
-        The variable is read once, now. Call this when the app starts, so that a missing secret is
+        This call reads the variable, once. Call it when the app starts, so that a missing secret is
         found at once. Errors and warnings name the variable.
 
         Args:
@@ -124,7 +124,7 @@ class Secret:
             self._not_before = _moment(not_before, -inf)
             self._not_after = _moment(not_after, inf)
             if not self._not_before < self._not_after:
-                problem = "is never valid: its not_before is not before its not_after"
+                problem = "is never valid: not_before must be earlier than not_after"
         subject = source or "the secret"
         if problem:
             msg = f"{subject} {problem}"
@@ -149,7 +149,7 @@ class Secret:
 
     @property
     def source(self) -> str:
-        """The secret's origin, as messages name it; empty if it was passed to `Secret()`."""
+        """The secret's origin, for messages; empty if the secret was passed to `Secret()`."""
         return self._source
 
     def reveal(self) -> bytes:

@@ -38,9 +38,9 @@ class SignedPayload:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers to send, in a dict to which you may add others.
+        """The headers to send. You may add other headers to this dict.
 
-        `Content-Type: application/json` is among them if the payload was serialised as JSON.
+        It contains `Content-Type: application/json` if the payload was serialised as JSON.
         """
         return self._headers
 
@@ -84,7 +84,8 @@ class Signer:
         keys = make_keys(several, scheme)
         if len(keys) > scheme.capacity > 1:
             msg = (
-                f"{len(keys)} secrets, but scheme {scheme.name!r} carries {scheme.capacity} at most"
+                f"there are {len(keys)} secrets, but a request of scheme {scheme.name!r} carries "
+                f"at most {scheme.capacity} signatures"
             )
             raise ConfigurationError(msg)
         self._scheme = scheme
@@ -107,8 +108,8 @@ class Signer:
     ) -> SignedPayload:
         """Return the bytes to send and the headers to send them with.
 
-        Send `body` as it is. Do not pass the payload to an HTTP client's `json=`, which would
-        serialise it again, into bytes that were not signed.
+        Send `body` as it is. Do not pass the payload to an HTTP client's `json=`. The client would
+        serialise the payload again, into bytes that were not signed.
 
         Args:
             payload: bytes as they are, str as UTF-8; a dict, list, number, bool or None is
@@ -129,7 +130,7 @@ class Signer:
         time_text = self._spelled_time(timestamp)
         delivery_id = self._checked_id(id)
         if method is not None and "{method}" in scheme.signed and not is_method(method):
-            msg = "method= must be in upper-case letters, as it is sent, such as POST"
+            msg = "method= must be upper-case letters, such as POST"
             raise ConfigurationError(msg)
         wire = self._wire
         before, after = wire.around(time_text, delivery_id, method, url)
@@ -141,7 +142,7 @@ class Signer:
         now = self._clock()
         keys = [key for key in self._keys if key.is_valid_at(now)]
         if not keys:
-            msg = "no secret is valid now: see their not_before and not_after"
+            msg = "no secret is valid now: check their not_before and not_after"
             raise ConfigurationError(msg)
         return keys[: self._scheme.capacity]
 

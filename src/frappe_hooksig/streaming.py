@@ -18,7 +18,7 @@ __all__ = ["Verification"]
 
 
 class Verification:
-    """The verification of one request, whose headers are parsed and whose body is still to come.
+    """Verifies the body of one request, after its headers were parsed.
 
     `Verifier.begin()` creates it. Feed each chunk to `update()`, then call `finish()`. Or pass the
     whole body to `verify()`. Either call ends the verification, and so does any error.
@@ -59,7 +59,7 @@ class Verification:
         """Feed the next chunk of the body. It is hashed, not kept.
 
         Args:
-            chunk: Raw bytes, of any size, in one piece of memory.
+            chunk: Raw bytes of any size, in contiguous memory.
 
         Raises:
             BodyTooLarge: All chunks together are larger than `max_body`.
@@ -70,7 +70,7 @@ class Verification:
         """
         if not isinstance(chunk, bytes | bytearray | memoryview):
             raise not_raw(chunk)
-        self._end()  # in case of an error: a half-fed hash must never be finished
+        self._end()  # undone below; after an error, a half-fed hash must never be finished
         self._size += memoryview(chunk).nbytes
         if self._size > self._matcher.max_body:
             raise BodyTooLarge(self._matcher.max_body)

@@ -34,10 +34,10 @@ class Verifier:
             default is `Scheme.tolerance`. With `timestamp_from` it is 24 hours, because queues lag.
         timestamp_from: Function that reads a delivery's timestamp from its body, for schemes that
             sign no timestamp. It takes the verified `Delivery` and returns Unix seconds or an aware
-            datetime. `frappe_hooksig.freshness.body_time()` creates one. If a datetime occurs twice
-            because clocks went back, the moment nearer to now counts. The request is refused if the
-            function raises a `LookupError`, a `TypeError` or a `ValueError`, or returns anything
-            else.
+            datetime. `frappe_hooksig.freshness.body_time()` creates such a function. If a datetime
+            occurs twice because clocks went back, the moment nearer to now counts. The request is
+            refused if the function raises a `LookupError`, a `TypeError` or a `ValueError`, or
+            returns another value.
         url: The URL that is registered with the sender, for schemes that sign it. If you pass
             several, the URL of each request must be one of them.
         max_body: The largest accepted body, in bytes.
@@ -74,7 +74,7 @@ class Verifier:
             max_body=max_body,
             clock=clock,
         )
-        # Copies for verify(), which save it the look-ups in the matcher.
+        # verify() reads these copies, which is faster than reading the matcher's attributes.
         self._match = self._matcher.match
         self._max_body = max_body
         self._keys = self._matcher.keys

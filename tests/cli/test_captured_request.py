@@ -64,18 +64,21 @@ def test_unsigned() -> None:
     [
         (b"", "no blank line"),
         (REQUEST.partition(b"\r\n\r\n")[0], "no blank line"),
-        (BODY + b"\n\n", "the first line is not like POST /path HTTP/1.1"),
-        (REQUEST.replace(b"Host:", b"Host"), "a header is not like Name: value"),
-        (REQUEST.replace(b"Host:", b" Host:"), "a header is not like Name: value"),
+        (BODY + b"\n\n", "the first line must have the form POST /path HTTP/1.1"),
+        (REQUEST.replace(b"Host:", b"Host"), "each header must have the form Name: value"),
+        (REQUEST.replace(b"Host:", b" Host:"), "each header must have the form Name: value"),
         (REQUEST.replace(b": 21", b": 22"), "Content-Length does not fit the 21 bytes"),
         (REQUEST.replace(b": 21", b": -1"), "Content-Length does not fit the 21 bytes"),
         (
             REQUEST.replace(b": 21", b": 21\r\nContent-length: 2"),
             "Content-Length does not fit the 21 bytes",
         ),
-        (REQUEST.replace(b"Host: ", b"Host: \rX: "), "a header is not like Name: value"),
-        (REQUEST.replace(b"Host: ", b"Host: \0"), "a header is not like Name: value"),
-        (REQUEST.replace(b"Host: ", b"Host: a\r\n b"), "a header is not like Name: value"),
+        (REQUEST.replace(b"Host: ", b"Host: \rX: "), "each header must have the form Name: value"),
+        (REQUEST.replace(b"Host: ", b"Host: \0"), "each header must have the form Name: value"),
+        (
+            REQUEST.replace(b"Host: ", b"Host: a\r\n b"),
+            "each header must have the form Name: value",
+        ),
         (
             REQUEST.replace(b"Content-Length: 21", b"Transfer-Encoding: chunked"),
             "Transfer-Encoding is not supported: decode the body",
@@ -94,4 +97,4 @@ def test_not_both(more: list[str]) -> None:
     """A request has its headers and its body."""
     _, err = says(USAGE, "verify", "-e", "NEW", "--request", "-", *more)
 
-    assert "leave out -H and the body's file" in err
+    assert "leave out -H and BODY" in err

@@ -50,13 +50,16 @@ def test_bytes_of_a_variable() -> None:
         (["-e", "MISSING"], "the environment variable MISSING is not set"),
         (["-e", "secret-by-mistake"], "the environment variable named by -e is not set"),
         (["-e", "NEW", "-e", "NEW"], "NEW is named twice"),
-        (["-f", "-"], "standard input is named twice"),
+        (["-f", "-"], "standard input can be read only once"),
         (["-f", "missing.txt"], "No such file or directory: 'missing.txt'"),
         (["-f", "."], "Is a directory"),
         (["-f", "/proc/self/mem"], "cannot read [Errno 5] Input/output error"),
         (["-e", "NEW", "-f", "empty.txt"], "the secret is empty"),
         (["-e", "MASKED"], "is a row of asterisks or dots"),
-        (["-e", "TEXT", "--scheme", "standard-webhooks"], "the secret 'TEXT' is not padded base64"),
+        (
+            ["-e", "TEXT", "--scheme", "standard-webhooks"],
+            "the secret 'TEXT' must be padded base64",
+        ),
     ],
 )
 def test_none(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ class OnceCases:
         environment["OPTIONS"] = json.dumps({"on_store_error": choice})
         with type(self).serve(**environment) as server:
             answer = deliver(server, n=choice)
-            assert server.has_logged("webhook put off: the store of 64, 32, 4.0 is away", 1)
+            assert server.has_logged("webhook deferred: the store of 64, 32, 4.0 is away", 1)
 
         assert answer.status == status
         assert self.handled(notes, choice)[0] == (choice == "accept")

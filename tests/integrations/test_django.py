@@ -324,7 +324,7 @@ class TestSecret:
 
         decorator = verify_frappe_webhook(secret=secret_of)
         for view in (received, View, View.as_view(), Client):
-            with pytest.raises(ConfigurationError, match="a sync view cannot wait"):
+            with pytest.raises(ConfigurationError, match="a sync view cannot await"):
                 decorator(view)
         with pytest.raises(ConfigurationError, match="not with method_decorator"):
             method_decorator(decorator, name="dispatch")(View)
@@ -549,7 +549,7 @@ class TestChecks:
         assert ran.returncode == 0
         assert ran.stderr.count("(frappe_hooksig.W002)") == 2
         assert "shorter than 16 bytes" in ran.stderr
-        assert "which the sender may have stored in another spelling" in ran.stderr
+        assert "which the sender may replace when it stores the secret" in ran.stderr
         # Python's own warning for a Secret shows the line of the settings that makes it.
         shown = ran.stderr.partition("System check identified")[2]
         assert "hunter2" not in shown

@@ -686,7 +686,7 @@ class TestAsync:
         """A sync view cannot wait for it: that is said at once."""
         decorator = verify_frappe_webhook(store=AsyncMemoryStore())
         for view in (lambda _request: HttpResponse(), View):
-            with pytest.raises(ConfigurationError, match="store= is one for asyncio, and a sync"):
+            with pytest.raises(ConfigurationError, match="store= is an async store, which a sync"):
                 decorator(view)
 
     @pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"{}", 500)])

@@ -612,7 +612,7 @@ class TestSetUp:
 
     def test_async_secret(self) -> None:
         """Nobody would wait for it."""
-        with pytest.raises(ConfigurationError, match="the Frappe adapter cannot wait"):
+        with pytest.raises(ConfigurationError, match="the Frappe adapter cannot await"):
             verify_frappe_webhook(secret=secret_later)
 
     def test_async_store(self) -> None:
@@ -622,7 +622,7 @@ class TestSetUp:
             async def claim(self, *_: object) -> None: ...  # type: ignore[override]
 
         store: Any = Later()
-        with pytest.raises(ConfigurationError, match="store= is one for asyncio"):
+        with pytest.raises(ConfigurationError, match="store= is an async store"):
             verify_frappe_webhook(store=store)
 
     def test_senders_without_tenants(self) -> None:

@@ -60,7 +60,7 @@ def test_async_store_in_flask() -> None:
     """Flask could not wait for it."""
     store: object = AwayAsync()
 
-    with pytest.raises(ConfigurationError, match="store= is one for asyncio"):
+    with pytest.raises(ConfigurationError, match="store= is an async store"):
         flask.verify_frappe_webhook(secret=SECRET, store=store)  # type: ignore[call-overload]
 
 

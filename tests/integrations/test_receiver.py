@@ -146,7 +146,7 @@ def test_ready_verifier() -> None:
         (SEVERAL, {"secret": SECRET, "tolerance": 5}, "belong to one scheme: for"),
         (SEVERAL, {"secret": SECRET, "timestamp_from": no_default}, "belong to one scheme: for"),
         (SEVERAL, {"secret": SECRET, "url": "https://a.example/"}, "url= has no use"),
-        (SEVERAL[:1] * 2, {"secret": SECRET}, "give several secrets to one"),
+        (SEVERAL[:1] * 2, {"secret": SECRET}, "a scheme occurs twice"),
         ([providers.STRIPE, providers.FRAPPE], {"secret": SECRET}, "have a secret in common"),
         (MultiVerifier(Verifier(SECRET), HEX), {"secret": SECRET}, "belong to the Verifier"),
         (providers.FRAPPE, {"secret": SECRET, "url": "https://a.example/"}, "url= has no use"),

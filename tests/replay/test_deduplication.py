@@ -359,9 +359,9 @@ class TestClaim:
         """A store that says anything else loses no delivery by it."""
         wrong = type("Wrong", (MemoryStore,), {"claim": lambda *_args: said})
 
-        with pytest.raises(TypeError, match=rf"returns a State, not {said!r}"):
+        with pytest.raises(TypeError, match=rf"must return a State, not {said!r}"):
             on_route(wrong()).claim(None, "", delivery_of())
-        with pytest.raises(TypeError, match=rf"returns a State, not {said!r}"):
+        with pytest.raises(TypeError, match=rf"must return a State, not {said!r}"):
             asyncio.run(claim_async(on_route(wrong())))
 
     def test_no_store(self) -> None:
@@ -385,7 +385,7 @@ class TestStoreOfARequest:
 
     def test_function_of_an_async_store(self) -> None:
         """It is refused where nobody can wait for it."""
-        with pytest.raises(ConfigurationError, match="store= is one for asyncio"):
+        with pytest.raises(ConfigurationError, match="store= is an async store"):
             on_route(lambda _request: Awaited()).claim(None, "", delivery_of())
 
     def test_function_that_returns_no_store(self) -> None:
@@ -399,7 +399,7 @@ class TestStoreOfARequest:
     [
         (MemoryStore, r"store= is the class MemoryStore: pass a store, MemoryStore\(\.\.\.\)"),
         ("deliveries.sqlite", r"store= is str, not a store: such as SQLiteStore\("),
-        (lambda _request: MemoryStore(), r"not a store: a function goes into Deduplicator\("),
+        (lambda _request: MemoryStore(), r"not a store: pass a function inside Deduplicator\("),
     ],
     ids=["class", "path", "function"],
 )
@@ -442,7 +442,7 @@ class TestLeaseRenewer:
         time.sleep(1.2)
         claim.rest()
 
-        assert caplog.text.count("a delivery was not renewed: the store is away") > 1
+        assert caplog.text.count("the lease of a delivery was not renewed: the store is away") > 1
 
     def test_store_with_errors_of_its_own(self, caplog: pytest.LogCaptureFixture) -> None:
         """They do not end the claims of others."""
@@ -454,7 +454,7 @@ class TestLeaseRenewer:
 
         assert claim.complete()
         odd.rest()
-        assert "a delivery was not renewed: a reset" in caplog.text
+        assert "the lease of a delivery was not renewed: a reset" in caplog.text
         assert "Traceback" in caplog.text
 
     def test_no_thread(
@@ -470,7 +470,7 @@ class TestLeaseRenewer:
         with monkeypatch.context() as full:
             full.setattr(threading.Thread, "start", start)
             first = claim_of(asked.claim(None, "first", delivery_of()))
-        assert "a delivery will not be renewed: can't start new thread" in caplog.text
+        assert "the lease of a delivery will not be renewed: can't start new thread" in caplog.text
         second = claim_of(asked.claim(None, "second", delivery_of()))
         time.sleep(1.2)
 
@@ -676,7 +676,7 @@ def test_async_store_with_errors_of_its_own(caplog: pytest.LogCaptureFixture) ->
         odd.rest()
 
     asyncio.run(run())
-    assert "a delivery was not renewed: a reset" in caplog.text
+    assert "the lease of a delivery was not renewed: a reset" in caplog.text
 
 
 def test_async_store_that_goes_away(caplog: pytest.LogCaptureFixture) -> None:
@@ -690,7 +690,7 @@ def test_async_store_that_goes_away(caplog: pytest.LogCaptureFixture) -> None:
             await claim_async(on_route(FailingLater("claim")))
 
     asyncio.run(run())
-    assert caplog.text.count("a delivery was not renewed: the store is away") > 1
+    assert caplog.text.count("the lease of a delivery was not renewed: the store is away") > 1
     assert "a delivery was not completed: the store is away" in caplog.text
 
 
@@ -730,7 +730,7 @@ class TestReceiver:
             )
             response = receiver.claim(None, "", delivery_of())
             assert getattr(response, "status", None) == status
-        assert caplog.text.count("webhook put off: the store is away") == 2
+        assert caplog.text.count("webhook deferred: the store is away") == 2
 
     def test_without_a_store(self) -> None:
         """There is nothing to claim."""

@@ -216,7 +216,7 @@ class TestSQLiteStore(StoreCases):
             for number in range(10_000):
                 store.claim(f"{number:>64}", "token", 60)
 
-        with pytest.raises(StoreError, match=rf"{self.PATH}: database or disk is full"):
+        with pytest.raises(StoreError, match=rf"{self.PATH} failed: database or disk is full"):
             fill()
         assert store.claim(f"{0:>64}", "other", 60) is IN_FLIGHT
 
@@ -317,7 +317,7 @@ class TestSQLiteStore(StoreCases):
     @pytest.mark.parametrize("path", [":memory:", "", Path(":memory:")])
     def test_no_file(self, path: str | Path) -> None:
         """What each thread would have for itself is refused."""
-        with pytest.raises(ConfigurationError, match=r"take a file, or MemoryStore\(\)"):
+        with pytest.raises(ConfigurationError, match=r"pass a file, or use MemoryStore\(\)"):
             SQLiteStore(path)
 
     def test_another_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,7 +333,7 @@ class TestSQLiteStore(StoreCases):
         """A path where nothing can be written is named."""
         store = SQLiteStore(tmp_path / "missing" / self.PATH)
 
-        with pytest.raises(StoreError, match=r"missing/deliveries\.sqlite: unable to open"):
+        with pytest.raises(StoreError, match=r"missing/deliveries\.sqlite failed: unable to open"):
             store.claim("a", "1", 4)
 
     def test_no_database(self, tmp_path: Path) -> None:

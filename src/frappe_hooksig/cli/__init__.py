@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> tuple[int, str]:
-    """Run the command that the arguments ask for; return its exit status and its output."""
+    """Run the requested command; return its exit status and its output."""
     import warnings
 
     from frappe_hooksig.cli._commands import make_parser

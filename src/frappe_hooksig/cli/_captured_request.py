@@ -30,7 +30,7 @@ def split_request(raw: bytes) -> tuple[str, Pairs, bytes]:
         raise WrongUse(msg)
     first, *lines = re.split(rb"\r?\n", raw[: blank.start()])
     if not _REQUEST_LINE.fullmatch(first):
-        msg = "--request: the first line is not like POST /path HTTP/1.1"
+        msg = "--request: the first line must have the form POST /path HTTP/1.1"
         raise WrongUse(msg)
     headers = [_header(line, "--request") for line in lines]
     method, _, _ = first.partition(b" ")
@@ -54,7 +54,8 @@ def _header(line: bytes, option: str) -> tuple[bytes, bytes]:
     """Return the name and the value of a header line."""
     found = _HEADER.fullmatch(line)
     if found is None:
-        msg = f"{option}: a header is not like Name: value"  # do not show it: it may be a password
+        # Do not show the header: it may contain a password.
+        msg = f"{option}: each header must have the form Name: value"
         raise WrongUse(msg)
     return found[1], found[2].strip(b" \t")  # RFC 9112 section 5
 

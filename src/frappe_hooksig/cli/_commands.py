@@ -14,10 +14,10 @@ from frappe_hooksig.cli._output import PROGRAM, show_version, wrote
 #: Each command with its line in the help. The module of the command `name` is `_name`. It defines
 #: `add_arguments(parser)` and `run(options)`. The latter returns the exit status and the output.
 COMMANDS: Final = {
-    "verify": "tell whether a request is genuine, and why not",
-    "sign": "print the headers to send a body with",
+    "verify": "check whether a request is genuine; if not, say why",
+    "sign": "sign a body, and print the headers to send with it",
     "secret": "make a new secret",
-    "providers": "list the schemes that are known by name",
+    "providers": "list the built-in schemes",
 }
 
 
@@ -29,8 +29,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """
     parser = _Parser(
         prog=PROGRAM,
-        description="Sign and verify webhooks: Frappe's and ERPNext's, GitHub's, Stripe's, Slack's "
-        "and others'.",
+        description="Sign and verify webhooks of Frappe, ERPNext, GitHub, Stripe and others.",
         epilog="Exit status: 0 done or verified, 1 refused, 2 wrong use.",
     )
     parser.add_argument(

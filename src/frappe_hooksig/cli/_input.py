@@ -42,12 +42,16 @@ def read(file: BinaryIO, size: int = -1) -> bytes:
 def check_standard_input(options: argparse.Namespace, *names: str | None) -> None:
     """Refuse options that would read standard input twice.
 
+    Args:
+        options: The parsed options, with the files of the secrets.
+        *names: The names of the other files. None and `-` mean standard input.
+
     Raises:
-        WrongUse: Standard input occurs twice among these names and the files with secrets.
+        WrongUse: Two of the files are standard input.
     """
     files = [*names, *(name for kind, name in options.secrets if kind == "file")]
     if sum(name in {None, "-"} for name in files) > 1:
-        msg = "standard input is named twice: put one of the two into a file"
+        msg = "standard input can be read only once: put one of the inputs into a file"
         raise WrongUse(msg)
 
 

@@ -39,10 +39,10 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     """Add `--method` and `--url`."""
     parser.add_argument(
         "--method",
-        help="the HTTP method, if the scheme signs it (default: what --request says, else POST)",
+        help="the HTTP method, if the scheme signs it (default: that of --request, else POST)",
     )
     parser.add_argument(
-        "--url", help="the URL as it is registered with the sender, if the scheme signs it"
+        "--url", help="the URL that is registered with the sender, if the scheme signs it"
     )
 
 
@@ -63,8 +63,8 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
     """Add the options that name secrets: `-e`, `-f` and `--raw`."""
     group = parser.add_argument_group(
         "secrets",
-        "Several may be named, the newest first. Without any, Frappe's is the environment\n"
-        f"variable {SECRET_SETTING}.",
+        "You may name several, the newest first. The default, for Frappe only, is the\n"
+        f"environment variable {SECRET_SETTING}.",
     )
     group.add_argument(
         "-e",
@@ -74,7 +74,7 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=lambda name: ("variable", name),
-        help="environment variable that holds the secret",
+        help="environment variable that contains the secret",
     )
     group.add_argument(
         "-f",
@@ -83,12 +83,12 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
         dest="secrets",
         action="append",
         type=lambda name: ("file", name),
-        help="file with nothing but the secret; one final line end is not part of it",
+        help="file that contains only the secret; a line end after it is ignored",
     )
     group.add_argument(
         "--raw",
         action="store_true",
-        help="keep the final line end of a secret's file: it is part of the secret",
+        help="do not ignore the line end after a secret in a file: it is part of the secret",
     )
 
 
@@ -106,7 +106,7 @@ def moment(text: str) -> float:
     is_seconds = re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text, re.ASCII)
     seconds = float(text) if is_seconds else read_time(text, "rfc3339")
     if seconds is None:
-        msg = "not Unix seconds, and not a time such as 2026-11-22T08:00:00Z"
+        msg = "must be Unix seconds, or a time such as 2026-11-22T08:00:00Z"
         raise argparse.ArgumentTypeError(msg)
     return seconds
 

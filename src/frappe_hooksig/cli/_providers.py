@@ -1,4 +1,4 @@
-"""`frappe-hooksig providers`: list the schemes that are known by name."""
+"""`frappe-hooksig providers`: list the built-in schemes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 4  # the most headers that are shown for a scheme
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its arguments."""
-    parser.description = "List the schemes that are known by name."
+    parser.description = "List the built-in schemes."
     add_json(parser)
 
 

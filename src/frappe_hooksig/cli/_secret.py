@@ -11,7 +11,7 @@ from frappe_hooksig.secret import generate_secret
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its arguments."""
-    parser.description = "Make a new secret of 32 random bytes, written as the scheme has it."
+    parser.description = "Make a new secret of 32 random bytes, in the format of the scheme."
     add_scheme(parser)
     add_json(parser)
 

@@ -23,12 +23,12 @@ def read_secrets(options: argparse.Namespace) -> list[Secret]:
     if not sources and options.scheme is FRAPPE:
         sources = [("variable", SECRET_SETTING)]
     if not sources:
-        msg = "no secret: name an environment variable (-e) or a file (-f) that holds it"
+        msg = "no secret: name an environment variable (-e) or a file (-f) that contains it"
         raise WrongUse(msg)
     names = [name for _, name in sources]
     for name in names:
         if names.count(name) > 1:
-            msg = f"{name} is named twice"
+            msg = f"{name} is named twice: name each secret once"
             raise WrongUse(msg)
     return [Secret(_read_secret(kind, name, raw=options.raw), id=name) for kind, name in sources]
 

@@ -1,4 +1,4 @@
-"""`frappe-hooksig sign`: print the headers to send a body with."""
+"""`frappe-hooksig sign`: sign a body, and print the headers to send with it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its arguments."""
     parser.description = (
-        "Print the headers to send a body with. The bytes are signed as they are, and\n"
-        "have to be sent as they are."
+        "Sign a body, and print the headers to send with it. Send the body unchanged,\n"
+        "byte for byte."
     )
     parser.epilog = _EXAMPLES
     add_body(parser)
@@ -43,14 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timestamp",
         metavar="TIME",
         type=moment,
-        help="when it is signed, if the scheme signs that: Unix seconds, or like "
+        help="the time of signing, if the scheme signs it: Unix seconds, or a time such as "
         "2026-11-22T08:00:00Z (default: now)",
     )
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> tuple[int, str]:
-    """Return the headers to send a body with."""
+    """Return the headers to send with a body."""
     scheme = options.scheme
     check_url(options)
     check_standard_input(options, options.body)

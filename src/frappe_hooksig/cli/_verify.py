@@ -1,4 +1,4 @@
-"""`frappe-hooksig verify`: tell whether a request is genuine, and why not."""
+"""`frappe-hooksig verify`: check whether a request is genuine; if not, say why."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its arguments."""
-    parser.description = "Tell whether a request is genuine, and why not."
+    parser.description = "Check whether a request is genuine. If it is not, say why."
     parser.epilog = _EXAMPLES
     add_body(parser)
     parser.add_argument(
@@ -47,13 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="'NAME: VALUE'",
         action="append",
         default=[],
-        help="one of the request's headers; @FILE for all that a file has, one on each line",
+        help="a header of the request; or @FILE, a file with one header on each line",
     )
     parser.add_argument(
         "--request",
         metavar="FILE",
-        help="a whole HTTP/1.1 request as it came: request line, headers, blank line, body; "
-        "- for standard input",
+        help="file with a whole HTTP/1.1 request as it was received: request line, headers, blank "
+        "line, body; - for standard input",
     )
     add_scheme(parser)
     add_where(parser)
@@ -62,14 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--now",
         metavar="TIME",
         type=moment,
-        help="the time to compare the request's time with, instead of now: Unix seconds, or like "
-        "2026-11-22T08:00:00Z",
+        help="the time to use instead of now, to check the request's timestamp: Unix seconds, or a "
+        "time such as 2026-11-22T08:00:00Z",
     )
     parser.add_argument(
         "--tolerance",
         metavar="SECONDS",
         type=float,
-        help="how far the request's time may be from now, either way (default: the scheme's)",
+        help="how far the request's timestamp may be from now, in the past or future (default: the "
+        "scheme's tolerance)",
     )
     parser.add_argument(
         "--max-body",
@@ -82,9 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, str]:
-    """Tell whether a request is genuine, and why not."""
+    """Verify a request; return the exit status, and the result or the reason as text."""
     if options.request is not None and (options.body is not None or options.header):
-        msg = "--request has headers and body already: leave out -H and the body's file"
+        msg = "--request already contains the headers and the body: leave out -H and BODY"
         raise WrongUse(msg)
     check_url(options)
     verifier = _verifier(options)

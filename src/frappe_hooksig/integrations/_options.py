@@ -33,13 +33,13 @@ class Options(TypedDict, total=False):
             environment variable of that name.
         tolerance: How far a signed timestamp may be from now, in seconds, in the past or in the
             future. The default is the scheme's own tolerance; with `timestamp_from`, 24 hours.
-        timestamp_from: A function that takes the verified delivery and returns the time at which
-            it was made, read from its body. For schemes that sign no timestamp; see `Verifier`.
-        url: The URL as it is registered with the sender, for schemes that sign the URL. With
-            several URLs, the request must have been sent to one of them.
+        timestamp_from: A function that takes the verified delivery and returns the timestamp in
+            its body. For schemes that sign no timestamp; see `Verifier`.
+        url: The URL that is registered with the sender, for schemes that sign the URL. If you pass
+            several URLs, the URL of each request must be one of them.
         trust_forwarded: Whether to trust `X-Forwarded-Proto` and `X-Forwarded-Host`. Set it only
-            if a proxy in front sets both headers and removes those of the client. They only
-            select among several registered URLs.
+            if a proxy in front sets both headers and removes those of the client. The headers only
+            select one of several registered URLs.
         max_body: The largest accepted body, in bytes. The default is 25 MiB.
         store: A store that remembers deliveries, so that each is handled once; or a
             `frappe_hooksig.replay.Deduplicator` with more options. Without a store, the handler
@@ -76,8 +76,8 @@ def hide_secret(options: Options) -> None:
     if "secret" in options:
         if options["secret"] is None:
             msg = (
-                "secret=None: the setting or environment variable behind it is not set; leave "
-                "secret= out for Frappe's default"
+                "secret=None: the setting or environment variable that you passed is not set. "
+                "For Frappe's default, leave secret= out"
             )
             raise ConfigurationError(msg)
         if not callable(options["secret"]):

@@ -122,7 +122,7 @@ class Receiver:
             if schemes[1:] and (tolerance, timestamp_from) != (None, None):
                 msg = (
                     "tolerance and timestamp_from belong to one scheme: for several schemes, use "
-                    "MultiVerifier(Verifier(...))"
+                    "MultiVerifier(Verifier(...), Verifier(...))"
                 )
                 raise ConfigurationError(msg)
             build = partial(
@@ -166,7 +166,7 @@ class Receiver:
         deduplicator = deduplicator_of(store)
         if self._secret_of is not None and deduplicator.tenant is None:
             msg = (
-                "secret= is a function, so store= needs to tell its senders apart: use "
+                "secret= is a function, so the store needs a name for each sender: use "
                 "store=Deduplicator(..., tenant=...)"
             )
             raise ConfigurationError(msg)
@@ -195,17 +195,17 @@ class Receiver:
         """Refuse an async secret or store, for an adapter that cannot await it.
 
         Args:
-            who: The part that cannot wait, for the error message.
+            who: The part that cannot await, for the error message.
             hint: The remedy, for the end of the message.
 
         Raises:
             ConfigurationError: The secret or the store is async.
         """
         if self.needs_to_wait:
-            msg = f"secret= is an async function, and {who} cannot wait for one{hint}"
+            msg = f"secret= is an async function, which {who} cannot await{hint}"
             raise ConfigurationError(msg)
         if self._deduplication is not None and self._deduplication.is_async:
-            msg = f"store= is one for asyncio, and {who} cannot wait for it{hint}"
+            msg = f"store= is an async store, which {who} cannot await{hint}"
             raise ConfigurationError(msg)
 
     def receive(
@@ -400,15 +400,15 @@ def name_of(view: Callable[..., Any]) -> str:
 def name_of_handler(kind: Any, method: str | None) -> str:
     """Return the name of the handler that a class-based view has for an HTTP method.
 
-    No signature covers the HTTP method. With one name for the whole class, a response to OPTIONS
-    or GET would count as handling the POST.
+    No signature covers the HTTP method. If the class had one name for all methods, a response to
+    OPTIONS or GET would count as handling the POST.
     """
     handler = getattr(kind, (method or "").lower(), None)
     return str(getattr(handler, "__qualname__", ""))
 
 
 async def awaited(waiting: Awaitable[Any]) -> Any:
-    """Await a result, and await it again if a lambda around an async function returned it."""
+    """Await a result. If that is awaitable, as from a lambda around an async function, await it."""
     found = await waiting
     return await found if isawaitable(found) else found
 

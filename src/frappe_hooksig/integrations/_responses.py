@@ -65,7 +65,7 @@ def refusal(error: VerificationError | MalformedPayload) -> WebhookResponse:
 def failure(error: Exception) -> WebhookResponse:
     """Return the response for a failure on the receiver's side, and log its cause.
 
-    For frameworks that would show the exception to a stranger. Other frameworks respond with
+    It is for frameworks that would show the exception to a stranger. Other frameworks respond with
     HTTP 500 by themselves.
     """
     is_explained = isinstance(error, HooksigError)
@@ -82,14 +82,14 @@ def duplicate() -> WebhookResponse:
 
 
 def in_flight() -> WebhookResponse:
-    """Return 409 for a repeat of a delivery in flight: if that one fails, a retry is needed."""
-    _log.info("webhook put off: in-flight")
+    """Return 409 for a repeat of a delivery in flight: if the handler fails, a retry is needed."""
+    _log.info("webhook deferred: in-flight")
     return _put_off(409, "in-flight", "This delivery is being handled; send it again")
 
 
 def unavailable(error: StoreError) -> WebhookResponse:
     """Return 503 if the store cannot tell whether a delivery is a repeat, and log the cause."""
-    _log.error("webhook put off: %s", error)
+    _log.error("webhook deferred: %s", error)
     return _put_off(503, "store-unavailable", "The receiver cannot take deliveries now")
 
 

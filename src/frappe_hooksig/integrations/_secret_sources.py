@@ -50,7 +50,7 @@ def _from_function(build: partial[Matcher]) -> MatcherSource:
     # Use the expected prefix, so that this stand-in causes no SecretWarning.
     prefix = scheme.secret_prefix if scheme.secret_format == "text" else ""
     stand_in = Secret(prefix + generate_secret(scheme.secret_format))
-    build([stand_in])  # finds an invalid limit at import, not at the first request
+    build([stand_in])  # raises for an invalid limit at import, not at the first request
 
     def find(secret: Secrets | None) -> Matcher:
         # Wrapping a plain secret is part of the work, so the stand-in is plain too.
@@ -64,14 +64,14 @@ def _from_function(build: partial[Matcher]) -> MatcherSource:
 
 
 def _from_setting(setting: Callable[[], Secrets | None], build: partial[Matcher]) -> MatcherSource:
-    build(redacted(generate_secret()))  # finds an invalid limit at import
+    build(redacted(generate_secret()))  # raises for an invalid limit at import
     kept: _FromSetting | None = None
 
     def find(_secret: Secrets | None) -> Matcher:
         nonlocal kept
         current = kept
         if current is None or not current.is_made_of(setting()):
-            # No variable for the setting: error reporters show the local variables.
+            # Keep the setting out of variables: error reporters show them.
             kept = current = _FromSetting(setting(), build)
         return current.matcher
 
@@ -99,5 +99,5 @@ class _FromSetting:
 
 
 def _frozen(setting: Secrets | None) -> object:
-    """Return a setting that cannot be changed in place."""
+    """Return a setting, or a copy of a list, that nobody can change in place."""
     return tuple(setting) if isinstance(setting, list) else setting

@@ -30,8 +30,8 @@ def url_of(target: RequestTarget, headers: Headers, *, trust_forwarded: bool) ->
     """Return the URL that a request was sent to.
 
     The sender controls this URL, so the caller must look it up among the registered URLs. Some
-    servers accept a Host header that ends with part of a path. For such a host the result is "".
-    So is the result for a target that is not a path.
+    servers accept a Host header that ends with part of a path. The result is "" for such a host,
+    and for a target that is not a path.
 
     Args:
         target: The request target that the server received.

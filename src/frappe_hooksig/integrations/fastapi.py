@@ -46,8 +46,8 @@ _Model = TypeVar("_Model")
 _DELIVERIES = "frappe_hooksig.deliveries"
 _ROUTE = "frappe_hooksig.route"
 
-# The number of a model's errors in a response, and the length of an error's location in
-# characters. A location may be a key that the sender made up, so its length is limited.
+# A response contains this many of a model's errors. The location of an error is cut to this many
+# characters, because it may be a key that the sender made up.
 _SHOWN = 5
 _LONGEST = 100
 
@@ -125,8 +125,8 @@ class Webhook(SecurityBase):
         """The responses to refused requests. Pass them as `responses=` to show them in OpenAPI."""
         described = {
             400: "The signature's headers, or the payload, cannot be read",
-            401: "The request is unsigned, or its signature is wrong or out of time",
-            413: "The body is larger than accepted",
+            401: "The request is unsigned, its signature is wrong, or its time is out of tolerance",
+            413: "The body is too large",
         }
         return {
             status: {"model": Refusal, "description": text} for status, text in described.items()
@@ -158,7 +158,7 @@ class Webhook(SecurityBase):
                 msg = f"{error}; for Form() and File(), use APIRouter(route_class=WebhookRoute)"
                 raise RawBodyUnavailable(msg) from error.__cause__
             except ClientDisconnect as error:
-                raise HTTPException(400) from error  # nobody receives it
+                raise HTTPException(400) from error  # the client is gone: nobody gets this
         return verified[self]
 
     @overload
@@ -234,9 +234,9 @@ class WebhookRoute(APIRoute):
             if not deduplicating:
                 return await handle(request)
             async with AsyncExitStack() as own:
-                # Dependencies with scope="function" end before the response is sent, and a commit
-                # that fails in one turns it into a 500. Claims enter FastAPI's stack before those
-                # dependencies, so they are settled after them.
+                # Dependencies with scope="function" end before the response is sent. If a commit
+                # fails in such a dependency, the response becomes a 500. Claims enter FastAPI's
+                # stack before these dependencies, so claims are settled after them.
                 stack: AsyncExitStack = request.scope.get("fastapi_function_astack", own)
                 claims: list[AsyncClaim] = []
                 for webhook in deduplicating:

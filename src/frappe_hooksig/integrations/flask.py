@@ -1,6 +1,7 @@
 """Flask: decorators that verify a request before its view runs.
 
-Put them beneath the route's decorator: Flask calls the function that the route's decorator got.
+Put them below the route's decorator, next to the view. Flask calls the function that stands below
+the route's decorator.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def verify_webhook(  # noqa: C901  # the same flow for sync and for async views
             The claim; or None if the view runs without one; or the response to send instead of
             running the view.
         """
-        # Not the proxy: each attribute access through it takes longer than a hash.
+        # Use the request itself, not its proxy: each access through the proxy takes longer than
+        # a hash.
         current: Request = _PROXY._get_current_object()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         try:
             delivery = receiver.receive(
@@ -171,7 +173,7 @@ def get_delivery() -> Delivery:
     if delivery is None:
         msg = (
             f"{request.endpoint}: this request was not verified. Put @verify_frappe_webhook or "
-            "@verify_webhook(...) beneath @app.route, on the view itself"
+            "@verify_webhook(...) below @app.route, on the view itself"
         )
         raise ConfigurationError(msg)
     return delivery
@@ -211,8 +213,8 @@ def _raw_body(current: Request, limit: int) -> bytes:
     if chunked:
         limit = _least(limit, current.max_content_length)
         # Werkzeug silently cuts such a body at max_content_length. This limit is one byte larger,
-        # so that _read() can tell a body that is too large. A stream that exists already has
-        # neither limit, so make a new one.
+        # so that _read() can detect a body that is too large. A stream that was made before does
+        # not have this limit, so make a new one.
         limited = LimitedStream(current.environ["wsgi.input"], limit + 1, is_max=True)
         current.environ["wsgi.input"] = limited
         if touched:

@@ -79,7 +79,7 @@ def verify_webhook(
             except VerificationError as error:
                 return response_to(error)
             except ClientDisconnect:
-                return Response(status_code=400)  # nobody receives it
+                return Response(status_code=400)  # the client is gone: nobody gets this
             claimed: AsyncClaim | Response | None = None
             if receiver.deduplicates:
                 # Several classes may inherit one method, so the class is part of the name.

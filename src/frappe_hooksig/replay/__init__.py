@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncStore", "Deduplicator", "MemoryStore", "SQLiteStore", "State", "Store"]
 
 
-if not TYPE_CHECKING:  # else type checkers would take any name for one of ours
+if not TYPE_CHECKING:  # hidden, because type checkers would then accept any name in this module
 
     def __getattr__(name: str) -> object:
         """Import `SQLiteStore` on first use, because not every Python has SQLite."""

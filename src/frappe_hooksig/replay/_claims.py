@@ -98,7 +98,7 @@ class Claim(_Lease[Store]):
         return _told(lambda: self._store.release(self._key, self._token), "released")
 
     def rest(self) -> None:
-        """Stop renewing the lease, so that the claim ends with it."""
+        """Stop renewing the lease. The claim then ends when its lease ends."""
         lease_renewer().remove(self)
 
     def renew(self) -> bool:
@@ -111,7 +111,7 @@ class Claim(_Lease[Store]):
 
 
 def _told(action: Callable[[], bool], what: str) -> bool:
-    """Run a store's action. Log a failure, do not raise it: the handler's response must go out."""
+    """Run a store's action. Log an error instead of raising it: the response must go out."""
     try:
         held = action()
     except StoreError as error:
@@ -169,7 +169,7 @@ class AsyncClaim(_Lease[AsyncStore]):
     async def _settled(self, telling: Coroutine[Any, Any, bool]) -> bool:
         """Update the store, even if the request is cancelled meanwhile.
 
-        Cancelling a request ends everything that it awaits. The delivery was handled all the same,
+        Cancelling a request also cancels everything that it awaits. But the delivery was handled,
         even if the sender has just disconnected.
         """
         self.rest()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PATIENCE = 3  # seconds
 _LOOKS_EVERY = 0.1  # seconds
 
-# The default if the sender retries after minutes, not seconds. It matters little then.
+# The default for senders that retry after minutes, not seconds. A short lease helps little there.
 _LONGEST_LEASE = 30  # seconds
 
 
@@ -51,8 +51,8 @@ class Deduplication:
         store = deduplicator.store
         self._store: Any = store if is_store(store) else None
         self._store_of: Any = None if is_store(store) else store
-        # All schemes, not the request's own. An attacker could choose that, and so have a delivery
-        # handled twice.
+        # The key contains the names of all schemes, not the one that the request selects. Otherwise
+        # an attacker could select another scheme, and have a delivery handled twice.
         self._names = " ".join(scheme.name for scheme, _ in limits)
         lease, retention = deduplicator.lease, deduplicator.retention
         self._lease = min(_checked_lease(scheme, lease) for scheme, _ in limits)
@@ -81,7 +81,7 @@ class Deduplication:
         """
         store = self._of_request(request)
         if _is_async(store):
-            msg = "store= is one for asyncio, which this view cannot await"
+            msg = "store= is an async store, which this view cannot await"
             raise ConfigurationError(msg)
         key = self._key(request, endpoint, delivery)
         claim = Claim(cast("Store", store), key, self._lease, self._retention)
@@ -157,7 +157,7 @@ def _known(state: object) -> State:
         TypeError: The store returned something else, as a custom store may.
     """
     if not isinstance(state, State):
-        msg = f"a store's claim() returns a State, not {state!r}"
+        msg = f"a store's claim() must return a State, not {state!r}"
         raise TypeError(msg)
     return state
 

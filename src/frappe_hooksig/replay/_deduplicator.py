@@ -24,12 +24,12 @@ class Deduplicator:
     Attributes:
         store: The store that remembers deliveries, or a function of the framework's request that
             returns one.
-        lease: Seconds after which another process may handle a delivery whose process has died. By
-            default 4 for Frappe, else 30.
-        retention: Seconds for which a handled delivery is remembered. By default as long as it can
-            be repeated: the sender's retries, and twice the tolerance.
-        tenant: A function of the framework's request that returns a name for its sender. Senders
-            that share a route then never share a key. Required if `secret` is a function.
+        lease: Seconds after which a claim ends if its process has died. Then another process may
+            handle the delivery. By default 4 for Frappe, else 30.
+        retention: Seconds for which a handled delivery is remembered. By default as long as the
+            delivery can be repeated: by the sender's retries, or within twice the tolerance.
+        tenant: A function of the framework's request that returns a name for its sender. With it,
+            senders that share a route never share a key. Required if `secret` is a function.
         on_store_error: What to do if the store fails. "refuse" responds with 503. "accept" handles
             the delivery, although it may be a repeat.
 
@@ -86,7 +86,7 @@ def require_store(store: object) -> None:
         raise ConfigurationError(msg)
     if not is_store(store):
         hint = (
-            "a function goes into Deduplicator(...)"
+            "pass a function inside Deduplicator(...)"
             if callable(store)
             else 'such as SQLiteStore("deliveries.sqlite")'
         )

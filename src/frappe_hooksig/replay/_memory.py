@@ -11,8 +11,8 @@ from typing import TypeAlias
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
 from frappe_hooksig.replay._protocol import State
 
-# How often claims delete expired entries, and how many of each duration one claim deletes at most,
-# so that it stays fast.
+# How often claims delete expired entries. To stay fast, one claim deletes only so many of them in
+# each group.
 _EVERY = 0.01  # seconds
 _AT_ONCE = 64
 
@@ -26,8 +26,8 @@ _Entry: TypeAlias = tuple[float, str, str | None]
 class MemoryStore:
     """Remembers deliveries in this process, for all of its threads.
 
-    Use it only if the server has one process. Several processes need a store that they share, or
-    each of them handles a repeat once.
+    Use it only if the server has one process. Several processes need a store that they share.
+    Otherwise, each process handles the same delivery once.
 
     Args:
         max_keys: Largest number of deliveries to remember. A full store refuses new deliveries, and
@@ -50,9 +50,9 @@ class MemoryStore:
         self._clock = clock
         self._lock = Lock()
         self._entries: dict[str, _Entry] = {}
-        # The same entries, grouped by duration. In each group the next to end comes first, without
-        # sorting. An app has only a few durations. Entries that are no longer in the dict are
-        # stale.
+        # The same entries, grouped by duration. In each group, the entry that ends next comes
+        # first, without sorting. An app has only a few durations. An entry is stale if it is not in
+        # the dict any more.
         self._ends: dict[float, deque[_Entry]] = {}
         # When to look for expired entries next.
         self._due = clock()

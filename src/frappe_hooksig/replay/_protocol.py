@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 class State(Enum):
     """A store's answer to a claim."""
 
-    #: The delivery was free. The caller now has it, until the lease ends.
+    #: Nobody had claimed the delivery. Now the caller has claimed it, until the lease ends.
     NEW = "new"
     #: Another caller has claimed the delivery, and that lease has not ended yet.
     IN_FLIGHT = "in-flight"
@@ -26,7 +26,7 @@ class Store(Protocol):
 
     Every method is atomic, for all threads, processes and hosts that share the store. A claim
     belongs to its token. With another token, or after the lease has ended, a method changes nothing
-    and returns False. So a slow caller does no harm after another one has taken over.
+    and returns False. So a slow caller does no harm after another one has claimed the delivery.
 
     A method raises `StoreError` if the store is full or cannot be reached.
     """

@@ -62,7 +62,7 @@ class LeaseRenewer:
                 try:
                     thread.start()
                 except RuntimeError as error:  # too many threads, or the process is exiting
-                    _log.warning("a delivery will not be renewed: %s", error)
+                    _log.warning("the lease of a delivery will not be renewed: %s", error)
                 else:
                     self._thread = thread
             self._changed.notify()
@@ -101,7 +101,7 @@ class LeaseRenewer:
 
 def _not_renewed(error: Exception) -> None:
     unexplained = None if isinstance(error, StoreError) else error
-    _log.warning("a delivery was not renewed: %s", error, exc_info=unexplained)
+    _log.warning("the lease of a delivery was not renewed: %s", error, exc_info=unexplained)
 
 
 _renewer = LeaseRenewer()

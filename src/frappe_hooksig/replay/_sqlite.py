@@ -63,8 +63,8 @@ class SQLiteStore:
         timeout: Seconds to wait while another process writes.
         max_bytes: Largest size of the file. A full store refuses new deliveries, and never forgets
             one early. By default only the disk limits it.
-        clock: Returns the current time, in Unix seconds. It must go on after a restart of the
-            machine, unlike a monotonic clock.
+        clock: Returns the current time, in Unix seconds. A monotonic clock is wrong here, because
+            it starts again when the machine restarts.
 
     Raises:
         ConfigurationError: `path` is not a file, such as `":memory:"`.
@@ -79,7 +79,7 @@ class SQLiteStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         if os.fspath(path) in {":memory:", ""}:
-            msg = "path= must be a file, which all threads share: take a file, or MemoryStore()"
+            msg = "path= must be a file, which all threads share: pass a file, or use MemoryStore()"
             raise ConfigurationError(msg)
         self._path = Path(path).absolute()  # the working directory may change
         self._timeout = timeout
@@ -102,8 +102,7 @@ class SQLiteStore:
                 if not connection.execute(_FORGET, {"now": now, "limit": _AT_ONCE}).rowcount:
                     raise sqlite3.OperationalError(_FULL)
             if not claimed:
-                # `found` is None if the claim was just released. The caller asks again, and sees
-                # that.
+                # `found` is None if the claim was just released. The caller claims again soon.
                 found = connection.execute(_LOOK, values).fetchone()
                 return State.DONE if found == (None,) else State.IN_FLIGHT
             if next(self._claims) % _EVERY == 0:
@@ -153,7 +152,7 @@ class SQLiteStore:
         try:
             yield self._connection()
         except sqlite3.Error as error:
-            msg = f"the store {self._path}: {error}"
+            msg = f"the store {self._path} failed: {error}"
             raise StoreError(msg) from error
 
     def _connection(self) -> sqlite3.Connection:

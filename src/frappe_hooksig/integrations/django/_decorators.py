@@ -361,7 +361,7 @@ def _settle(claim: Claim, response: Any) -> Any:
         return response
     if claim.complete():
         return response
-    # Another attempt has claimed the delivery since. Without a rollback, both would write.
+    # Another attempt has claimed the delivery meanwhile. Without a rollback, both would write.
     roll_back(around)
     return _respond(in_flight())
 

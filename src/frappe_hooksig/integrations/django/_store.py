@@ -63,7 +63,8 @@ class DjangoStore:
         self.using = using
         self._clock = clock
         self._claims = count(1)
-        # By process id: a forked process can neither use nor close its parent's connections.
+        # The idle connections of each process, by its id. A forked process can neither use nor
+        # close its parent's connections.
         self._idle: dict[int, list[BaseDatabaseWrapper]] = {}
 
     def claim(self, key: str, token: str, lease: float) -> State:
@@ -121,7 +122,7 @@ class DjangoStore:
                 with connection.cursor() as cursor:
                     cursor.execute("PRAGMA busy_timeout = 0")
             try:
-                # Let the lease end instead of deleting the row: somebody else may have claimed it.
+                # End the lease instead of deleting the row: another process may have claimed it.
                 return bool(self._claimed(key, token, self._clock()).update(ends=0))
             finally:
                 if blocks_itself:
@@ -189,7 +190,7 @@ class DjangoStore:
         except IndexError:
             connection = connections.create_connection(self.using)
             settings = connection.settings_dict
-            # Not from a pool: each request would need a second connection of it for its claim.
+            # Use no pool: each request would need a second connection from the pool for its claim.
             options = {name: each for name, each in settings["OPTIONS"].items() if name != "pool"}
             connection.settings_dict = {**settings, "AUTOCOMMIT": True, "OPTIONS": options}
             connection.inc_thread_sharing()

@@ -28,8 +28,8 @@ class CacheStore:
 
     As bench configures it, the cache evicts the least used keys when its memory is full, and loses
     all keys when Redis restarts. The handler runs again if the sender repeats a lost delivery. If
-    that must not happen, insert a document whose name is `get_delivery().dedup_key` in the
-    transaction of the handler's work.
+    that must not happen, insert a document with the name `get_delivery().dedup_key`, in the same
+    transaction as the handler's work.
 
     Args:
         prefix: The beginning of every key, after the site's own prefix.
@@ -37,7 +37,8 @@ class CacheStore:
 
     def __init__(self, prefix: str = "hooksig:") -> None:
         self._prefix = prefix
-        # By token: the lease renewer runs in a thread that belongs to no site.
+        # The key of each claim, by its token. The lease renewer runs in a thread that belongs to no
+        # site, so it cannot find the site's cache.
         self._claims: dict[str, _Place] = {}
 
     def claim(self, key: str, token: str, lease: float) -> State:

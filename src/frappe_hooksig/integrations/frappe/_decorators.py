@@ -1,6 +1,6 @@
 """Decorators that verify a request before its whitelisted method runs.
 
-Put them beneath `@frappe.whitelist(...)`, which registers the decorated function:
+Put them below `@frappe.whitelist(...)`, which registers the decorated function:
 
     @frappe.whitelist(allow_guest=True, methods=["POST"])
     @verify_frappe_webhook
@@ -57,7 +57,7 @@ def verify_webhook(
 ) -> Callable[[_View], _View]:
     """Return a decorator that lets only verified requests through to a whitelisted method.
 
-    Put it beneath `@frappe.whitelist(allow_guest=True, methods=["POST"])`. The method takes no
+    Put it below `@frappe.whitelist(allow_guest=True, methods=["POST"])`. The method takes no
     parameters; call `get_delivery()` for the verified delivery. The method runs as Guest, like
     every method with `allow_guest=True`.
 
@@ -74,8 +74,8 @@ def verify_webhook(
     """
     hide_secret(options)
     if scheme_or_verifier == FRAPPE and "secret" not in options:
-        # A function, because it is called for each request; the matcher of a setting is reused. One
-        # process serves several sites, and a request must never meet the secret of another site.
+        # Use a function, which is called for each request, and not a setting, whose matcher is
+        # reused. One process serves several sites. Their secrets must never be mixed up.
         options["secret"] = site_config("webhook_secret")
     if "store" in options:
         options["store"] = _by_site(options["store"], options.get("secret"))
@@ -147,7 +147,7 @@ def get_delivery() -> Delivery:
     if delivery is None:
         msg = (
             "this request was not verified. Put @verify_frappe_webhook or @verify_webhook(...) "
-            "beneath @frappe.whitelist(...), on the method itself"
+            "below @frappe.whitelist(...), on the method itself"
         )
         raise ConfigurationError(msg)
     return delivery
@@ -162,7 +162,7 @@ def _require_method(view: Callable[..., Any]) -> None:
         msg = f"{name}: decorate a plain function, not an async function or a class"
         raise ConfigurationError(msg)
     if inspect.unwrap(view, stop=frappe.whitelisted.__contains__) in frappe.whitelisted:
-        msg = f"{name}: put @frappe.whitelist(...) above the verifying decorator, not beneath it"
+        msg = f"{name}: put @frappe.whitelist(...) above the verifying decorator, not below it"
         raise ConfigurationError(msg)
     named = [
         parameter.name
@@ -246,7 +246,7 @@ def _settle(claim: Claim, result: object) -> None:
 
 def _respond(response: WebhookResponse) -> Response:
     # Frappe responds to an exception with its traceback; Frappe 14 does so with HTTP 200 if the
-    # sender accepts HTML. So return a response; but Frappe commits then, so roll back first.
+    # sender accepts HTML. So return a response. Frappe would then commit, so roll back first.
     frappe.db.rollback()
     # A function for the secret may have thrown or printed messages: show them to no stranger.
     frappe.clear_messages()

@@ -22,8 +22,8 @@ from frappe_hooksig.integrations.frappe._site_secrets import (
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.sign import Signer
 
-# Seconds, as in Frappe's own sender. Each of six attempts may wait this long for the connection and
-# again for the response, so the job needs up to 75 s with its delays.
+# In seconds, as in Frappe's own sender. Each of six attempts may wait this long for the connection,
+# and again for the response. With its delays, the job takes up to 75 s.
 _TIMEOUT = 5
 _DELAYS = (1, 2, 3, 4, 5)
 _JOB_TIMEOUT = 120
@@ -42,10 +42,10 @@ def enqueue_webhook(
 ) -> None:
     """Send a signed webhook in the background, once the current transaction is committed.
 
-    Call it from `doc_events` in hooks.py. It serialises the payload at once. The job looks up the
-    secret and signs, with the time of the attempt if the scheme signs a timestamp. If the receiver
-    cannot be reached, or responds with a temporary error, the job tries up to five more times with
-    the same body and id.
+    Call it from `doc_events` in hooks.py. It serialises the payload at once. For each attempt, the
+    job looks up the secret and signs; a signed timestamp is the time of the attempt. If the
+    receiver cannot be reached, or responds with a temporary error, the job tries up to five more
+    times. All attempts have the same body and id.
 
     Args:
         url: The URL of the receiver.
@@ -60,7 +60,7 @@ def enqueue_webhook(
         ConfigurationError: The secret is not a reference, or the URL is not an HTTP URL.
     """
     if not isinstance(secret, InSiteConfig | InPasswordFields):
-        msg = "secret= has to be site_config(...) or password(...): a job must not contain a secret"
+        msg = "secret= must be site_config(...) or password(...): a job must not contain a secret"
         raise ConfigurationError(msg)
     _require_http(url)
     body, headers = serialised(payload)
@@ -157,5 +157,5 @@ def _require_http(url: str) -> None:
     except ValueError:
         is_http = None
     if not is_http:
-        msg = "url= has to begin with http:// or https:// and a host"
+        msg = "url= must start with http:// or https:// and a host"
         raise ConfigurationError(msg)
