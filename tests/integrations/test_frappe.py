@@ -675,7 +675,7 @@ class TestSetUp:
     @pytest.mark.parametrize("url", ["", "example.com", "ftp://a/b", "http://", "http://[::1"])
     def test_no_url(self, url: str) -> None:
         """What cannot be sent to is refused before anything is committed."""
-        with pytest.raises(ConfigurationError, match="url= has to begin with http"):
+        with pytest.raises(ConfigurationError, match="url= must start with http"):
             enqueue_webhook(url, {}, site_config("sending"))
 
     @pytest.mark.parametrize(
