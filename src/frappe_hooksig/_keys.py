@@ -54,9 +54,10 @@ class Key:
         end: Returns a new outer hash. Feed it the digest of the inner hash.
         window: Start and end of the key's validity, in Unix seconds.
         fingerprints: Salted hashes of the key. Two keys from the same secret have one in common.
+        name: A name for the secret, for messages. It never shows the secret.
     """
 
-    __slots__ = ("end", "fingerprints", "secret_id", "start", "window")
+    __slots__ = ("end", "fingerprints", "name", "secret_id", "start", "window")
 
     def __init__(
         self,
@@ -65,12 +66,15 @@ class Key:
         end: Callable[[], Hash],
         window: tuple[float, float] = ALWAYS,
         fingerprints: frozenset[bytes] = frozenset(),
+        *,
+        name: str = "the secret",
     ) -> None:
         self.secret_id = secret_id
         self.start = start
         self.end = end
         self.window = window
         self.fingerprints = fingerprints
+        self.name = name
 
     @classmethod
     def of(
@@ -79,6 +83,8 @@ class Key:
         digest: Digest,
         secret_id: str | None = None,
         window: tuple[float, float] = ALWAYS,
+        *,
+        name: str = "the secret",
     ) -> Key:
         """Return the key for raw key bytes."""
         # RFC 2104 section 4: hash the two key blocks once, and keep the results.
@@ -87,11 +93,17 @@ class Key:
         block = (hashlib.new(digest, key).digest() if len(key) > size else key).ljust(size, b"\0")
         inner.update(block.translate(_INNER))
         outer.update(block.translate(_OUTER))
-        return cls(secret_id, inner.copy, outer.copy, window, frozenset(_fingerprints(key)))
+        marks = frozenset(_fingerprints(key))
+        return cls(secret_id, inner.copy, outer.copy, window, marks, name=name)
 
     @classmethod
     def of_token(
-        cls, token: bytes, secret_id: str | None, window: tuple[float, float] = ALWAYS
+        cls,
+        token: bytes,
+        secret_id: str | None,
+        window: tuple[float, float] = ALWAYS,
+        *,
+        name: str = "the secret",
     ) -> Key:
         """Return the key for a sender that signs nothing and sends the secret itself.
 
@@ -101,7 +113,7 @@ class Key:
         keys = (decoded(token, secret_format) for secret_format in get_args(SecretFormat))
         marks = frozenset(mark for key in keys if key for mark in _fingerprints(key))
         # The inner hash has no digest, so that the token is never passed to update().
-        return cls(secret_id, _Fixed(b"").copy, _Fixed(token).copy, window, marks)
+        return cls(secret_id, _Fixed(b"").copy, _Fixed(token).copy, window, marks, name=name)
 
     def is_valid_at(self, now: float) -> bool:
         """Whether the key is valid at a time in Unix seconds. No key is valid at NaN."""
@@ -110,7 +122,7 @@ class Key:
 
     def fed(self, start: Callable[[], Hash]) -> Key:
         """Return this key with an inner hash that has already read the start of the message."""
-        return Key(self.secret_id, start, self.end, self.window)
+        return Key(self.secret_id, start, self.end, self.window, self.fingerprints, name=self.name)
 
     def mac(self, before: bytes, body: bytes, after: bytes) -> Hash:
         """Return the HMAC over three consecutive parts. Joining them would copy the body."""
@@ -196,7 +208,7 @@ def make_keys(several: Sequence[Secret], scheme: Scheme) -> list[Key]:
         msg = "no secret is set, and unsigned requests are never accepted"
         raise ConfigurationError(msg)
     keys = [
-        _key_of(secret, scheme, name_of(several, index)) for index, secret in enumerate(several)
+        _key_of(secret, scheme, _name_of(several, index)) for index, secret in enumerate(several)
     ]
     ids = [key.secret_id for key in keys if key.secret_id is not None]
     if len(set(ids)) < len(ids):
@@ -205,7 +217,7 @@ def make_keys(several: Sequence[Secret], scheme: Scheme) -> list[Key]:
     return keys
 
 
-def name_of(several: Sequence[Secret], index: int) -> str:
+def _name_of(several: Sequence[Secret], index: int) -> str:
     """Return a name for one of the secrets, for messages. It never shows the secret."""
     secret = several[index]
     if secret.source:
@@ -234,8 +246,10 @@ def _key_of(secret: Secret, scheme: Scheme, name: str) -> Key:
         warn(f"{name} {suspicion}")
     window = (secret.not_before, secret.not_after)
     if not scheme.signs_body:
-        return Key.of_token(secret.reveal(), secret.id, window)
-    return Key.of(decoded(secret.reveal(), secret_format), scheme.digest, secret.id, window)
+        return Key.of_token(secret.reveal(), secret.id, window, name=name)
+    return Key.of(
+        decoded(secret.reveal(), secret_format), scheme.digest, secret.id, window, name=name
+    )
 
 
 def _fingerprints(key: bytes) -> Iterator[bytes]:

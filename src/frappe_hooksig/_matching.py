@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from math import nan
 
-from frappe_hooksig._keys import Hash, Key, make_keys, name_of
+from frappe_hooksig._keys import Hash, Key, make_keys
 from frappe_hooksig._raw_body import MAX_BODY, checked_max_body, not_raw
 from frappe_hooksig._secret_checks import ALWAYS
 from frappe_hooksig._tolerance import TimestampFrom, checked_tolerance, found_time
@@ -50,7 +50,6 @@ class Matcher:
         "_clock",
         "_has_windows",
         "_is_hex",
-        "_names",
         "_scheme",
         "_wire",
         "keys",
@@ -77,7 +76,6 @@ class Matcher:
         self.tolerance = checked_tolerance(scheme, tolerance, timestamp_from)
         self.timestamp_from = timestamp_from
         self.keys = make_keys(several, scheme)
-        self._names = [name_of(several, index) for index in range(len(several))]
         self._has_windows = any(key.window != ALWAYS for key in self.keys)
 
     def verify(self, body: bytes, parsed: ParsedHeaders) -> Delivery:
@@ -113,7 +111,7 @@ class Matcher:
         if key is None:
             raise self._mismatch(keys, valid, body, parsed, mistake)
         if key is not valid[0]:
-            self._log_old(keys.index(key))
+            self._log_old(key)
         delivery = Delivery(body, key.secret_id, parsed)
         if self.tolerance is not None:
             now = self._clock()
@@ -187,9 +185,9 @@ class Matcher:
                 detail = "does not match the secret: the sender sent another one"
         return VerificationError(reason, self._scheme.signature_headers[0], detail)
 
-    def _log_old(self, index: int) -> None:
+    def _log_old(self, key: Key) -> None:
         """Log that the sender still uses an older secret."""
         import logging  # here, because it is rarely needed and doubles the time of the import
 
         message = "scheme %r: a delivery was signed with %s only, which is not the newest secret"
-        logging.getLogger("frappe_hooksig").warning(message, self._scheme.name, self._names[index])
+        logging.getLogger("frappe_hooksig").warning(message, self._scheme.name, key.name)

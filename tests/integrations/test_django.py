@@ -302,9 +302,9 @@ class TestSecret:
         made: list[Any] = []
         make = _keys.Key.of
 
-        def counted(*args: Any) -> _keys.Key:
+        def counted(*args: Any, **options: Any) -> _keys.Key:
             made.append(args[-1])
-            return make(*args)
+            return make(*args, **options)
 
         client = Client(headers=signed(secret=OLD))
         client.post("/dispatched/x")  # imports the views
