@@ -139,7 +139,7 @@ class AsyncRedisStore:
         """
         return STATES[await self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
-    async def renew(self, key: str, token: str, lease: float) -> bool:
+    async def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`.
 
         Raises:
