@@ -47,14 +47,14 @@ class Plain(Framework):
     def keep(self, request: Incoming, admission: Admission) -> None:
         request.who = admission
 
-    def endpoint_of(self, request: Incoming, view: Any) -> str:
+    def endpoint_of(self, request: Incoming, view: Any) -> str:  # noqa: ARG002
         return str(view)
 
     def respond(self, response: WebhookResponse) -> WebhookResponse:
         return response
 
     def status_of(self, result: int) -> int:
-        return result
+        return int(result)
 
 
 def make_receiver(
@@ -64,6 +64,6 @@ def make_receiver(
     return Receiver(Plain(setting), senders, **options)
 
 
-def receive(receiver: Receiver, signed: Any, who: object = None) -> Any:
-    """Run a signed payload through a receiver; return the delivery."""
-    return run(receiver.verify(BLOCKING, Incoming(signed.headers, signed.body, who)))
+def receive(receiver: Receiver, signed: Any, **known: Any) -> Any:
+    """Run a signed payload, or a request, through a receiver; return the delivery."""
+    return run(receiver.verify(BLOCKING, Incoming(signed.headers, signed.body, **known)))
