@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+_PROC = Path("/proc")
 # Linux's tables of sockets. In both columns of states, the value means that the socket listens.
 # https://docs.kernel.org/networking/proc_net_tcp.html, https://man7.org/linux/man-pages/man5/proc_pid_net.5.html
 _TABLES = (("tcp", 3, "0A", 9), ("tcp6", 3, "0A", 9), ("unix", 3, "00010000", 6))
@@ -38,7 +39,7 @@ def _sockets(pid: str) -> set[str]:
     """Return the inodes of a process's sockets."""
     found: set[str] = set()
     with suppress(OSError):  # no Linux, no permission, or the process has ended
-        for each in Path("/proc", pid, "fd").iterdir():
+        for each in (_PROC / pid / "fd").iterdir():
             with suppress(OSError):  # closed meanwhile
                 kind, _, inode = str(each.readlink()).partition(":")
                 if kind == "socket":
@@ -50,7 +51,7 @@ def _listening() -> Iterator[str]:
     """Yield the inodes of all sockets that listen."""
     for name, state_column, listens, inode_column in _TABLES:
         with suppress(OSError):
-            for line in Path("/proc/self/net", name).read_text("utf-8").splitlines():
+            for line in (_PROC / "self/net" / name).read_text("utf-8").splitlines():
                 values = line.split()
                 if values[state_column] == listens:
                     yield values[inode_column]
@@ -58,6 +59,6 @@ def _listening() -> Iterator[str]:
 
 def _siblings() -> Iterator[str]:
     """Yield the ids of the other children of this process's parent."""
-    for each in Path("/proc", str(os.getppid()), "task").glob("*/children"):
+    for each in (_PROC / str(os.getppid()) / "task").glob("*/children"):
         with suppress(OSError):
             yield from set(each.read_text("ascii").split()) - {str(os.getpid())}
