@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -109,7 +109,7 @@ class TestDjangoStore(StoreCases):
         """A claim is not undone, nor hidden, by the transaction that is open around it."""
         with transaction.atomic(ALIAS):
             assert store.claim("a", "1", 4) is NEW
-            assert store.renew("a", "1", 60)
+            assert store.renew([("a", "1")], 60) == [True]
             with ThreadPoolExecutor(1) as pool:
                 assert pool.submit(store.claim, "a", "2", 4).result() is IN_FLIGHT
             undo()
@@ -199,7 +199,7 @@ class TestDjangoStore(StoreCases):
         missing = r"the store in database 'once' failed: no such table: frappe_hooksig_handled"
         calls: list[Callable[[], object]] = [
             lambda: store.claim("a", "1", 4),
-            lambda: store.renew("a", "1", 4),
+            lambda: store.renew([("a", "1")], 4),
             lambda: store.release("a", "1"),
         ]
         for call in calls:
@@ -653,8 +653,8 @@ class AsyncMemoryStore:
     async def claim(self, key: str, token: str, lease: float) -> State:
         return self._store.claim(key, token, lease)
 
-    async def renew(self, key: str, token: str, lease: float) -> bool:
-        return self._store.renew(key, token, lease)
+    async def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> Sequence[bool]:
+        return self._store.renew(claims, lease)
 
     async def complete(self, key: str, token: str, keep: float) -> bool:
         return self._store.complete(key, token, keep)
