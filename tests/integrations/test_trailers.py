@@ -42,7 +42,7 @@ def test_in_one_packet(
     by_h11: tuple[int, str],
     by_httptools: tuple[int, str],
 ) -> None:
-    """With httptools, uvicorn appends a trailer to the headers, where it must match like any header."""
+    """With httptools, a trailer is appended to the headers, and must match like them."""
     parser, running = server
 
     answer = running.send_bytes(START + header + b"\r\n" + CHUNKS + trailer + b"\r\n")
