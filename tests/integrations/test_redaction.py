@@ -53,7 +53,7 @@ def test_refused_options(name: str, options: dict[str, Any]) -> None:
 )
 def test_secret_where_the_view_belongs(name: str, options: dict[str, Any]) -> None:
     """Nor from one that was not given by name."""
-    with pytest.raises(ConfigurationError, match="options? ") as caught:
+    with pytest.raises(ConfigurationError, match=r"options? ") as caught:
         DECORATORS[name].verify_frappe_webhook(SECRET, **options)
 
     assert_nothing_secret(frames_of_ours(caught.value))
