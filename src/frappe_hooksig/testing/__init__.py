@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from frappe_hooksig.testing._override import override
 from frappe_hooksig.testing._stores import (
     AsyncStoreConformance,
     SharedAsyncStoreConformance,
@@ -14,4 +15,5 @@ __all__ = [
     "SharedAsyncStoreConformance",
     "SharedStoreConformance",
     "StoreConformance",
+    "override",
 ]
