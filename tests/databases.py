@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from signal import SIGINT, SIGTERM, Signals
 from typing import Any
 
 from tests.loopback import SECONDS_TO_START
@@ -33,7 +34,7 @@ def postgresql() -> Iterator[dict[str, Any]]:
         # The folder's name is short, because that of a socket file may have 100 characters.
         where = ["-c", "listen_addresses=", "-k", str(folder), "-c", "fsync=off"]
         command = [str(binaries / "postgres"), "-D", str(data), *where]
-        with served(command, folder / ".s.PGSQL.5432", "ready to accept connections"):
+        with served(command, folder / ".s.PGSQL.5432", "ready to accept connections", SIGINT):
             yield {
                 "ENGINE": "django.db.backends.postgresql",
                 "NAME": "postgres",
@@ -69,8 +70,8 @@ def run(command: list[str]) -> None:
 
 
 @contextmanager
-def served(command: list[str], socket: Path, ready: str) -> Iterator[None]:
-    """Run a server, until the block ends."""
+def served(command: list[str], socket: Path, ready: str, stop: Signals = SIGTERM) -> Iterator[None]:
+    """Run a server, until the block ends. PostgreSQL waits for its clients unless interrupted."""
     log = socket.with_name("log")
     with log.open("w") as output:
         process = subprocess.Popen([*NOT_ROOT, *command], stdout=output, stderr=output)
@@ -83,7 +84,7 @@ def served(command: list[str], socket: Path, ready: str) -> Iterator[None]:
                 time.sleep(0.05)
             yield
         finally:
-            process.terminate()
+            process.send_signal(stop)
 
 
 @contextmanager
