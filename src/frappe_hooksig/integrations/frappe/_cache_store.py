@@ -41,8 +41,8 @@ class CacheStore:
 
     def __init__(self, prefix: str = "hooksig:") -> None:
         self._prefix = prefix
-        # Where each claim is, by its key and token. The lease renewer runs in a thread that belongs to no
-        # site, so it cannot find the site's cache.
+        # Where each claim is, by its key and token. The lease renewer runs in a thread that belongs
+        # to no site, so it cannot find the site's cache.
         self._claims: dict[tuple[str, str], _Place] = {}
 
     def claim(self, key: str, token: str, lease: float) -> State:
