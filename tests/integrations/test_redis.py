@@ -255,7 +255,7 @@ class TestRenewal:
 
     def test_used_up_pool(self, url: str) -> None:
         """They wait for no connection of a pool whose connections are all in use."""
-        pool = redis.BlockingConnectionPool.from_url(url, max_connections=1, timeout=0.01)
+        pool: Any = redis.BlockingConnectionPool.from_url(url, max_connections=1, timeout=0.01)
         with closing(redis.Redis(connection_pool=pool)) as client:
             store = RedisStore(client)
             store.claim("a", "1", 60)
@@ -325,10 +325,11 @@ class TestRenewal:
     def test_node_that_fails(self, cluster_url: str, *, is_async: bool) -> None:
         """The claims at other nodes are renewed, and the failure is told."""
         with closing(redis.RedisCluster.from_url(cluster_url)) as client:
+            nodes: Any = client
             store = RedisStore(client)
             for key, token in self.CLAIMS:
                 store.claim(key, token, 60)
-            failing = client.get_node_from_key("hooksig:0")
+            failing = nodes.get_node_from_key("hooksig:0")
             client.delete("hooksig:0")
             client.rpush("hooksig:0", "something else")
 
@@ -339,7 +340,7 @@ class TestRenewal:
             with pytest.raises(StoreError, match="WRONGTYPE"):
                 asyncio.run(renew()) if is_async else store.renew(self.CLAIMS, 600)
             names = [f"hooksig:{key}" for key, _ in self.CLAIMS]
-            others = [name for name in names if client.get_node_from_key(name) != failing]
+            others = [name for name in names if nodes.get_node_from_key(name) != failing]
             left = [client.pttl(name) for name in others]
 
         assert len(left) > 5

@@ -314,6 +314,18 @@ class TestFile:
         connection.close()
         assert left < 40
 
+    def test_forgets_another_time(self, store: SQLiteStore, tmp_path: Path, clock: Clock) -> None:
+        """What cannot be removed stays, and the claim is good."""
+        store.claim("first", "token", 4)
+        with closing(sqlite3.connect(tmp_path / PATH)) as connection:
+            connection.execute(
+                "CREATE TRIGGER keep BEFORE DELETE ON deliveries "
+                "BEGIN SELECT RAISE(ABORT, 'nothing is deleted'); END"
+            )
+        for number in range(40):
+            clock.now += 5
+            assert store.claim(str(number), "token", 4) is NEW
+
     def test_full(self, tmp_path: Path) -> None:
         """A file that may not grow takes nothing new, and forgets nothing."""
         store = SQLiteStore(tmp_path / PATH, max_bytes=50_000)

@@ -300,7 +300,7 @@ def _forget(connection: sqlite3.Connection, now: float) -> int:
     """Delete some of the expired rows; return how many."""
     try:
         return connection.execute(_FORGET, {"now": now, "limit": _AT_ONCE}).rowcount
-    except sqlite3.OperationalError:  # the next claims try again
+    except sqlite3.Error:  # the claim is valid without it, and the next ones try again
         return 0
 
 

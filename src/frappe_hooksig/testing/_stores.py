@@ -7,6 +7,7 @@ import multiprocessing
 import threading
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,7 @@ _ODD_KEYS = (
 )
 
 
-class _Conformance:
+class _Conformance(ABC):
     """The tests, for stores of both kinds."""
 
     #: The lease of the claims in the tests, in seconds. A slow store needs a longer one.
@@ -224,13 +225,15 @@ class _Conformance:
             for name, call in calls:
                 _expect(f"{name}() of an unreachable store", _error_of(call, store), StoreError)
 
+    @abstractmethod
     def _opened(self) -> AbstractContextManager[Store]:
         """Open the store, for callers that do not await."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def _opened_unreachable(self) -> AbstractContextManager[Store | None]:
         """Open the unreachable store, if there is one."""
-        raise NotImplementedError
+        ...
 
     def _claim(self, store: Store, key: str, token: str) -> State:
         return store.claim(key, token, self.lease)
@@ -280,9 +283,10 @@ class _SharedConformance(_Conformance):
             state = self._claim(store, "key 0", "late")
             _expect("claim() by the process that forked them", state, State.IN_FLIGHT)
 
+    @abstractmethod
     def _used_in_a_fork(self, store: Store) -> AbstractContextManager[Store]:
         """Return a context manager whose value is the store to use in a forked process."""
-        raise NotImplementedError
+        ...
 
 
 class StoreConformance(_Conformance):
@@ -296,9 +300,10 @@ class StoreConformance(_Conformance):
             longer one.
     """
 
+    @abstractmethod
     def open_store(self) -> AbstractContextManager[Store]:
         """Return a context manager whose value is the store, without any deliveries."""
-        raise NotImplementedError
+        ...
 
     def open_unreachable_store(self) -> AbstractContextManager[Store] | None:
         """Return a context manager whose value is a store that cannot reach its data.
@@ -334,9 +339,10 @@ class AsyncStoreConformance(_Conformance):
         lease: As in `StoreConformance`.
     """
 
+    @abstractmethod
     def open_store(self) -> AbstractAsyncContextManager[AsyncStore]:
         """Return an async context manager whose value is the store, without any deliveries."""
-        raise NotImplementedError
+        ...
 
     def open_unreachable_store(self) -> AbstractAsyncContextManager[AsyncStore] | None:
         """See `StoreConformance.open_unreachable_store()`."""
