@@ -1,0 +1,296 @@
+"""Leases that are renewed while all that an app has is busy, stops or hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tests.frappe_bench import valkey
+from tests.integrations.once import begun, deliver, deliver_as_frappe_does, ended
+from tests.integrations.test_django import SETTINGS
+from tests.integrations.test_django_store import database
+from tests.loopback import Server, gunicorn, uvicorn
+from tests.selection import FULL
+
+__all__ = ["database"]  # a fixture
+
+pytestmark = pytest.mark.stress
+
+APPS = "tests.integrations.leases"
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """The file that the handlers write into."""
+    path = tmp_path / "notes"
+    path.touch()
+    return path
+
+
+@dataclass(frozen=True)
+class Site:
+    """An app that can be served several times, with one store.
+
+    Attributes:
+        framework: What it is made with.
+        environment: Its environment variables.
+    """
+
+    framework: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def serve(self) -> AbstractContextManager[Server]:
+        """Serve it by one process."""
+        app = f"{APPS}_{self.framework}_app:{self.framework}_app"
+        if self.framework == "flask":
+            return gunicorn(app, "--threads=32", **self.environment)
+        options = ["--no-access-log"]
+        if self.framework == "django":
+            app = "django.core.asgi:get_asgi_application"
+            options += ["--factory", "--lifespan=off"]
+        return uvicorn(app, *options, **self.environment)
+
+
+@pytest.fixture
+def make_site(notes: Path, database: dict[str, Any]) -> Iterator[Any]:
+    """Returns a function that returns a site of a framework, with a store of a kind."""
+    once = {"ENGINE": database["ENGINE"], "NAME": database["NAME"], "OPTIONS": {"timeout": 30}}
+    environment = {
+        "NOTES": str(notes),
+        "DJANGO_SETTINGS_MODULE": SETTINGS,
+        "DJANGO_URLS": f"{APPS}_django_app",
+        "DJANGO_ONCE": json.dumps(once),
+    }
+    with ExitStack() as stack:
+
+        def make(framework: str, store: str, **more: str) -> Site:
+            stores = {"STORE": f"sqlite:{notes}.sqlite"}
+            if store == "redis":
+                stores = {"STORE": stack.enter_context(valkey())}
+            if store == "database":
+                stores = {"IN_DATABASE": "yes"}
+            return Site(framework, environment | stores | more)
+
+        yield make
+
+
+def wait_until_handled(notes: Path, count: int) -> Counter[str]:
+    """Wait until so many deliveries were handled, and none is; return how often each was begun."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        handlers = begun(notes)
+        if len(handlers) == count and handlers == ended(notes):
+            break
+        time.sleep(0.1)
+    return begun(notes)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Slow deliveries that come all at once, to one process.
+
+    Attributes:
+        framework: What the app is made with.
+        store: The kind of its store.
+        path: The handler.
+        count: How many deliveries.
+        takes: How long each takes, in seconds.
+        unrelated: How many other requests keep threads busy meanwhile.
+        hangs_up: Whether the sender, like Frappe, hangs up before it sends again.
+    """
+
+    framework: str
+    store: str
+    path: str = "/"
+    count: int = 60
+    takes: float = 6
+    unrelated: int = 0
+    hangs_up: bool = True
+
+    def __str__(self) -> str:
+        patience = "" if self.hangs_up else "-patient"
+        return f"{self.framework}{self.path}{self.store}{patience}"
+
+    def send(self, server: Server, number: int) -> None:
+        """Send a delivery, and again after 5 seconds."""
+        order = {"n": str(number), "takes": self.takes}
+        if self.hangs_up:
+            deliver_as_frappe_does(server, self.path, **order)
+        else:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(deliver, server, self.path, **order)
+                time.sleep(5)
+                deliver(server, self.path, **order)
+
+
+LOADS = [
+    Load("starlette", "sqlite"),
+    Load("starlette", "redis"),
+    Load("fastapi", "sqlite"),
+    Load("fastapi", "redis"),
+    Load("django", "sqlite"),
+    Load("django", "redis"),
+    Load("django", "database"),
+    Load("fastapi", "sqlite", "/on-the-loop", count=1, takes=7, unrelated=45),
+    Load("fastapi", "redis", "/on-the-loop", count=1, takes=7, unrelated=45),
+    *(
+        Load("django", store, "/threads", count=12, takes=7, hangs_up=hangs_up)
+        for store in ("sqlite", "redis", "database")
+        for hangs_up in (False, True)
+    ),
+]
+
+
+@pytest.mark.parametrize("load", LOADS if FULL else LOADS[:1], ids=str)
+def test_busy_threads(make_site: Any, notes: Path, load: Load) -> None:
+    """However many threads handlers keep busy, each delivery is handled once."""
+    site = make_site(load.framework, load.store)
+    with site.serve() as server, ThreadPoolExecutor(load.count + load.unrelated) as pool:
+        for number in range(load.count):
+            pool.submit(load.send, server, number)
+        wait_for_note(notes, "begin")
+        for _ in range(load.unrelated):
+            pool.submit(server.send, "/unrelated?takes=9", method="GET")
+        pool.shutdown()
+        handled = wait_until_handled(notes, load.count)
+
+    assert Counter(handled.values()) == {1: load.count}
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop a process; let it go on when the block ends."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def process_of(url: str) -> int:
+    """Return the process of a Valkey."""
+    with closing(redis.Redis.from_url(url)) as client:
+        info: Any = client.info()
+    return int(info["process_id"])
+
+
+def wait_for_note(notes: Path, start: str, times: int = 1) -> str:
+    """Wait for so many notes that begin with a word; return the rest of the last one."""
+    deadline = time.monotonic() + 10
+    while True:
+        found = [line for line in notes.read_text().splitlines() if line.startswith(start)]
+        if len(found) >= times:
+            return found[-1].removeprefix(start)
+        assert time.monotonic() < deadline, notes.read_text()
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("framework", ["flask", "starlette"] if FULL else ["flask"])
+def test_store_that_hangs(make_site: Any, notes: Path, framework: str) -> None:
+    """While one store hangs, the leases in another one are renewed."""
+    with valkey() as url:
+        site = make_site(framework, "sqlite", OTHER_STORE=url)
+        with site.serve() as server, ThreadPoolExecutor(8) as pool:
+            for number in range(5):
+                pool.submit(deliver, server, "/other-store", n=f"hangs {number}", takes=12)
+            wait_for_note(notes, "begin hangs", 5)
+            with stopped(process_of(url)):
+                sent = [
+                    pool.submit(deliver_as_frappe_does, server, n=str(number), takes=7)
+                    for number in range(3)
+                ]
+                statuses = [each.result()[-1] for each in sent]
+
+    assert Counter(begun(notes).values()) == Counter(ended(notes).values()) == {1: 3}
+    assert statuses == [200] * 3
+
+
+@contextmanager
+def slow_link(url: str) -> Iterator[str]:
+    """Forward to a Valkey, each command 0.7 seconds late; yield the URL for that."""
+
+    def forward(source: socket.socket, target: socket.socket, late: float) -> None:
+        with suppress(OSError):
+            while received := source.recv(65536):
+                time.sleep(late)
+                target.sendall(received)
+            target.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        port = int(url.rpartition(":")[2])
+        with suppress(OSError):
+            while True:
+                client = stack.enter_context(listener.accept()[0])
+                server = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                for ends in ((client, server, 0.7), (server, client, 0)):
+                    threading.Thread(target=forward, args=ends, daemon=True).start()
+
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("framework", ["flask", "starlette"] if FULL else ["flask"])
+@pytest.mark.parametrize("path", ["/", "/slow-store"])
+def test_slow_renewals(make_site: Any, notes: Path, framework: str, path: str) -> None:
+    """If each call to the store takes long, all leases are still renewed in time."""
+    with valkey() as url, slow_link(url) if path == "/" else nullcontext(url) as link:
+        site = make_site(framework, "sqlite", **({"STORE": link} if path == "/" else {}))
+        with site.serve() as server, ThreadPoolExecutor(8) as pool:
+            send = partial(deliver_as_frappe_does, server, path, takes=8)
+            sent = [pool.submit(send, n=str(number)) for number in range(8)]
+            statuses = [each.result()[-1] for each in sent]
+
+    assert Counter(begun(notes).values()) == Counter(ended(notes).values()) == {1: 8}
+    assert statuses == [200] * 8
+
+
+PLACES = [
+    ("flask", "/asks"),
+    ("starlette", "/asks"),
+    ("fastapi", "/asks"),
+    ("django", "/asks"),
+    ("django", "/async-asks"),
+]
+
+
+@pytest.mark.parametrize(("framework", "path"), PLACES if FULL else PLACES[:1])
+@pytest.mark.parametrize("store", ["sqlite", "redis"] if FULL else ["redis"])
+def test_stopped_process(
+    make_site: Any, notes: Path, framework: str, path: str, store: str
+) -> None:
+    """A handler that was stopped for longer than its lease finds out, if it asks."""
+    site = make_site(framework, store)
+    with site.serve() as first, site.serve() as second, ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(deliver, first, path, n="1", takes=2)
+        wait_for_note(notes, "begin")
+        with stopped(int(wait_for_note(notes, "process"))):
+            statuses = deliver_as_frappe_does(second, path, n="1", takes=2)
+        answer = sent.result()
+
+    assert (begun(notes)["1"], ended(notes)["1"]) == (2, 1)
+    assert "lost 1" in notes.read_text().splitlines()
+    assert (statuses[-1], answer.status) == (200, 503)
