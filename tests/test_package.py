@@ -19,16 +19,18 @@ SOURCE = Path(frappe_hooksig.__file__).parent
 
 # What a module may import of the package: those above it, as docs/design.md lists them.
 LAYERS = [
-    {"exceptions", "_template", "replay._protocol", "cli._outcome"}
+    {"exceptions", "_template", "replay._protocol", "replay._steps", "cli._outcome"}
     | {"integrations.django._transactions"}
     | {"integrations.django.models", "integrations.django.migrations.0001_initial"},
     {"_headers", "_payload", "_raw_body", "_secret_checks", "_timestamp"}
     | {"replay._deduplicator", "replay._lua", "replay._memory", "replay._sqlite"}
     | {"replay._renewal", "integrations._responses", "integrations.django._store"}
     | {"cli._input", "cli._output"},
-    {"scheme", "secret", "replay", "replay._claims"}
+    {"scheme", "secret", "replay._callers"}
     | {"integrations._urls", "integrations.redis", "integrations.frappe._cache_store"}
     | {"cli._captured_request", "cli._commands"},
+    {"replay._claims"},
+    {"replay"},
     {"_frappe", "_keys", "_registered_urls", "cli"},
     {"_wire", "providers", "integrations.django._setting", "integrations.frappe._site_secrets"}
     | {"cli._secret_sources", "__main__"},
@@ -39,7 +41,7 @@ LAYERS = [
     {"streaming"},
     {"verify"},
     {"multi", "integrations.django._checks", "cli._verify"},
-    {"integrations._options", "integrations.django.apps"},
+    {"integrations._framework", "integrations._options", "integrations.django.apps"},
     {"integrations", "integrations._secret_sources"},
     {"integrations._receiver"},
     {"integrations._asgi", "integrations.flask"}

@@ -27,7 +27,8 @@ from frappe_hooksig import (
     verify_payload,
 )
 from frappe_hooksig.integrations._responses import refusal
-from tests.receivers import make_receiver
+from tests.receivers import Incoming, make_receiver
+from tests.receivers import receive as receive_at
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 WHSEC = "whsec_" + base64.b64encode(SECRET.encode()).decode()
@@ -119,8 +120,8 @@ def verify_in_pieces(headers: dict[str, str]) -> object:
 
 def receive(headers: dict[str, str]) -> object:
     """Verify as an adapter does."""
-    receiver = make_receiver(providers.FRAPPE, lambda: None, secret=lambda _request: Secret(SECRET))
-    return receiver.receive(None, headers, "POST", lambda _limit: BODY)
+    receiver = make_receiver(providers.FRAPPE, secret=lambda _request: Secret(SECRET))
+    return receive_at(receiver, Incoming(headers, BODY))
 
 
 @pytest.mark.parametrize("verify", [verify_once, verify_often, verify_in_pieces, receive])
@@ -186,25 +187,25 @@ def test_setting_that_breaks_while_running(setting: Any) -> None:
     """A setting that is changed for the worse shows neither its old nor its new secrets."""
     settings: list[Any] = [SECRET, setting]
     by_setting = make_receiver(providers.FRAPPE, lambda: settings[0])
-    by_request = make_receiver(providers.FRAPPE, lambda: None, secret=lambda _request: settings[0])
+    by_request = make_receiver(providers.FRAPPE, secret=lambda _request: settings[0])
     headers = sign_payload(BODY, SECRET).headers
     for receiver in (by_setting, by_request):
-        assert receiver.receive(None, headers, "POST", lambda _limit: BODY)
+        assert receive_at(receiver, Incoming(headers, BODY))
     settings.pop(0)
     forged = sign_payload(BODY, "another secret of some length").headers
 
     for receiver in (by_setting, by_request):
         with pytest.raises(ConfigurationError) as caught:
-            receiver.receive(None, forged, "POST", lambda _limit: BODY)
+            receive_at(receiver, Incoming(forged, BODY))
         assert_nothing_secret(frames_of_ours(caught.value))
 
 
 def test_stand_in_for_unknown_senders() -> None:
     """A useless secret does not reveal the one that stands in for an unknown sender's."""
-    receiver = make_receiver(providers.FRAPPE, lambda: None, secret=lambda _request: "")
+    receiver = make_receiver(providers.FRAPPE, secret=lambda _request: "")
 
     with pytest.raises(ConfigurationError) as caught:
-        receiver.receive("x", sign_payload(BODY, SECRET).headers, "POST", lambda _limit: BODY)
+        receive_at(receiver, sign_payload(BODY, SECRET))
     assert "stand_in" in frames_of_ours(caught.value)
     assert "Secret('**********')" in frames_of_ours(caught.value).replace("\\", "")
 

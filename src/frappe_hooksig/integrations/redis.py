@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha1
 
 import redis
@@ -68,13 +69,16 @@ class RedisStore:
         """
         return STATES[self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        return bool(self._run(RENEW, key, claimed(token), milliseconds(lease)))
+        return [
+            bool(self._run(RENEW, key, claimed(token), milliseconds(lease)))
+            for key, token in claims
+        ]
 
     def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`.
@@ -135,13 +139,16 @@ class AsyncRedisStore:
         """
         return STATES[await self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
-    async def renew(self, key: str, token: str, lease: float) -> bool:
+    async def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        return bool(await self._run(RENEW, key, claimed(token), milliseconds(lease)))
+        return [
+            bool(await self._run(RENEW, key, claimed(token), milliseconds(lease)))
+            for key, token in claims
+        ]
 
     async def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`.

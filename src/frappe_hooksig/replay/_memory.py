@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import TypeAlias
 
@@ -76,9 +76,9 @@ class MemoryStore:
             self._put(key, token, now, lease)
             return _NEW
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`."""
-        return self._change(key, token, token, lease)
+        return [self._change(key, token, token, lease) for key, token in claims]
 
     def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`."""

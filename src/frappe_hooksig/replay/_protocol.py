@@ -5,6 +5,7 @@ These methods are called only for verified deliveries.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
@@ -41,11 +42,18 @@ class Store(Protocol):
         """
         ...
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
-        """Let the lease end `lease` seconds from now.
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> Sequence[bool]:
+        """Let the leases of several claims end `lease` seconds from now.
+
+        The process calls this from a thread of its own, for all its claims at once. It must not
+        wait for anything that the other methods occupy, such as a connection of a limited pool.
+
+        Args:
+            claims: The key and the token of each claim; at least one.
+            lease: As for `claim()`.
 
         Returns:
-            Whether the lease was still running.
+            For each claim, whether its lease was still running.
         """
         ...
 
@@ -74,7 +82,7 @@ class AsyncStore(Protocol):
         """See `Store.claim()`."""
         ...
 
-    async def renew(self, key: str, token: str, lease: float) -> bool:
+    async def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> Sequence[bool]:
         """See `Store.renew()`."""
         ...
 

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -109,13 +109,13 @@ class SQLiteStore:
                 connection.execute(_FORGET, {"now": now, "limit": _AT_ONCE})
             return State.NEW
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        return self._change(_CHANGE, key, token, token, lease)
+        return [self._change(_CHANGE, key, token, token, lease) for key, token in claims]
 
     def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -80,7 +80,7 @@ class DjangoStore:
                 self._delete_expired()
             return state
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`.
 
         Raises:
@@ -88,7 +88,10 @@ class DjangoStore:
         """
         with self._on_its_own():
             now = self._clock()
-            return bool(self._claimed(key, token, now).update(ends=now + lease))
+            return [
+                bool(self._claimed(key, token, now).update(ends=now + lease))
+                for key, token in claims
+            ]
 
     def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`, in the transaction that is open in this thread.

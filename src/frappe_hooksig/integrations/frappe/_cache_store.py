@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import frappe
@@ -53,14 +54,16 @@ class CacheStore:
             self._claims[token] = place
         return state
 
-    def renew(self, key: str, token: str, lease: float) -> bool:  # noqa: ARG002  # the token finds it
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        place = self._claims.get(token)
-        return place is not None and bool(place.run(RENEW, token, lease))
+        places = [(self._claims.get(token), token) for _, token in claims]
+        return [
+            place is not None and bool(place.run(RENEW, token, lease)) for place, token in places
+        ]
 
     def complete(self, key: str, token: str, retention: float) -> bool:  # noqa: ARG002
         """See `Store.complete()`.
