@@ -34,7 +34,7 @@ def cancelling(app: App, *, by_disconnect: bool = False) -> App:
         steps = dict(scope.get("headers", ())).get(b"x-cancel-after")
         if steps is None:
             return await app(scope, receive, send)
-        messages = [await receive()]  # all of a small request
+        messages: list[Message] = [await receive()]  # all of a small request
         is_gone = asyncio.Event()
         is_answered = False
 

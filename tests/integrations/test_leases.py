@@ -21,20 +21,22 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from tests.frappe_bench import valkey
+from tests.frappe_bench import VERSIONS, Bench, bench, valkey, valkey_url
+from tests.integrations.conformance import SECRET
 from tests.integrations.once import begun, deliver, deliver_as_frappe_does, ended
 from tests.integrations.test_django import SETTINGS
 from tests.integrations.test_django_store import database
 from tests.loopback import Server, gunicorn, uvicorn
 from tests.selection import FULL
 
-__all__ = ["database"]  # a fixture
+__all__ = ["bench", "database", "valkey_url"]  # fixtures
 
 pytestmark = pytest.mark.stress
 
@@ -284,7 +286,23 @@ def test_stopped_process(
 ) -> None:
     """A handler that was stopped for longer than its lease finds out, if it asks."""
     site = make_site(framework, store)
-    with site.serve() as first, site.serve() as second, ThreadPoolExecutor(1) as pool:
+    with site.serve() as first, site.serve() as second:
+        assert_asks(first, second, notes, path)
+
+
+@pytest.mark.parametrize("bench", VERSIONS if FULL else VERSIONS[-1:], indirect=True)
+def test_stopped_process_of_frappe(bench: Bench, notes: Path) -> None:
+    """The same in a site, with its cache as the store."""
+    bench.new_site("127.0.0.1", webhook_secret=SECRET)
+    path = "/api/method/tests.integrations.leases_frappe_app.asks"
+    options = ("--threads=8", f"--env=NOTES={notes}")
+    with bench.serve(*options) as first, bench.serve(*options) as second:
+        assert_asks(first, second, notes, path)
+
+
+def assert_asks(first: Server, second: Server, notes: Path, path: str) -> None:
+    """Stop a server at work, let another one do it, and look what the first one does then."""
+    with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(deliver, first, path, n="1", takes=2)
         wait_for_note(notes, "begin")
         with stopped(int(wait_for_note(notes, "process"))):
@@ -294,3 +312,18 @@ def test_stopped_process(
     assert (begun(notes)["1"], ended(notes)["1"]) == (2, 1)
     assert "lost 1" in notes.read_text().splitlines()
     assert (statuses[-1], answer.status) == (200, 503)
+
+
+def test_clock_put_back(make_site: Any, notes: Path) -> None:
+    """The claim of a process that died does not last for as long as the clock was put back."""
+    ahead = make_site("flask", "sqlite", AHEAD="3600")
+    with ahead.serve() as server, ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(deliver, server, "/asks", n="1", takes=2)
+        wait_for_note(notes, "begin")
+        os.kill(int(wait_for_note(notes, "process")), signal.SIGKILL)
+        assert isinstance(sent.exception(), OSError | HTTPException)
+    with make_site("flask", "sqlite").serve() as server:
+        statuses = deliver_as_frappe_does(server, "/asks", n="1", takes=2)
+
+    assert statuses[-1] == 200
+    assert (begun(notes)["1"], ended(notes)["1"]) == (2, 1)
