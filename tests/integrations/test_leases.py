@@ -16,7 +16,6 @@ from contextlib import (
     ExitStack,
     closing,
     contextmanager,
-    nullcontext,
     suppress,
 )
 from dataclasses import dataclass, field
@@ -229,42 +228,71 @@ def test_store_that_hangs(make_site: Any, notes: Path, framework: str) -> None:
     assert statuses == [200] * 3
 
 
-@contextmanager
-def slow_link(url: str) -> Iterator[str]:
-    """Forward to a Valkey, each command 0.7 seconds late; yield the URL for that."""
+class Link:
+    """A connection to a Valkey that can become slow.
 
-    def forward(source: socket.socket, target: socket.socket, late: float) -> None:
+    Args:
+        url: Where the Valkey is.
+
+    Attributes:
+        url: Where the link to it is.
+        delay: How much later each command arrives, in seconds.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.delay = 0.0
+        self._port = int(url.rpartition(":")[2])
+        self._sockets = ExitStack()
+        self._listener = self._sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Close everything."""
+        self._sockets.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client = self._sockets.enter_context(self._listener.accept()[0])
+                server = socket.create_connection(("127.0.0.1", self._port))
+                self._sockets.enter_context(server)
+                for ends in ((client, server, True), (server, client, False)):
+                    threading.Thread(target=self._forward, args=ends, daemon=True).start()
+
+    def _forward(self, source: socket.socket, target: socket.socket, is_command: bool) -> None:  # noqa: FBT001
         with suppress(OSError):
             while received := source.recv(65536):
-                time.sleep(late)
+                time.sleep(self.delay if is_command else 0)
                 target.sendall(received)
             target.shutdown(socket.SHUT_WR)
 
-    def accept() -> None:
-        port = int(url.rpartition(":")[2])
-        with suppress(OSError):
-            while True:
-                client = stack.enter_context(listener.accept()[0])
-                server = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-                for ends in ((client, server, 0.7), (server, client, 0)):
-                    threading.Thread(target=forward, args=ends, daemon=True).start()
 
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
+@pytest.mark.parametrize("framework", ["flask", "starlette"] if FULL else ["flask"])
+def test_slow_link(make_site: Any, notes: Path, framework: str) -> None:
+    """If each command to the store takes long, the leases of a process are renewed in time."""
+    with valkey() as url, closing(Link(url)) as link:
+        site = make_site(framework, "sqlite", STORE=link.url)
+        with site.serve() as server, ThreadPoolExecutor(8) as pool:
+            send = partial(deliver_as_frappe_does, server, takes=9)
+            sent = [pool.submit(send, n=str(number)) for number in range(8)]
+            wait_for_note(notes, "begin", 8)
+            time.sleep(2)  # the leases have been renewed once
+            link.delay = 0.7
+            statuses = [each.result()[-1] for each in sent]
+
+    assert Counter(begun(notes).values()) == Counter(ended(notes).values()) == {1: 8}
+    assert statuses == [200] * 8
 
 
 @pytest.mark.parametrize("framework", ["flask", "starlette"] if FULL else ["flask"])
-@pytest.mark.parametrize("path", ["/", "/slow-store"])
-def test_slow_renewals(make_site: Any, notes: Path, framework: str, path: str) -> None:
-    """If each call to the store takes long, all leases are still renewed in time."""
-    with valkey() as url, slow_link(url) if path == "/" else nullcontext(url) as link:
-        site = make_site(framework, "sqlite", **({"STORE": link} if path == "/" else {}))
-        with site.serve() as server, ThreadPoolExecutor(8) as pool:
-            send = partial(deliver_as_frappe_does, server, path, takes=8)
-            sent = [pool.submit(send, n=str(number)) for number in range(8)]
-            statuses = [each.result()[-1] for each in sent]
+def test_slow_store(make_site: Any, notes: Path, framework: str) -> None:
+    """If a store takes a second for each call, the leases of a process are renewed in time."""
+    site = make_site(framework, "sqlite")
+    with site.serve() as server, ThreadPoolExecutor(8) as pool:
+        send = partial(deliver_as_frappe_does, server, "/slow-store", takes=8)
+        sent = [pool.submit(send, n=str(number)) for number in range(8)]
+        statuses = [each.result()[-1] for each in sent]
 
     assert Counter(begun(notes).values()) == Counter(ended(notes).values()) == {1: 8}
     assert statuses == [200] * 8
