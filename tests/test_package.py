@@ -23,10 +23,10 @@ LAYERS = [
     | {"integrations.django._transactions"}
     | {"integrations.django.models", "integrations.django.migrations.0001_initial"},
     {"_headers", "_payload", "_raw_body", "_secret_checks", "_timestamp"}
-    | {"replay._deduplicator", "replay._lua", "replay._memory", "replay._sqlite"}
+    | {"replay._lua", "replay._memory", "replay._sqlite"}
     | {"replay._renewal", "integrations._responses", "integrations.django._store"}
     | {"cli._input", "cli._output"},
-    {"scheme", "secret", "replay._callers"}
+    {"scheme", "secret", "replay._callers", "replay._deduplicator"}
     | {"integrations._urls", "integrations.redis", "integrations.frappe._cache_store"}
     | {"cli._captured_request", "cli._commands"},
     {"replay._claims"},

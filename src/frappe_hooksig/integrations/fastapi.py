@@ -31,7 +31,7 @@ from frappe_hooksig.exceptions import (
 )
 from frappe_hooksig.integrations._asgi import AWAITING, StarletteRequests
 from frappe_hooksig.integrations._framework import Admission
-from frappe_hooksig.integrations._options import Options, Senders, hide_secret
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
 from frappe_hooksig.integrations._receiver import READS, Receiver, name_of
 from frappe_hooksig.integrations._responses import refusal
 from frappe_hooksig.replay import Claim
@@ -106,6 +106,7 @@ class Webhook(SecurityBase):
     """
 
     def __init__(self, scheme_or_verifier: Senders, **options: Unpack[Options]) -> None:
+        scheme_or_verifier = masked_senders(scheme_or_verifier)
         hide_secret(options)
         self._receiver = Receiver(_FASTAPI, scheme_or_verifier, **options)
         scheme, *weaker = self._receiver.schemes

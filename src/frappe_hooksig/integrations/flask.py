@@ -23,7 +23,7 @@ from frappe_hooksig._headers import Headers
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError, RawBodyUnavailable
 from frappe_hooksig.integrations._framework import Admission, Framework, kept
-from frappe_hooksig.integrations._options import Options, Senders, hide_secret
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
 from frappe_hooksig.integrations._receiver import (
     READS,
     Receiver,
@@ -70,6 +70,7 @@ def verify_webhook(
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
+    scheme_or_verifier = masked_senders(scheme_or_verifier)
     hide_secret(options)
     receiver = Receiver(_FLASK, scheme_or_verifier, **options)
     receiver.refuse_to_wait("the Flask adapter")

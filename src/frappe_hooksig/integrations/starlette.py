@@ -19,7 +19,7 @@ from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.integrations._asgi import AWAITING, StarletteRequests, admission_of
 from frappe_hooksig.integrations._framework import Admission, kept
-from frappe_hooksig.integrations._options import Options, Senders, hide_secret
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
 from frappe_hooksig.integrations._receiver import (
     READS,
     Receiver,
@@ -62,6 +62,7 @@ def verify_webhook(
         ConfigurationError: An option is missing, has no use, or contradicts another; or the
             decorator stands on a class instead of its methods.
     """
+    scheme_or_verifier = masked_senders(scheme_or_verifier)
     hide_secret(options)
     receiver = Receiver(_STARLETTE, scheme_or_verifier, **options)
 

@@ -30,7 +30,7 @@ from frappe_hooksig.exceptions import (
     RawBodyUnavailable,
 )
 from frappe_hooksig.integrations._framework import Admission, Framework, kept
-from frappe_hooksig.integrations._options import Options, Senders, hide_secret
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
 from frappe_hooksig.integrations._receiver import (
     Receiver,
     has_only_reads,
@@ -88,6 +88,7 @@ def verify_webhook(
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
+    scheme_or_verifier = masked_senders(scheme_or_verifier)
     hide_secret(options)
     receiver = Receiver(_DJANGO, scheme_or_verifier, **options)
 

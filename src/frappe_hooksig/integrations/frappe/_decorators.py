@@ -27,7 +27,7 @@ from frappe_hooksig._headers import Headers
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError
 from frappe_hooksig.integrations._framework import Admission, Framework, kept
-from frappe_hooksig.integrations._options import Options, Senders, hide_secret
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
 from frappe_hooksig.integrations._receiver import (
     Receiver,
     name_of,
@@ -75,6 +75,7 @@ def verify_webhook(
         ConfigurationError: An option is missing, has no use, or contradicts another; or the
             method has parameters, is async, or is already whitelisted.
     """
+    scheme_or_verifier = masked_senders(scheme_or_verifier)
     hide_secret(options)
     if scheme_or_verifier == FRAPPE and "secret" not in options:
         # Use a function, which is called for each request, and not a setting, whose matcher is
