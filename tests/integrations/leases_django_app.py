@@ -16,7 +16,7 @@ from frappe_hooksig.integrations.django import (
     verify_frappe_webhook,
 )
 from tests.integrations.leases_apps import work, work_if_held
-from tests.integrations.once_apps import OPTIONS, note
+from tests.integrations.once_apps import OPTIONS, begin, end, note
 
 _options: Any = OPTIONS
 if "IN_DATABASE" in os.environ:
@@ -32,6 +32,14 @@ def with_store(request: HttpRequest) -> HttpResponse:
 @verified
 async def with_threads(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=await asyncio.to_thread(work, get_delivery(request)))
+
+
+@verified
+async def sleeps(request: HttpRequest) -> HttpResponse:
+    delivery = get_delivery(request)
+    takes, status = begin(delivery)
+    await asyncio.sleep(takes)
+    return HttpResponse(status=end(delivery, status))
 
 
 @verified
@@ -60,6 +68,7 @@ async def async_by_method(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", with_store),
     path("threads", with_threads),
+    path("sleeps", sleeps),
     path("asks", asks),
     path("async-asks", async_asks),
     path("methods", by_method),
