@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 from django.apps import apps
-from django.db import Error, IntegrityError, connections
+from django.db import Error, IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
@@ -35,6 +35,8 @@ class DjangoStore:
     Other processes must see a claim at once, so the store writes claims on connections of its own.
     It opens as many of them as there are claims at the same moment. They stay open for the
     CONN_MAX_AGE of the database.
+
+    If the clock is put back, a claim still ends no later than its lease after the next attempt.
 
     The store marks a delivery as handled in the transaction around the view, if there is one. So
     the mark is committed or rolled back together with what the view has written.
@@ -74,8 +76,7 @@ class DjangoStore:
             StoreError: The database cannot be reached, or refuses the statement.
         """
         with self._on_its_own():
-            while (state := self._look(key, token, lease)) is None:
-                pass  # another claim changed the row in between: look again
+            state = self._look(key, token, lease)
             if state is State.NEW and next(self._claims) % _EVERY == 0:
                 self._delete_expired()
             return state
@@ -86,12 +87,14 @@ class DjangoStore:
         Raises:
             StoreError: As for `claim()`.
         """
+        keys, tokens = zip(*claims, strict=True)
         with self._on_its_own():
             now = self._clock()
-            return [
-                bool(self._claimed(key, token, now).update(ends=now + lease))
-                for key, token in claims
-            ]
+            held = self._rows(key__in=keys, token__in=tokens, ends__gt=now)
+            with self._unlocked(held) as free:
+                free.update(ends=now + lease, duration=lease)
+            renewed = set(held.values_list("key", "token"))
+        return [claim in renewed for claim in claims]
 
     def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`, in the transaction that is open in this thread.
@@ -107,9 +110,9 @@ class DjangoStore:
         if is_open(connections[self.using]):
             with self._explained():
                 claimed = self._rows(key=key, token=token)
-                return bool(claimed.update(token=None, ends=now + retention))
+                return bool(claimed.update(**_handled(now, retention)))
         with self._on_its_own():
-            return bool(self._claimed(key, token, now).update(token=None, ends=now + retention))
+            return bool(self._claimed(key, token, now).update(**_handled(now, retention)))
 
     def release(self, key: str, token: str) -> bool:
         """See `Store.release()`.
@@ -137,31 +140,51 @@ class DjangoStore:
         while idle:
             idle.pop().close()
 
-    def _look(self, key: str, token: str, lease: float) -> State | None:
-        """Try once to claim; return None if another claim changed the row in between."""
+    def _look(self, key: str, token: str, lease: float) -> State:
         now = self._clock()
-        found = self._rows(key=key).values_list("token", "ends").first()
-        if found is not None and found[1] > now:
-            return State.DONE if found[0] is None else State.IN_FLIGHT
-        if found is not None:
-            taken = self._rows(key=key, ends__lte=now).update(token=token, ends=now + lease)
-            return State.NEW if taken else None
-        try:
-            self._rows().create(key=key, token=token, ends=now + lease)
-        except IntegrityError:
-            return None
-        return State.NEW
+        claim = {"token": token, "ends": now + lease, "duration": lease}
+        found = self._rows(key=key).values_list("token", "ends", "duration").first()
+        if found is None:
+            try:
+                self._rows().create(key=key, **claim)
+            except IntegrityError:  # another caller was faster
+                return State.IN_FLIGHT
+            return State.NEW
+        token_of_row, ends, duration = found
+        if ends <= now:
+            with self._unlocked(self._rows(key=key, ends__lte=now)) as free:
+                return State.NEW if free.update(**claim) else State.IN_FLIGHT
+        if ends > now + duration:  # the clock was put back
+            too_long = self._rows(key=key, token=token_of_row, ends__gt=now + duration)
+            with self._unlocked(too_long) as free:
+                free.update(ends=now + duration)
+        return State.DONE if token_of_row is None else State.IN_FLIGHT
 
     def _delete_expired(self) -> None:
         """Delete some of the expired rows."""
         expired = self._rows(ends__lte=self._clock())
         try:
             keys = list(expired.order_by("ends").values_list("key", flat=True)[:_AT_ONCE])
-            # Not delete(): it selects the rows first and then deletes by key alone. A row that was
-            # claimed anew in between would be deleted too.
-            expired.filter(key__in=keys)._raw_delete(self.using)  # noqa: SLF001
+            with self._unlocked(expired.filter(key__in=keys)) as free:
+                # Not delete(): it selects the rows first and then deletes by key alone. A row that
+                # was claimed anew in between would be deleted too.
+                free._raw_delete(self.using)  # noqa: SLF001
         except Error as error:  # the claim is valid without it
             _log.warning("%s; expired deliveries were not deleted", self._trouble(error))
+
+    @contextmanager
+    def _unlocked(self, rows: QuerySet[Any]) -> Generator[QuerySet[Any]]:
+        """Lock rows, and leave out those that another transaction has locked.
+
+        A view's transaction that completes a claim locks its row until it commits. That must delay
+        neither the renewal of other claims nor the answer to a retry.
+        """
+        if not connections[self.using].features.has_select_for_update_skip_locked:
+            yield rows
+            return
+        with transaction.atomic(self.using):
+            locked = rows.select_for_update(skip_locked=True).values_list("key", flat=True)
+            yield rows.filter(key__in=list(locked))
 
     def _claimed(self, key: str, token: str, now: float) -> QuerySet[Any]:
         return self._rows(key=key, token=token, ends__gt=now)
@@ -211,6 +234,11 @@ class DjangoStore:
         # PostgreSQL appends the statement, so keep the first line only.
         first_line = str(error).partition("\n")[0]
         return f"the store in database {self.using!r} failed: {first_line}"
+
+
+def _handled(now: float, retention: float) -> dict[str, Any]:
+    """Return the columns of a row whose delivery was handled."""
+    return {"token": None, "ends": now + retention, "duration": retention}
 
 
 def _is_sqlite(connection: BaseDatabaseWrapper) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import frappe
@@ -13,10 +14,10 @@ from frappe_hooksig.replay._lua import (
     CLAIM,
     COMPLETE,
     RELEASE,
-    RENEW,
     STATES,
     claimed,
     milliseconds,
+    renew_over,
 )
 from frappe_hooksig.replay._protocol import State
 
@@ -31,6 +32,8 @@ class CacheStore:
     all keys when Redis restarts. The handler runs again if the sender repeats a lost delivery. If
     that must not happen, insert a document with the name `get_delivery().dedup_key`, in the same
     transaction as the handler's work.
+
+    The clock of the Redis server ends leases. If it is put back, claims last longer by as much.
 
     Args:
         prefix: The beginning of every key, after the site's own prefix.
@@ -60,10 +63,20 @@ class CacheStore:
         Raises:
             StoreError: As for `claim()`.
         """
-        places = [(self._claims.get(token), token) for _, token in claims]
-        return [
-            place is not None and bool(place.run(RENEW, token, lease)) for place, token in places
-        ]
+        places = {token: self._claims[token] for _, token in claims if token in self._claims}
+        by_cache: dict[int, list[str]] = {}
+        for token, place in places.items():
+            by_cache.setdefault(id(place.cache), []).append(token)
+        renewed: dict[str, bool] = {}
+        failure: StoreError | None = None
+        for batch in by_cache.values():
+            try:
+                renewed |= zip(batch, _renewed(batch, places, lease), strict=True)
+            except StoreError as error:  # noqa: PERF203  # the caches of other sites may work
+                failure = error
+        if failure is not None:
+            raise failure
+        return [renewed.get(token, False) for _, token in claims]
 
     def complete(self, key: str, token: str, retention: float) -> bool:  # noqa: ARG002
         """See `Store.complete()`.
@@ -89,19 +102,31 @@ class CacheStore:
 class _Place:
     """A key in the cache of the current site."""
 
-    __slots__ = ("_cache", "_name", "_site")
+    __slots__ = ("cache", "name", "site")
 
     def __init__(self, cache: Any, key: str) -> None:
-        self._cache = cache
-        self._name = cache.make_key(key)
-        self._site = frappe.local.site
+        self.cache = cache
+        self.name = cache.make_key(key)
+        self.site = frappe.local.site
 
     def run(self, script: str, token: str, seconds: float) -> int:
+        with self.explained():
+            return int(self.cache.eval(script, 1, self.name, claimed(token), milliseconds(seconds)))
+
+    @contextmanager
+    def explained(self) -> Generator[None]:
         try:
-            return int(
-                self._cache.eval(script, 1, self._name, claimed(token), milliseconds(seconds))
-            )
+            yield
         except RedisError as error:
             # Leave out the text of the error: it may repeat the arguments of AUTH.
-            msg = f"the cache of {self._site} failed: {type(error).__name__}"
+            msg = f"the cache of {self.site} failed: {type(error).__name__}"
             raise StoreError(msg) from None
+
+
+def _renewed(tokens: Sequence[str], places: Mapping[str, _Place], lease: float) -> list[bool]:
+    """Renew claims in one cache, on a connection of its own."""
+    first = places[tokens[0]]
+    pool = first.cache.connection_pool
+    with first.explained():
+        connection = pool.connection_class(**pool.connection_kwargs)
+        return renew_over(connection, [[(places[each].name, each) for each in tokens]], lease)
