@@ -24,7 +24,7 @@ __all__ = ["database"]  # a fixture
 
 pytestmark = pytest.mark.stress
 
-COUNT = 4000 if FULL else 400
+COUNT = 2000 if FULL else 400
 STEPS = 100  # a request has fewer
 CELLS = [
     ("starlette", "sqlite", "/"),
