@@ -60,6 +60,17 @@ def ended(notes: Path) -> Counter[str]:
     return Counter(re.findall(r"^end (\d+)$", notes.read_text(), re.MULTILINE))
 
 
+def wait_for_note(notes: Path, start: str, times: int = 1) -> str:
+    """Wait for so many notes that begin with a word; return the rest of the last one."""
+    deadline = time.monotonic() + 10
+    while True:
+        found = [line for line in notes.read_text().splitlines() if line.startswith(start)]
+        if len(found) >= times:
+            return found[-1].removeprefix(start)
+        assert time.monotonic() < deadline, notes.read_text()
+        time.sleep(0.01)
+
+
 @pytest.fixture(scope="class")
 def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file that the handlers write into."""

@@ -17,10 +17,11 @@ from tests.integrations.conformance import signed
 from tests.integrations.once import begun, ended
 from tests.integrations.test_django import SETTINGS
 from tests.integrations.test_django_store import database
+from tests.integrations.test_many_processes import notes
 from tests.loopback import Server, uvicorn
 from tests.selection import FULL
 
-__all__ = ["database"]  # a fixture
+__all__ = ["database", "notes"]  # fixtures
 
 pytestmark = pytest.mark.stress
 
@@ -38,14 +39,6 @@ CELLS = [
     ("django", "redis", "/async"),
     ("django", "sqlite", "/database"),
 ]
-
-
-@pytest.fixture
-def notes(tmp_path: Path) -> Path:
-    """The file that the handlers write into."""
-    path = tmp_path / "notes"
-    path.touch()
-    return path
 
 
 @pytest.fixture

@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.integrations.once import DUPLICATE, begun, deliver, ended
-from tests.integrations.test_leases import wait_for_note
+from tests.integrations.once import DUPLICATE, begun, deliver, ended, wait_for_note
+from tests.integrations.test_many_processes import notes
 from tests.loopback import gunicorn
+from tests.replay.test_stores import fill, small_disk
+
+__all__ = ["notes", "small_disk"]  # fixtures
 
 pytestmark = pytest.mark.stress
 
 COUNT = 40
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Leave no room for anything; return the file that takes it."""
-    ballast = disk / "ballast"
-    for size in (4096, 1):
-        with suppress(OSError), ballast.open("ab", buffering=0) as file:
-            while True:
-                file.write(bytes(size))
-    return ballast
-
-
-def test_disk_full(disk: Path, tmp_path: Path) -> None:
+def test_disk_full(small_disk: Path, notes: Path) -> None:
     """What was claimed is renewed and completed; what comes then is put off."""
-    notes = tmp_path / "notes"
-    notes.touch()
-    environment = {"NOTES": str(notes), "STORE": f"sqlite:{disk}/deliveries.sqlite"}
+    ballast = small_disk / "ballast"
+    environment = {"NOTES": str(notes), "STORE": f"sqlite:{small_disk}/deliveries.sqlite"}
     app = "tests.integrations.once_flask_app:flask_app"
     with (
         gunicorn(app, f"--threads={COUNT + 4}", **environment) as server,
@@ -54,7 +33,7 @@ def test_disk_full(disk: Path, tmp_path: Path) -> None:
         send = partial(deliver, server, takes=6)
         sent = [pool.submit(send, n=str(number)) for number in range(COUNT)]
         wait_for_note(notes, "begin", COUNT)
-        ballast = fill(disk)
+        fill(ballast)
         answers = [each.result() for each in sent]
         during = deliver(server, n="new").status
         ballast.unlink()

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.integrations.once import begun, deliver_as_frappe_does, ended
+from tests.integrations.test_many_processes import notes
 from tests.loopback import gunicorn
 from tests.selection import FULL
+
+__all__ = ["notes"]  # a fixture
 
 pytestmark = pytest.mark.stress
 
@@ -25,10 +28,8 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("store", "option"), CELLS if FULL else CELLS[:1])
-def test_gevent(tmp_path: Path, store: str, option: str) -> None:
+def test_gevent(notes: Path, store: str, option: str) -> None:
     """Each delivery is handled once, whether the app was imported before or after the fork."""
-    notes = tmp_path / "notes"
-    notes.touch()
     environment = {"NOTES": str(notes), "STORE": f"{store}:{notes}.sqlite"}
     with gunicorn(APP, "--worker-class=gevent", option, **environment) as server:
         send = partial(deliver_as_frappe_does, server, takes=6)

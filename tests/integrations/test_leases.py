@@ -29,25 +29,24 @@ import redis
 
 from tests.frappe_bench import VERSIONS, Bench, bench, valkey, valkey_url
 from tests.integrations.conformance import SECRET
-from tests.integrations.once import begun, deliver, deliver_as_frappe_does, ended
+from tests.integrations.once import (
+    begun,
+    deliver,
+    deliver_as_frappe_does,
+    ended,
+    wait_for_note,
+)
 from tests.integrations.test_django import SETTINGS
 from tests.integrations.test_django_store import database
+from tests.integrations.test_many_processes import notes
 from tests.loopback import Server, gunicorn, uvicorn
 from tests.selection import FULL
 
-__all__ = ["bench", "database", "valkey_url"]  # fixtures
+__all__ = ["bench", "database", "notes", "valkey_url"]  # fixtures
 
 pytestmark = pytest.mark.stress
 
 APPS = "tests.integrations.leases"
-
-
-@pytest.fixture
-def notes(tmp_path: Path) -> Path:
-    """The file that the handlers write into."""
-    path = tmp_path / "notes"
-    path.touch()
-    return path
 
 
 @dataclass(frozen=True)
@@ -209,17 +208,6 @@ def process_of(url: str) -> int:
     with closing(redis.Redis.from_url(url)) as client:
         info: Any = client.info()
     return int(info["process_id"])
-
-
-def wait_for_note(notes: Path, start: str, times: int = 1) -> str:
-    """Wait for so many notes that begin with a word; return the rest of the last one."""
-    deadline = time.monotonic() + 10
-    while True:
-        found = [line for line in notes.read_text().splitlines() if line.startswith(start)]
-        if len(found) >= times:
-            return found[-1].removeprefix(start)
-        assert time.monotonic() < deadline, notes.read_text()
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("framework", ["flask", "starlette"] if FULL else ["flask"])

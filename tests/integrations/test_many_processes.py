@@ -160,13 +160,6 @@ class TestThrown:
         assert statuses[409] > COPIES / 4
         assert again.json() == DUPLICATE
 
-    def test_memory(self, notes: Path) -> None:
-        """Each process has a memory of its own, and says so."""
-        with flask(notes, "memory", PROCESSES) as server:
-            throw(server, 0.3)
-
-        assert "MemoryStore" in server.log
-
     def test_store_that_looks_first(self, notes: Path) -> None:
         """What people write lets some of them through: the test would see it."""
         with flask(notes, "get-then-set", PROCESSES) as server:
