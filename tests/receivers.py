@@ -34,9 +34,6 @@ class Plain(Framework):
     def headers_of(self, request: Incoming) -> Any:
         return request.headers
 
-    def method_of(self, request: Incoming) -> str:
-        return request.method
-
     def target_of(self, request: Incoming) -> tuple[str, str]:
         return request.target
 

@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +27,14 @@ from frappe_hooksig import (
     providers,
     sign_payload,
 )
-from frappe_hooksig.replay import Claim, Deduplicator, MemoryStore, State, _renewal
+from frappe_hooksig.replay import (
+    Claim,
+    Deduplicator,
+    MemoryStore,
+    SQLiteStore,
+    State,
+    _renewal,
+)
 from frappe_hooksig.replay import _deduplication as module
 from frappe_hooksig.replay._callers import BLOCKING, Awaiting
 from frappe_hooksig.replay._claims import Lease
@@ -607,19 +615,19 @@ class TestRenewal:
             gc.collect()
             time.sleep(0.01)
 
-    def test_forked_process(self) -> None:
+    def test_forked_process(self, tmp_path: Path) -> None:
         """A process that was forked while others kept claims keeps its own."""
-        store = MemoryStore()
+        store = SQLiteStore(tmp_path / "deliveries.sqlite")
         lease = lease_of(on_route(store, lease=0.9))
         process = multiprocessing.get_context("fork").Process(target=renew_in_a_fork, args=(store,))
         process.start()
         process.join(10)
-        run(lease.complete())
 
+        assert run(lease.complete())
         assert process.exitcode == 0
 
 
-def renew_in_a_fork(store: MemoryStore) -> None:
+def renew_in_a_fork(store: SQLiteStore) -> None:
     """Hold a claim for longer than its lease."""
     lease = lease_of(on_route(store, lease=0.9), endpoint="in the fork")
     time.sleep(1.8)

@@ -47,9 +47,6 @@ class StarletteRequests(Framework):
     def headers_of(self, request: Request) -> Headers:
         return request.headers
 
-    def method_of(self, request: Request) -> str:
-        return request.method
-
     def target_of(self, request: Request) -> RequestTarget:
         return target_of_scope(request.scope)
 

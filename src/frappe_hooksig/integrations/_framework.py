@@ -71,9 +71,9 @@ class Framework(ABC):
     def headers_of(self, request: Any) -> Headers:
         """Return the headers."""
 
-    @abstractmethod
     def method_of(self, request: Any) -> str:
-        """Return the HTTP method."""
+        """Return the HTTP method; empty if it is unknown."""
+        return request.method or ""
 
     @abstractmethod
     def target_of(self, request: Any) -> RequestTarget:

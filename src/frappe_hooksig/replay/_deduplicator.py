@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from inspect import isclass, iscoroutinefunction
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from frappe_hooksig._secret_checks import masked_unless
 from frappe_hooksig.exceptions import ConfigurationError
@@ -53,7 +53,7 @@ class Deduplicator:
         on_store_error: Literal["refuse", "accept"] = "refuse",
     ) -> None:
         if isinstance(store, str):  # such as redis://:password@host, which no frame may show
-            store = masked_unless((), store)
+            store = cast("StoreSource", masked_unless((), store))
         given = (store, lease, retention, tenant, on_store_error)
         for field, value in zip(fields(self), given, strict=True):
             object.__setattr__(self, field.name, value)

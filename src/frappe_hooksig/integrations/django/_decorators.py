@@ -221,9 +221,6 @@ class _Django(Framework):
     def headers_of(self, request: HttpRequest) -> Headers:
         return _Headers(request.META)
 
-    def method_of(self, request: HttpRequest) -> str:
-        return request.method or ""
-
     def target_of(self, request: HttpRequest) -> RequestTarget:
         scope: dict[str, Any] | None = getattr(request, "scope", None)  # only under ASGI
         return target_of_environ(request.META) if scope is None else target_of_scope(scope)

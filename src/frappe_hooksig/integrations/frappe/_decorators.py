@@ -221,9 +221,6 @@ class _Frappe(Framework):
     def headers_of(self, request: Request) -> Headers:
         return request.headers
 
-    def method_of(self, request: Request) -> str:
-        return request.method
-
     def target_of(self, request: Request) -> RequestTarget:
         return target_of_environ(request.environ)
 
