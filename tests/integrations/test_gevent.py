@@ -20,10 +20,10 @@ pytestmark = pytest.mark.stress
 
 APP = "tests.integrations.once_flask_app:flask_app"
 CELLS = [
-    ("sqlite", "--preload"),
-    ("sqlite", "--no-sendfile"),
     ("memory", "--preload"),
+    ("sqlite", "--preload"),
     ("memory", "--no-sendfile"),
+    ("sqlite", "--no-sendfile"),
 ]
 
 
