@@ -50,6 +50,6 @@ def test_memory_store(workers: int, options: str) -> None:
 def test_before_gevent(tmp_path: Path) -> None:
     """A store that was used before gevent has patched the threads is right afterwards."""
     script = [sys.executable, "-c", PATCHES, str(tmp_path / "a.sqlite")]
-    run = subprocess.run(script, capture_output=True, text=True)
+    run = subprocess.run(script, capture_output=True, text=True, check=True)
 
     assert (run.stdout, run.stderr) == ("[1, 1, 1] [True, True, True]\n", "")

@@ -129,13 +129,9 @@ class TestMemoryStore(StoreConformance):
 
     @pytest.mark.parametrize(("forked", "used"), [(True, False), (True, True), (False, True)])
     def test_fork(self, *, forked: bool, used: bool) -> None:
-        """A process with entries of its own says so, once, in its log too; a single one does not."""
-        run = subprocess.run(
-            [sys.executable, "-c", FORKS],
-            input=f"{forked:d}{used:d}",
-            capture_output=True,
-            text=True,
-        )
+        """A process with entries of its own says so, once; a single one does not."""
+        script, chosen = [sys.executable, "-c", FORKS], f"{forked:d}{used:d}"
+        run = subprocess.run(script, input=chosen, capture_output=True, text=True, check=True)
         warned = ["MemoryStoreWarning", WARNING, WARNING] if forked else []
 
         assert json.loads(run.stdout) == {"children": [warned] * 2 * forked, "parent": []}
@@ -252,7 +248,7 @@ class TestFile:
         assert store.claim("a", "2", 4) is NEW
 
     def test_full_disk(self, small_disk: Path) -> None:
-        """What was claimed can be renewed, completed and released, though nothing can be written."""
+        """What was claimed can be renewed, completed and released, and nothing else."""
         store = SQLiteStore(small_disk / PATH)
         keys: list[str] = []
 

@@ -44,7 +44,7 @@ def fastapi_app(tmp_path: Path) -> Any:
     router = APIRouter(route_class=WebhookRoute)
 
     @router.post("/")
-    async def hook(delivery: Delivery = Depends(webhook)) -> dict[str, str]:  # noqa: B008
+    async def hook(delivery: Delivery = Depends(webhook)) -> dict[str, str]:
         return {"status": "handled" if delivery.is_signed else ""}
 
     app = FastAPI()
@@ -74,8 +74,7 @@ def test_inner_one_counts(flask_app: Any) -> None:
     with override(store=MemoryStore()):
         flask_app()
         with pytest.raises(ZeroDivisionError), override(store=MemoryStore()):
-            assert flask_app()["status"] == "handled"
-            raise ZeroDivisionError
+            assert 1 / len(flask_app()["status"].removeprefix("handled"))
         assert flask_app()["status"] == "duplicate"
 
 
@@ -89,10 +88,10 @@ def test_unittest(flask_app: Any) -> None:
             self.addCleanup(overriding.__exit__, None, None, None)
 
         def test_one(self) -> None:
-            self.assertEqual(flask_app()["status"], "handled")
+            assert flask_app()["status"] == "handled"
 
         def test_other(self) -> None:
-            self.assertEqual(flask_app()["status"], "handled")
+            assert flask_app()["status"] == "handled"
 
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromTestCase(Twice).run(result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha1
 from typing import Any
 
@@ -114,7 +114,7 @@ class RedisStore:
         """Renew claims at each node that has some of them, though another node may fail."""
         renewed: dict[tuple[str, str], bool] = {}
         failure: redis.RedisError | None = None
-        for node, batch in _by_node(client, claims).items():
+        for node, batch in _by_node(client, claims):
             each_alone = [[claim] for claim in batch]  # their keys are in different slots
             try:
                 try:
@@ -220,7 +220,7 @@ class AsyncRedisStore:
         """Renew claims at each node that has some of them, though another node may fail."""
         renewed: dict[tuple[str, str], bool] = {}
         failure: redis.RedisError | None = None
-        for node, batch in _by_node(client, claims).items():
+        for node, batch in _by_node(client, claims):
             each_alone = [[claim] for claim in batch]  # their keys are in different slots
             try:
                 try:
@@ -265,12 +265,15 @@ async def _renew_over(
         await connection.disconnect()
 
 
-def _by_node(client: Any, claims: Sequence[tuple[str, str]]) -> dict[Any, list[tuple[str, str]]]:
-    """Group claims by the node of the cluster that has their keys."""
-    batches: dict[Any, list[tuple[str, str]]] = {}
+def _by_node(
+    client: Any, claims: Sequence[tuple[str, str]]
+) -> Iterable[tuple[Any, list[tuple[str, str]]]]:
+    """Return each node of the cluster that has keys of claims, with its claims."""
+    by_name: dict[str, tuple[Any, list[tuple[str, str]]]] = {}
     for claim in claims:
-        batches.setdefault(client.get_node_from_key(claim[0]), []).append(claim)
-    return batches
+        node = client.get_node_from_key(claim[0])
+        by_name.setdefault(node.name, (node, []))[1].append(claim)
+    return by_name.values()
 
 
 def _wrong(client: object, needed: str) -> str:

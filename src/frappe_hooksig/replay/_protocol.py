@@ -37,7 +37,7 @@ class Store(Protocol):
 
         Args:
             key: Identifies the delivery: up to 100 printable ASCII characters.
-            token: Identifies the claim. It was never used before.
+            token: Identifies the claim: up to 32 printable ASCII characters, never used before.
             lease: Seconds after which the claim ends by itself.
         """
         ...

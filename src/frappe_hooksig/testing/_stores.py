@@ -167,14 +167,18 @@ class _Conformance:
     def test_odd_keys(self) -> None:
         """Any key of up to 100 printable ASCII characters is like no other key."""
         with self._opened() as store:
-            states = {key: store.claim(key, key, 10 * self.lease) for key in _ODD_KEYS}
+            tokens = {key: token_hex(16) for key in _ODD_KEYS}
+            states = {
+                key: store.claim(key, token, 10 * self.lease) for key, token in tokens.items()
+            }
             _expect("claim()", states, dict.fromkeys(_ODD_KEYS, State.NEW))
-            renewed = _renew(store, 10 * self.lease, *((key, key) for key in _ODD_KEYS))
+            renewed = _renew(store, 10 * self.lease, *tokens.items())
             _expect("renew()", renewed, [True] * len(_ODD_KEYS))
             for key in _ODD_KEYS[::2]:
-                _expect(f"complete() of {key!r}", store.complete(key, key, 60), expected=True)
+                completed = store.complete(key, tokens[key], 60)
+                _expect(f"complete() of {key!r}", completed, expected=True)
             for key in _ODD_KEYS[1::2]:
-                _expect(f"release() of {key!r}", store.release(key, key), expected=True)
+                _expect(f"release() of {key!r}", store.release(key, tokens[key]), expected=True)
             states = {key: self._claim(store, key, "late") for key in _ODD_KEYS}
             expected = dict.fromkeys(_ODD_KEYS[::2], State.DONE)
             expected |= dict.fromkeys(_ODD_KEYS[1::2], State.NEW)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from django.apps import apps
-from django.db import Error, IntegrityError, connections, transaction
+from django.db import Error, IntegrityError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
@@ -25,6 +26,15 @@ _log = logging.getLogger("frappe_hooksig")
 # do not pile up.
 _EVERY = 16
 _AT_ONCE = 64
+
+# PostgreSQL's codes for a deadlock and for a conflict between isolated transactions, and MySQL's.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+# https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference
+_CONFLICT_CODES = {"40P01", "40001", 1213, 1020}
+# How often one claim may lose. Each time another one wins, so this does not go on for long.
+_CONFLICTS = 20
+
+_Result = TypeVar("_Result")
 
 
 class DjangoStore:
@@ -76,7 +86,7 @@ class DjangoStore:
             StoreError: The database cannot be reached, or refuses the statement.
         """
         with self._on_its_own():
-            state = self._look(key, token, lease)
+            state = _until_it_wins(lambda: self._look(_hashed(key), token, lease))
             if state is State.NEW and next(self._claims) % _EVERY == 0:
                 self._delete_expired()
             return state
@@ -87,14 +97,15 @@ class DjangoStore:
         Raises:
             StoreError: As for `claim()`.
         """
-        keys, tokens = zip(*claims, strict=True)
+        hashed = [(_hashed(key), token) for key, token in claims]
+        keys, tokens = zip(*hashed, strict=True)
         with self._on_its_own():
             now = self._clock()
             held = self._rows(key__in=keys, token__in=tokens, ends__gt=now)
-            with self._unlocked(held) as free:
-                free.update(ends=now + lease, duration=lease)
+            changes = {"ends": now + lease, "duration": lease}
+            _until_it_wins(lambda: self._update_unlocked(held, changes))
             renewed = set(held.values_list("key", "token"))
-        return [claim in renewed for claim in claims]
+        return [claim in renewed for claim in hashed]
 
     def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`, in the transaction that is open in this thread.
@@ -109,10 +120,11 @@ class DjangoStore:
         now = self._clock()
         if is_open(connections[self.using]):
             with self._explained():
-                claimed = self._rows(key=key, token=token)
+                claimed = self._rows(key=_hashed(key), token=token)
                 return bool(claimed.update(**_handled(now, retention)))
         with self._on_its_own():
-            return bool(self._claimed(key, token, now).update(**_handled(now, retention)))
+            claimed = self._claimed(key, token, now)
+            return bool(_until_it_wins(lambda: claimed.update(**_handled(now, retention))))
 
     def release(self, key: str, token: str) -> bool:
         """See `Store.release()`.
@@ -129,7 +141,8 @@ class DjangoStore:
                     cursor.execute("PRAGMA busy_timeout = 0")
             try:
                 # End the lease instead of deleting the row: another process may have claimed it.
-                return bool(self._claimed(key, token, self._clock()).update(ends=0))
+                claimed = self._claimed(key, token, self._clock())
+                return bool(_until_it_wins(lambda: claimed.update(ends=0)))
             finally:
                 if blocks_itself:
                     connection.close()
@@ -152,12 +165,11 @@ class DjangoStore:
             return State.NEW
         token_of_row, ends, duration = found
         if ends <= now:
-            with self._unlocked(self._rows(key=key, ends__lte=now)) as free:
-                return State.NEW if free.update(**claim) else State.IN_FLIGHT
+            ended = self._rows(key=key, ends__lte=now)
+            return State.NEW if self._update_unlocked(ended, claim) else State.IN_FLIGHT
         if ends > now + duration:  # the clock was put back
             too_long = self._rows(key=key, token=token_of_row, ends__gt=now + duration)
-            with self._unlocked(too_long) as free:
-                free.update(ends=now + duration)
+            self._update_unlocked(too_long, {"ends": now + duration})
         return State.DONE if token_of_row is None else State.IN_FLIGHT
 
     def _delete_expired(self) -> None:
@@ -171,6 +183,10 @@ class DjangoStore:
                 free._raw_delete(self.using)  # noqa: SLF001
         except Error as error:  # the claim is valid without it
             _log.warning("%s; expired deliveries were not deleted", self._trouble(error))
+
+    def _update_unlocked(self, rows: QuerySet[Any], changes: Mapping[str, Any]) -> int:
+        with self._unlocked(rows) as free:
+            return free.update(**changes)
 
     @contextmanager
     def _unlocked(self, rows: QuerySet[Any]) -> Generator[QuerySet[Any]]:
@@ -187,7 +203,7 @@ class DjangoStore:
             yield rows.filter(key__in=list(locked))
 
     def _claimed(self, key: str, token: str, now: float) -> QuerySet[Any]:
-        return self._rows(key=key, token=token, ends__gt=now)
+        return self._rows(key=_hashed(key), token=token, ends__gt=now)
 
     def _rows(self, **conditions: Any) -> QuerySet[Any]:
         rows: QuerySet[Any] = self._model._base_manager.using(self.using)  # noqa: SLF001
@@ -236,9 +252,27 @@ class DjangoStore:
         return f"the store in database {self.using!r} failed: {first_line}"
 
 
+def _hashed(key: str) -> str:
+    """Return a key that no database takes for another one, as some ignore case and spaces."""
+    return sha256(key.encode()).hexdigest()
+
+
 def _handled(now: float, retention: float) -> dict[str, Any]:
     """Return the columns of a row whose delivery was handled."""
     return {"token": None, "ends": now + retention, "duration": retention}
+
+
+def _until_it_wins(action: Callable[[], _Result]) -> _Result:
+    """Repeat an action that the database rolls back in favour of another transaction."""
+    for _ in range(_CONFLICTS):
+        try:
+            return action()
+        except OperationalError as error:  # noqa: PERF203  # the database is much slower
+            cause = error.__cause__
+            codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None)}
+            if not _CONFLICT_CODES & {*codes, *error.args[:1]}:
+                raise
+    return action()
 
 
 def _is_sqlite(connection: BaseDatabaseWrapper) -> bool:

@@ -41,9 +41,9 @@ class CacheStore:
 
     def __init__(self, prefix: str = "hooksig:") -> None:
         self._prefix = prefix
-        # The key of each claim, by its token. The lease renewer runs in a thread that belongs to no
-        # site, so it cannot find the site's cache.
-        self._claims: dict[str, _Place] = {}
+        # Where each claim is, by its key and token. The lease renewer runs in a thread that belongs
+        # to no site, so it cannot find the site's cache.
+        self._claims: dict[tuple[str, str], _Place] = {}
 
     def claim(self, key: str, token: str, lease: float) -> State:
         """See `Store.claim()`.
@@ -54,7 +54,7 @@ class CacheStore:
         place = _Place(frappe.cache(), f"{self._prefix}{key}")
         state = STATES[place.run(CLAIM, token, lease)]
         if state is State.NEW:
-            self._claims[token] = place
+            self._claims[key, token] = place
         return state
 
     def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
@@ -63,11 +63,11 @@ class CacheStore:
         Raises:
             StoreError: As for `claim()`.
         """
-        places = {token: self._claims[token] for _, token in claims if token in self._claims}
-        by_cache: dict[int, list[str]] = {}
-        for token, place in places.items():
-            by_cache.setdefault(id(place.cache), []).append(token)
-        renewed: dict[str, bool] = {}
+        places = {claim: self._claims[claim] for claim in claims if claim in self._claims}
+        by_cache: dict[int, list[tuple[str, str]]] = {}
+        for claim, place in places.items():
+            by_cache.setdefault(id(place.cache), []).append(claim)
+        renewed: dict[tuple[str, str], bool] = {}
         failure: StoreError | None = None
         for batch in by_cache.values():
             try:
@@ -76,26 +76,26 @@ class CacheStore:
                 failure = error
         if failure is not None:
             raise failure
-        return [renewed.get(token, False) for _, token in claims]
+        return [renewed.get(claim, False) for claim in claims]
 
-    def complete(self, key: str, token: str, retention: float) -> bool:  # noqa: ARG002
+    def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        return self._settle(COMPLETE, token, retention)
+        return self._settle(COMPLETE, key, token, retention)
 
-    def release(self, key: str, token: str) -> bool:  # noqa: ARG002
+    def release(self, key: str, token: str) -> bool:
         """See `Store.release()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        return self._settle(RELEASE, token, 0)
+        return self._settle(RELEASE, key, token, 0)
 
-    def _settle(self, script: str, token: str, seconds: float) -> bool:
-        place = self._claims.pop(token, None)
+    def _settle(self, script: str, key: str, token: str, seconds: float) -> bool:
+        place = self._claims.pop((key, token), None)
         return place is not None and bool(place.run(script, token, seconds))
 
 
@@ -123,10 +123,13 @@ class _Place:
             raise StoreError(msg) from None
 
 
-def _renewed(tokens: Sequence[str], places: Mapping[str, _Place], lease: float) -> list[bool]:
+def _renewed(
+    claims: Sequence[tuple[str, str]], places: Mapping[tuple[str, str], _Place], lease: float
+) -> list[bool]:
     """Renew claims in one cache, on a connection of its own."""
-    first = places[tokens[0]]
+    first = places[claims[0]]
     pool = first.cache.connection_pool
     with first.explained():
         connection = pool.connection_class(**pool.connection_kwargs)
-        return renew_over(connection, [[(places[each].name, each) for each in tokens]], lease)
+        batch = [(places[claim].name, claim[1]) for claim in claims]
+        return renew_over(connection, [batch], lease)
