@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # What Hypothesis draws from: another seed for each run.
 DRAW := $(or $(SEED),$(shell date +%s))
 # In `make stress`, nothing else runs beside two of these.
-RACES := tests/integrations/test_many_processes.py
+RACES := $(addprefix tests/integrations/test_,leases.py many_processes.py)
 AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
 # What tests something else than src/, and so adds nothing to its coverage.
 BESIDE_SRC := $(foreach name,benchmarks demo docs fuzz selection,test_$(name).py) \
@@ -44,7 +44,7 @@ coverage: $(VENV)/test.stamp ## Measure that the tests reach every branch.
 stress: $(VENV)/test.stamp ## Run all of what `make test` takes a part of, at full size; SEED=2.
 	@test -z "$(strip $(MISSING))" || { echo "make stress needs: apt-get install $(strip $(MISSING))"; exit 1; }
 	@echo "To draw the same examples again: make stress SEED=$(DRAW)"
-	$(AT_FULL_SIZE) $(PYTEST) --hypothesis-seed=$(DRAW) --timeout=900 -m stress --ignore=$(RACES)
+	$(AT_FULL_SIZE) $(PYTEST) --hypothesis-seed=$(DRAW) --timeout=900 -m stress $(addprefix --ignore=,$(RACES))
 	$(AT_FULL_SIZE) $(BIN)/pytest -n 2 --dist worksteal --timeout=900 $(RACES)
 
 debian: ## Print the Debian packages that `make stress` needs and that are not installed.

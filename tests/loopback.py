@@ -106,11 +106,16 @@ class Server:
         headers: Iterable[tuple[str, str | bytes]] | dict[str, str] = (),
         *,
         method: str = "POST",
+        timeout: float = 30,
     ) -> Answer:
-        """Send one request; a body in pieces goes out chunked."""
+        """Send one request; a body in pieces goes out chunked.
+
+        Raises:
+            TimeoutError: There was no answer for `timeout` seconds.
+        """
         pairs = list(headers.items() if isinstance(headers, dict) else headers)
         has_host = any(name.lower() == "host" for name, _ in pairs)
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=timeout)) as connection:
             connection.putrequest(method, path, skip_host=has_host, skip_accept_encoding=True)
             for name, value in pairs:
                 connection.putheader(name, value)

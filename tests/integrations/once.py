@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +25,50 @@ def deliver(server: Server, path: str = "/", **order: Any) -> Answer:
     """Send what the apps of `once_apps` are to do."""
     body = json.dumps(order).encode()
     return server.send(path, body, signed(body))
+
+
+def deliver_as_frappe_does(server: Server, path: str = "/", **order: Any) -> list[int]:
+    """Send a delivery until it is taken, three times at most, and wait 5 seconds for each answer.
+
+    Returns:
+        How each attempt was answered; 0 if it was not.
+    """
+    body = json.dumps(order).encode()
+    statuses = []
+    for pause in (1, 4, 0):
+        status = 0
+        try:
+            status = server.send(path, body, signed(body), timeout=5).status
+        except TimeoutError:
+            pause = 0  # noqa: PLW2901  # after a timeout, Frappe sends again at once
+        except (OSError, HTTPException):
+            pass
+        statuses.append(status)
+        if status in range(200, 300):
+            break
+        time.sleep(pause)
+    return statuses
+
+
+def begun(notes: Path) -> Counter[str]:
+    """Return how often the handler has run for each delivery."""
+    return Counter(re.findall(r"^begin (\d+)$", notes.read_text(), re.MULTILINE))
+
+
+def ended(notes: Path) -> Counter[str]:
+    """Return how often it has come to its end."""
+    return Counter(re.findall(r"^end (\d+)$", notes.read_text(), re.MULTILINE))
+
+
+def wait_for_note(notes: Path, start: str, times: int = 1) -> str:
+    """Wait for so many notes that begin with a word; return the rest of the last one."""
+    deadline = time.monotonic() + 10
+    while True:
+        found = [line for line in notes.read_text().splitlines() if line.startswith(start)]
+        if len(found) >= times:
+            return found[-1].removeprefix(start)
+        assert time.monotonic() < deadline, notes.read_text()
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="class")

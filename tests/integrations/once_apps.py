@@ -78,7 +78,12 @@ def stores_of(name: str) -> tuple[Any, Any]:
         )
         return RedisStore(client), AsyncRedisStore(redis.asyncio.Redis(connection_pool=pool))
     if kind == "sqlite":
-        store: Any = SQLiteStore(where, timeout=float(os.environ.get("STORE_TIMEOUT", "20")))
+        ahead = float(os.environ.get("AHEAD", "0"))
+        store: Any = SQLiteStore(
+            where,
+            timeout=float(os.environ.get("STORE_TIMEOUT", "20")),
+            clock=lambda: time.time() + ahead,
+        )
     else:
         store = {"memory": MemoryStore, "broken": Broken, "get-then-set": GetThenSet}[kind]()
     return store, store
