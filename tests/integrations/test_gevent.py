@@ -32,7 +32,7 @@ def test_gevent(notes: Path, store: str, option: str) -> None:
     """Each delivery is handled once, whether the app was imported before or after the fork."""
     environment = {"NOTES": str(notes), "STORE": f"{store}:{notes}.sqlite"}
     with gunicorn(APP, "--worker-class=gevent", option, **environment) as server:
-        send = partial(deliver_as_frappe_does, server, takes=6)
+        send = partial(deliver_as_frappe_does, server, takes=10)
         with ThreadPoolExecutor(20) as pool:
             sent = [pool.submit(send, n=str(number)) for number in range(20)]
             statuses = [each.result() for each in sent]
