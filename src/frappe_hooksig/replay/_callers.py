@@ -74,10 +74,7 @@ class AsyncCaller:
         return cls(threads, threads.call)
 
     async def finish(self, steps: Steps[_T], undo: Callable[[], Steps[Any]] | None = None) -> _T:
-        """Finish a flow, even if the request is cancelled meanwhile. See `SyncCaller.finish()`.
-
-        Cancelling a request also cancels everything that it awaits.
-        """
+        """Finish a flow, even if the request is cancelled meanwhile. See `SyncCaller.finish()`."""
         task = _start(run_async(steps))
         try:
             return await asyncio.shield(task)
@@ -89,6 +86,14 @@ class AsyncCaller:
 
 #: Calls a store from sync or from async code.
 Caller: TypeAlias = SyncCaller | AsyncCaller
+
+
+async def run_to_the_end(steps: Steps[_T]) -> _T:
+    """Make the calls of a flow like `run_async()`, even if the request is cancelled meanwhile.
+
+    Cancelling a request also cancels everything that it awaits.
+    """
+    return await asyncio.shield(_start(run_async(steps)))
 
 
 async def _call(function: Callable[..., Awaitable[_T]], *args: Any) -> _T:
@@ -115,8 +120,9 @@ _running: set[asyncio.Task[Any]] = set()
 class Blocking:
     """Makes the calls of a flow in the thread of its request."""
 
-    #: Waits for some seconds.
-    sleep = staticmethod(time.sleep)
+    def sleep(self, seconds: float) -> None:
+        """Wait for some seconds."""
+        time.sleep(seconds)  # looked up now, because gevent may have replaced it
 
     def call(self, function: Callable[..., _T], *args: Any) -> _T:
         """Call a function that may block."""

@@ -49,7 +49,7 @@ from frappe_hooksig.integrations.django._setting import setting
 from frappe_hooksig.integrations.django._store import DjangoStore
 from frappe_hooksig.integrations.django._transactions import after_commit, open_around, roll_back
 from frappe_hooksig.replay import Claim
-from frappe_hooksig.replay._callers import BLOCKING, Awaiting
+from frappe_hooksig.replay._callers import BLOCKING, Awaiting, run_to_the_end
 from frappe_hooksig.replay._claims import Lease
 from frappe_hooksig.replay._steps import Steps, run, run_async
 from frappe_hooksig.scheme import Scheme
@@ -105,7 +105,10 @@ def verify_webhook(
             @wraps(view)
             async def async_inner(request: Any, *args: Any, **kwargs: Any) -> Any:
                 call = partial(view, request, *args, **kwargs)
-                return await run_async(receiver.handle(_AWAITING, _of_django(request), view, call))
+                flow = receiver.handle(_AWAITING, _of_django(request), view, call)
+                # Since version 5, Django cancels a view whose client is gone. Frappe hangs up after
+                # 5 seconds and sends again, and no attempt would ever come to its end.
+                return await (run_to_the_end(flow) if receiver.deduplicates else run_async(flow))
 
             return cast("_View", _exempt(async_inner))
 
