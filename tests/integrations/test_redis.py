@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, closing, contextmanager, suppress
 from inspect import signature
 from itertools import takewhile
 from pathlib import Path
@@ -218,13 +218,13 @@ class TestAsyncRedisStore(SharedAsyncStoreConformance):
 
     @asynccontextmanager
     async def open_store(self) -> AsyncIterator[AsyncStore]:
-        async with waiting(self.url) as client:
-            yield AsyncStretched(AsyncRedisStore(client))
+        async with waiting(self.url) as client, aclosing(AsyncRedisStore(client)) as store:
+            yield AsyncStretched(store)
 
     @asynccontextmanager
     async def open_unreachable_store(self) -> AsyncIterator[AsyncStore]:
-        async with waiting(NOBODY) as client:
-            yield AsyncRedisStore(client)
+        async with waiting(NOBODY) as client, aclosing(AsyncRedisStore(client)) as store:
+            yield store
 
     def let_pass(self, seconds: float) -> None:
         with closing(redis.Redis.from_url(self.url)) as client:
@@ -240,8 +240,11 @@ class TestAsyncRedisStoreInCluster(SharedAsyncStoreConformance):
 
     @asynccontextmanager
     async def open_store(self) -> AsyncIterator[AsyncStore]:
-        async with waiting_for_cluster(self.url) as client:
-            yield AsyncStretched(AsyncRedisStore(client))
+        async with (
+            waiting_for_cluster(self.url) as client,
+            aclosing(AsyncRedisStore(client)) as store,
+        ):
+            yield AsyncStretched(store)
 
     def let_pass(self, seconds: float) -> None:
         with closing(redis.RedisCluster.from_url(self.url)) as client:
@@ -276,26 +279,32 @@ class TestRenewal:
             taken = await take(pool)
             renewed = await store.renew([("a", "1")], 60)
             await pool.release(taken)
+            await store.aclose()
             await pool.disconnect()
             return renewed
 
         assert asyncio.run(use()) == [True]
 
     def test_connections(self, client: Any) -> None:
-        """Each renewal is one command on a connection that is closed afterwards."""
+        """Renewals are one command each, on one connection that close() closes."""
         store = RedisStore(client)
         for key, token in self.CLAIMS:
             store.claim(key, token, 60)
         before = client.info("clients")["connected_clients"]
         commands = client.info("commandstats")
-        assert store.renew(self.CLAIMS, 60) == [True] * 50
+        for _ in range(3):
+            assert store.renew(self.CLAIMS, 60) == [True] * 50
         after = client.info("commandstats")
 
         assert (
             after["cmdstat_eval"]["calls"] - commands.get("cmdstat_eval", {"calls": 0})["calls"]
-            == 1
+            == 3
         )
-        assert client.info("clients")["connected_clients"] == before
+        assert client.info("clients")["connected_clients"] == before + 1
+        store.close()
+        deadline = time.monotonic() + 5
+        while client.info("clients")["connected_clients"] > before:
+            assert time.monotonic() < deadline
 
     @pytest.mark.parametrize("is_async", [False, True])
     def test_moved_slots(
@@ -311,7 +320,8 @@ class TestRenewal:
                 async with waiting_for_cluster(cluster_url) as opened:
                     await opened.initialize()
                     with moved(cluster_servers, [f"hooksig:{key}" for key, _ in self.CLAIMS]):
-                        return await AsyncRedisStore(opened).renew(self.CLAIMS, 60)
+                        async with aclosing(AsyncRedisStore(opened)) as other:
+                            return await other.renew(self.CLAIMS, 60)
 
             if is_async:
                 renewed = asyncio.run(renew())
@@ -335,7 +345,8 @@ class TestRenewal:
 
             async def renew() -> None:
                 async with waiting_for_cluster(cluster_url) as opened:
-                    await AsyncRedisStore(opened).renew(self.CLAIMS, 600)
+                    async with aclosing(AsyncRedisStore(opened)) as other:
+                        await other.renew(self.CLAIMS, 600)
 
             with pytest.raises(StoreError, match="WRONGTYPE"):
                 asyncio.run(renew()) if is_async else store.renew(self.CLAIMS, 600)

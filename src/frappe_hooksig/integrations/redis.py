@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha1
 from typing import Any
 
@@ -10,6 +12,7 @@ import redis
 import redis.asyncio
 from redis.exceptions import AskError, NoScriptError, RedisClusterException
 
+from frappe_hooksig._secret_checks import masked_unless
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
 from frappe_hooksig.replay._lua import (
     CLAIM,
@@ -22,6 +25,7 @@ from frappe_hooksig.replay._lua import (
     renewals,
 )
 from frappe_hooksig.replay._protocol import State
+from frappe_hooksig.replay._steps import Steps, run, run_async
 
 __all__ = ["AsyncRedisStore", "RedisStore"]
 
@@ -31,6 +35,83 @@ _SHA = {
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
     for script in (CLAIM, COMPLETE, RELEASE)
 }
+
+
+class _Renewals:
+    """Renews leases over connections of its own, one for each server and process.
+
+    So it does not wait for a pool that the handlers have used up.
+
+    Args:
+        client: A client of redis-py, sync or async.
+        prefix: The beginning of every key.
+    """
+
+    def __init__(self, client: Any, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+        # The idle connections, by the process and the server. A forked process must not use those
+        # of its parent.
+        self._idle: dict[tuple[int, str], Any] = {}
+
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> Steps[list[bool]]:
+        named = [(self._prefix + key, token) for key, token in claims]
+        if isinstance(self._client, redis.RedisCluster):
+            return self._renew_in_cluster(named, lease)
+        if isinstance(self._client, redis.asyncio.RedisCluster):
+            return self._renew_in_cluster(named, lease, self._client.initialize)
+        return self._renew_at("", self._client.connection_pool, [named], lease)
+
+    def close(self) -> Steps[None]:
+        while self._idle:
+            _, connection = self._idle.popitem()
+            yield connection.disconnect
+
+    def _renew_at(
+        self, server: str, pool: Any, batches: Sequence[Sequence[tuple[str, str]]], lease: float
+    ) -> Steps[list[bool]]:
+        place = (os.getpid(), server)
+        connection = self._idle.pop(place, None)
+        if connection is None:
+            connection = pool.connection_class(**pool.connection_kwargs)
+        renewed = yield from renew_over(connection, batches, lease)
+        self._idle[place] = connection
+        return renewed
+
+    def _renew_in_cluster(
+        self,
+        claims: Sequence[tuple[str, str]],
+        lease: float,
+        initialize: Callable[[], Any] | None = None,
+    ) -> Steps[list[bool]]:
+        """Renew claims at each node that has some of them, though another node may fail."""
+        client = self._client
+        if initialize is not None:
+            yield initialize
+        by_node: dict[Any, list[tuple[str, str]]] = {}
+        for claim in claims:
+            by_node.setdefault(client.get_node_from_key(claim[0]), []).append(claim)
+        renewed: dict[tuple[str, str], bool] = {}
+        failure: redis.RedisError | None = None
+        for node, batch in by_node.items():
+            alone = [[claim] for claim in batch]  # their keys are in different slots
+            # A node of the async client is a pool itself.
+            pool = client.get_redis_connection(node).connection_pool if initialize is None else node
+            try:
+                try:
+                    results = yield from self._renew_at(node.name, pool, alone, lease)
+                except (redis.ConnectionError, AskError):
+                    # The node is down or has given up a slot: let the client look for the new one.
+                    results = []
+                    for command in renewals(alone, lease):
+                        results += yield partial(client.execute_command, *command)
+            except redis.RedisError as error:
+                failure = error
+            else:
+                renewed |= zip(batch, map(bool, results), strict=True)
+        if failure is not None:
+            raise failure
+        return [renewed[claim] for claim in claims]
 
 
 class RedisStore:
@@ -59,10 +140,12 @@ class RedisStore:
     def __init__(
         self, client: redis.Redis | redis.RedisCluster, *, prefix: str = "hooksig:"
     ) -> None:
+        client = masked_unless((redis.Redis, redis.RedisCluster), client)  # a URL has a password
         if not isinstance(client, redis.Redis | redis.RedisCluster):
             raise ConfigurationError(_wrong(client, "redis.Redis"))
         self._client = client
         self._prefix = prefix
+        self._renewals = _Renewals(client, prefix)
 
     def claim(self, key: str, token: str, lease: float) -> State:
         """See `Store.claim()`.
@@ -74,21 +157,13 @@ class RedisStore:
         return STATES[self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
     def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
-        """See `Store.renew()`.
-
-        It opens a connection of its own to each server concerned, and closes it afterwards. So it
-        does not wait for a pool that the handlers have used up.
+        """See `Store.renew()`. It uses a connection of its own, beside the client's pool.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        named = [(self._prefix + key, token) for key, token in claims]
         try:
-            if isinstance(self._client, redis.Redis):
-                pool: Any = self._client.connection_pool
-                connection = pool.connection_class(**pool.connection_kwargs)
-                return renew_over(connection, [named], lease)
-            return self._renew_in_cluster(self._client, named, lease)
+            return run(self._renewals.renew(claims, lease))
         except (redis.RedisError, RedisClusterException) as error:
             raise _explained(error) from None  # `error` has the unredacted text
 
@@ -108,33 +183,9 @@ class RedisStore:
         """
         return bool(self._run(RELEASE, key, claimed(token)))
 
-    def _renew_in_cluster(
-        self, client: Any, claims: Sequence[tuple[str, str]], lease: float
-    ) -> list[bool]:
-        """Renew claims at each node that has some of them, though another node may fail."""
-        renewed: dict[tuple[str, str], bool] = {}
-        failure: redis.RedisError | None = None
-        for node, batch in _by_node(client, claims):
-            each_alone = [[claim] for claim in batch]  # their keys are in different slots
-            try:
-                try:
-                    pool: Any = client.get_redis_connection(node).connection_pool
-                    connection = pool.connection_class(**pool.connection_kwargs)
-                    results = renew_over(connection, each_alone, lease)
-                except (redis.ConnectionError, AskError):
-                    # The node is down or has given up a slot: let the client look for the new one.
-                    results = [
-                        bool(each)
-                        for command in renewals(each_alone, lease)
-                        for each in client.execute_command(*command)
-                    ]
-            except redis.RedisError as error:
-                failure = error
-            else:
-                renewed |= zip(batch, results, strict=True)
-        if failure is not None:
-            raise failure
-        return [renewed[claim] for claim in claims]
+    def close(self) -> None:
+        """Close the connections that renew leases. The client and its pool stay open."""
+        run(self._renewals.close())
 
     def _run(self, script: str, key: str, *args: str | int) -> int:
         key = self._prefix + key
@@ -166,10 +217,12 @@ class AsyncRedisStore:
         *,
         prefix: str = "hooksig:",
     ) -> None:
+        client = masked_unless((redis.asyncio.Redis, redis.asyncio.RedisCluster), client)
         if not isinstance(client, redis.asyncio.Redis | redis.asyncio.RedisCluster):
             raise ConfigurationError(_wrong(client, "redis.asyncio.Redis"))
         self._client = client
         self._prefix = prefix
+        self._renewals = _Renewals(client, prefix)
 
     async def claim(self, key: str, token: str, lease: float) -> State:
         """See `Store.claim()`.
@@ -180,21 +233,13 @@ class AsyncRedisStore:
         return STATES[await self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
     async def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
-        """See `Store.renew()`.
-
-        It opens connections as `RedisStore.renew()` does.
+        """See `RedisStore.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        named = [(self._prefix + key, token) for key, token in claims]
         try:
-            if isinstance(self._client, redis.asyncio.Redis):
-                pool: Any = self._client.connection_pool
-                connection = pool.connection_class(**pool.connection_kwargs)
-                return await _renew_over(connection, [named], lease)
-            await self._client.initialize()
-            return await self._renew_in_cluster(self._client, named, lease)
+            return await run_async(self._renewals.renew(claims, lease))
         except (redis.RedisError, RedisClusterException) as error:
             raise _explained(error) from None  # `error` has the unredacted text
 
@@ -214,32 +259,9 @@ class AsyncRedisStore:
         """
         return bool(await self._run(RELEASE, key, claimed(token)))
 
-    async def _renew_in_cluster(
-        self, client: Any, claims: Sequence[tuple[str, str]], lease: float
-    ) -> list[bool]:
-        """Renew claims at each node that has some of them, though another node may fail."""
-        renewed: dict[tuple[str, str], bool] = {}
-        failure: redis.RedisError | None = None
-        for node, batch in _by_node(client, claims):
-            each_alone = [[claim] for claim in batch]  # their keys are in different slots
-            try:
-                try:
-                    connection = node.connection_class(**node.connection_kwargs)
-                    results = await _renew_over(connection, each_alone, lease)
-                except (redis.ConnectionError, AskError):
-                    # The node is down or has given up a slot: let the client look for the new one.
-                    results = [
-                        bool(each)
-                        for command in renewals(each_alone, lease)
-                        for each in await client.execute_command(*command)
-                    ]
-            except redis.RedisError as error:
-                failure = error
-            else:
-                renewed |= zip(batch, results, strict=True)
-        if failure is not None:
-            raise failure
-        return [renewed[claim] for claim in claims]
+    async def aclose(self) -> None:
+        """Close the connections that renew leases. The client and its pool stay open."""
+        await run_async(self._renewals.close())
 
     async def _run(self, script: str, key: str, *args: str | int) -> int:
         key = self._prefix + key
@@ -251,29 +273,6 @@ class AsyncRedisStore:
         except (redis.RedisError, RedisClusterException) as error:
             raise _explained(error) from None  # `error` has the unredacted text
         return result
-
-
-async def _renew_over(
-    connection: Any, batches: Sequence[Sequence[tuple[str, str]]], lease: float
-) -> list[bool]:
-    """`renew_over()` for asyncio."""
-    try:
-        packed = connection.pack_commands(renewals(batches, lease))
-        await connection.send_packed_command(packed)
-        return [bool(number) for _ in batches for number in await connection.read_response()]
-    finally:
-        await connection.disconnect()
-
-
-def _by_node(
-    client: Any, claims: Sequence[tuple[str, str]]
-) -> Iterable[tuple[Any, list[tuple[str, str]]]]:
-    """Return each node of the cluster that has keys of claims, with its claims."""
-    by_name: dict[str, tuple[Any, list[tuple[str, str]]]] = {}
-    for claim in claims:
-        node = client.get_node_from_key(claim[0])
-        by_name.setdefault(node.name, (node, []))[1].append(claim)
-    return by_name.values()
 
 
 def _wrong(client: object, needed: str) -> str:

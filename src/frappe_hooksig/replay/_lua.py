@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from frappe_hooksig.replay._protocol import State
+from frappe_hooksig.replay._steps import Steps
 
 # The value of a key is "done", or "claimed:" and the token. The server expires keys itself.
 # Scripts are needed because SET accepts NX and GET together only since Redis 7. They return
@@ -48,22 +50,28 @@ def claimed(token: str) -> str:
 
 def renew_over(
     connection: Any, batches: Sequence[Sequence[tuple[Any, str]]], lease: float
-) -> list[bool]:
-    """Renew claims in one round trip, then close the connection.
+) -> Steps[list[bool]]:
+    """Renew claims in one round trip. Close the connection after an error.
 
     Args:
-        connection: A connection of redis-py that belongs to no pool.
+        connection: A connection of redis-py that nobody else uses.
         batches: The names of keys, each with the token of its claim; one command for each batch.
         lease: In seconds.
 
     Returns:
         For each claim, whether its lease was still running.
     """
+    renewed: list[bool] = []
     try:
-        connection.send_packed_command(connection.pack_commands(renewals(batches, lease)))
-        return [bool(number) for _ in batches for number in connection.read_response()]
-    finally:
-        connection.disconnect()
+        packed = connection.pack_commands(renewals(batches, lease))
+        yield partial(connection.send_packed_command, packed)
+        for _ in batches:
+            numbers = yield connection.read_response
+            renewed += map(bool, numbers)
+    except BaseException:
+        yield connection.disconnect
+        raise
+    return renewed
 
 
 def renewals(batches: Sequence[Sequence[tuple[Any, str]]], lease: float) -> list[list[Any]]:

@@ -20,6 +20,7 @@ from frappe_hooksig.replay._lua import (
     renew_over,
 )
 from frappe_hooksig.replay._protocol import State
+from frappe_hooksig.replay._steps import run
 
 
 class CacheStore:
@@ -132,4 +133,7 @@ def _renewed(
     with first.explained():
         connection = pool.connection_class(**pool.connection_kwargs)
         batch = [(places[claim].name, claim[1]) for claim in claims]
-        return renew_over(connection, [batch], lease)
+        try:
+            return run(renew_over(connection, [batch], lease))
+        finally:
+            connection.disconnect()
