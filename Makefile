@@ -15,8 +15,8 @@ AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
 # What tests something else than src/, and so adds nothing to its coverage.
 BESIDE_SRC := $(foreach name,benchmarks demo docs fuzz selection,test_$(name).py) \
 	integrations/test_frappe_site.py
-# What `make stress` needs of Debian, as program:package, such as psql:postgresql. None so far.
-PROGRAMS :=
+# What `make stress` needs of Debian, as program:package, such as psql:postgresql.
+PROGRAMS := mariadbd:mariadb-server
 names = $(subst :, ,$(1))
 MISSING = $(foreach each,$(PROGRAMS),$(if $(shell command -v $(firstword $(call names,$(each)))),,\
 	$(lastword $(call names,$(each)))))

@@ -87,7 +87,7 @@ def look(libraries: Iterable[Library], seed: int) -> Findings:
             findings.differences += [(library, each) for each in differences(library)]
             if both := windows(library):
                 findings.windows.append((library, *both))
-        except (ConfigurationError, WrongVerdict) as error:  # such as: no provider 'mux'
+        except (ConfigurationError, WrongVerdict) as error:  # such as: no provider has this name
             findings.problems.append(f"{about}: {error}")
     return findings
 

@@ -19,16 +19,19 @@ SOURCE = Path(frappe_hooksig.__file__).parent
 
 # What a module may import of the package: those above it, as docs/design.md lists them.
 LAYERS = [
-    {"exceptions", "_template", "replay._protocol", "cli._outcome"}
+    {"exceptions", "_template", "replay._protocol", "replay._steps", "cli._outcome"}
+    | {"replay._workers"}
     | {"integrations.django._transactions"}
     | {"integrations.django.models", "integrations.django.migrations.0001_initial"},
     {"_headers", "_payload", "_raw_body", "_secret_checks", "_timestamp"}
-    | {"replay._deduplicator", "replay._lua", "replay._memory", "replay._sqlite"}
+    | {"replay._lua", "replay._memory", "replay._sqlite", "testing._stores"}
     | {"replay._renewal", "integrations._responses", "integrations.django._store"}
     | {"cli._input", "cli._output"},
-    {"scheme", "secret", "replay", "replay._claims"}
+    {"scheme", "secret", "replay._callers", "replay._deduplicator"}
     | {"integrations._urls", "integrations.redis", "integrations.frappe._cache_store"}
     | {"cli._captured_request", "cli._commands"},
+    {"replay._claims"},
+    {"replay"},
     {"_frappe", "_keys", "_registered_urls", "_envelope", "cli"},
     {"delivery"},
     {"_compiled"},
@@ -37,11 +40,11 @@ LAYERS = [
     {"_selection", "sign", "cli._options"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"cli._providers", "cli._secret", "cli._sign"},
-    {"_matching", "freshness"},
-    {"streaming"},
+    {"_matching", "freshness", "testing._override"},
+    {"streaming", "testing"},
     {"verify"},
     {"multi", "integrations.django._checks", "cli._verify"},
-    {"integrations._options", "integrations.django.apps"},
+    {"integrations._framework", "integrations._options", "integrations.django.apps"},
     {"integrations", "integrations._secret_sources"},
     {"integrations._receiver"},
     {"integrations._asgi", "integrations.flask"}

@@ -196,12 +196,12 @@ def test_constants_are_the_named_ones() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("shopfy", "no provider 'shopfy': did you mean 'shopify'"),
-        ("whatsap", "no provider 'whatsap': did you mean 'whatsapp'"),
-        ("zzzz", r"no provider 'zzzz': there are adyen, .*, zoom"),
-        ("", "no provider '': there are adyen, "),
+        ("shopfy", "no provider has this name: did you mean 'shopify'"),
+        ("whatsap", "no provider has this name: did you mean 'whatsapp'"),
+        ("zzzz", r"no provider has this name: there are adyen, .*, zoom"),
+        ("", "no provider has this name: there are adyen, "),
         (None, "a provider's name is a str, not NoneType"),
-        ("x" * 100_000, "no provider 'x{64}'...: there are adyen"),
+        ("x" * 100_000, "no provider has this name: there are adyen"),
         (providers.STRIPE, "a provider's name is a str, not Scheme"),
     ],
     ids=lambda each: str(each)[:9],

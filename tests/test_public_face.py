@@ -38,6 +38,7 @@ PUBLIC = [
     "frappe_hooksig.secret",
     "frappe_hooksig.sign",
     "frappe_hooksig.streaming",
+    "frappe_hooksig.testing",
     "frappe_hooksig.verify",
 ]
 # Django finds these by their names; nobody else imports them.
@@ -54,6 +55,7 @@ FACADES = {
     "frappe_hooksig.integrations.django",
     "frappe_hooksig.integrations.frappe",
     "frappe_hooksig.replay",
+    "frappe_hooksig.testing",
 }
 MODULES = [import_module(name) for name in PUBLIC]
 NAMES = [(module, name) for module in MODULES for name in module.__all__]

@@ -9,8 +9,9 @@ import pickle
 import traceback
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -27,7 +28,8 @@ from frappe_hooksig import (
     verify_payload,
 )
 from frappe_hooksig.integrations._responses import refusal
-from tests.receivers import make_receiver
+from tests.receivers import Incoming, make_receiver
+from tests.receivers import receive as receive_at
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 WHSEC = "whsec_" + base64.b64encode(SECRET.encode()).decode()
@@ -36,6 +38,7 @@ BODY = b"the body of a request"
 MAC = hmac.digest(SECRET.encode(), BODY, "sha256")
 NEVER = [
     SECRET,
+    SECRET.lower(),
     SECRET.encode().hex(),
     base64.b64encode(SECRET.encode()).decode(),
     MAC.hex(),
@@ -119,8 +122,8 @@ def verify_in_pieces(headers: dict[str, str]) -> object:
 
 def receive(headers: dict[str, str]) -> object:
     """Verify as an adapter does."""
-    receiver = make_receiver(providers.FRAPPE, lambda: None, secret=lambda _request: Secret(SECRET))
-    return receiver.receive(None, headers, "POST", lambda _limit: BODY)
+    receiver = make_receiver(providers.FRAPPE, secret=lambda _request: Secret(SECRET))
+    return receive_at(receiver, Incoming(headers, BODY))
 
 
 @pytest.mark.parametrize("verify", [verify_once, verify_often, verify_in_pieces, receive])
@@ -186,25 +189,25 @@ def test_setting_that_breaks_while_running(setting: Any) -> None:
     """A setting that is changed for the worse shows neither its old nor its new secrets."""
     settings: list[Any] = [SECRET, setting]
     by_setting = make_receiver(providers.FRAPPE, lambda: settings[0])
-    by_request = make_receiver(providers.FRAPPE, lambda: None, secret=lambda _request: settings[0])
+    by_request = make_receiver(providers.FRAPPE, secret=lambda _request: settings[0])
     headers = sign_payload(BODY, SECRET).headers
     for receiver in (by_setting, by_request):
-        assert receiver.receive(None, headers, "POST", lambda _limit: BODY)
+        assert receive_at(receiver, Incoming(headers, BODY))
     settings.pop(0)
     forged = sign_payload(BODY, "another secret of some length").headers
 
     for receiver in (by_setting, by_request):
         with pytest.raises(ConfigurationError) as caught:
-            receiver.receive(None, forged, "POST", lambda _limit: BODY)
+            receive_at(receiver, Incoming(forged, BODY))
         assert_nothing_secret(frames_of_ours(caught.value))
 
 
 def test_stand_in_for_unknown_senders() -> None:
     """A useless secret does not reveal the one that stands in for an unknown sender's."""
-    receiver = make_receiver(providers.FRAPPE, lambda: None, secret=lambda _request: "")
+    receiver = make_receiver(providers.FRAPPE, secret=lambda _request: "")
 
     with pytest.raises(ConfigurationError) as caught:
-        receiver.receive("x", sign_payload(BODY, SECRET).headers, "POST", lambda _limit: BODY)
+        receive_at(receiver, sign_payload(BODY, SECRET))
     assert "stand_in" in frames_of_ours(caught.value)
     assert "Secret('**********')" in frames_of_ours(caught.value).replace("\\", "")
 
@@ -218,6 +221,69 @@ def test_one_off_drops_a_plain_secret() -> None:
 
     for error in (caught.value, unsigned.value):
         assert_nothing_secret(frames_of_ours(error))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tolerance": 5},
+        {"max_body": -1},
+        {"scheme": "github"},
+        {"timestamp_from": 1},
+        {"secret": [SECRET, ""]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "make", [partial(verify_payload, BODY, {}), Verifier], ids=["once", "kept"]
+)
+def test_refused_options_of_a_verifier(make: Any, options: dict[str, Any]) -> None:
+    """A wrong option does not show the secret beside it."""
+    with pytest.raises(ConfigurationError) as caught:
+        make(**{"secret": SECRET} | options)
+
+    assert_nothing_secret(frames_of_ours(caught.value))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"scheme": "github"}, {"id": "a"}, {"timestamp": 1}, {"secret": [SECRET, ""]}],
+    ids=str,
+)
+def test_refused_options_of_a_signer(options: dict[str, Any]) -> None:
+    """Nor does one of a signer."""
+    with pytest.raises(ConfigurationError) as caught:
+        sign_payload(BODY, **{"secret": SECRET} | options)
+
+    assert_nothing_secret(frames_of_ours(caught.value))
+
+
+MISPLACED: dict[str, Callable[[Any], object]] = {
+    "sign_payload scheme": lambda secret: sign_payload(BODY, "Kz5RtYb3Nc6Vf1Zq4H", scheme=secret),
+    "sign_payload with a dict": lambda secret: sign_payload(secret, cast("Any", {"a": 1})),
+    "sign_payload with a scheme": lambda secret: sign_payload(
+        secret, cast("Any", providers.GITHUB), scheme=secret
+    ),
+    "sign_payload without a secret": lambda secret: sign_payload(secret, None),
+    "Signer": lambda secret: Signer(cast("Any", providers.GITHUB), scheme=secret),
+    "Signer scheme": lambda secret: Signer("Kz5RtYb3Nc6Vf1Zq4H", scheme=secret),
+    "get": providers.get,
+}
+
+
+@pytest.mark.parametrize("place", MISPLACED)
+@pytest.mark.parametrize(
+    "secret",
+    [SECRET, SECRET.encode(), "stripe" + SECRET, SECRET * 9],
+    ids=["str", "bytes", "near", "long"],
+)
+def test_secret_in_the_place_of_something_else(place: str, secret: str | bytes) -> None:
+    """Neither the error nor a frame of ours shows a secret in the place of a scheme or a name."""
+    with pytest.raises(ConfigurationError) as caught:
+        MISPLACED[place](secret)
+
+    assert_nothing_secret(f"{caught.value!r} {caught.value.__context__!r}")
+    assert_nothing_secret(frames_of_ours(caught.value))
 
 
 @pytest.mark.parametrize("secret", ["v1," + WHSEC, f"whpk_{SECRET}", f"Secret('****') {SECRET}"])

@@ -388,7 +388,12 @@ class TestFromEnv:
         assert str(caught.value).startswith(message)
 
     @pytest.mark.parametrize(
-        "name", [GOOD, GOOD.lower(), GOOD * 5, "A" * 65, None, b"HOOK", "\ud800"]
+        "name",
+        [
+            *(GOOD, GOOD.lower(), GOOD.upper(), GOOD * 5, "A" * 65, None, b"HOOK", "\ud800"),
+            *("QVWROMZXTYP", "QVWROM_ZXTYPAL", "KEYQVWROM_ZX", "SECRET_QVWROMZXTYPALKQX", ""),
+            *("SECRET_" * 10, "WEBHOOK_SECRET_4F7Q2K", "Webhook_Secret"),
+        ],
     )
     def test_secret_in_place_of_a_name(self, name: Any) -> None:
         """Whoever passes the secret itself does not find it in a log."""
@@ -399,11 +404,28 @@ class TestFromEnv:
         assert "name" not in frame.tb_frame.f_locals
         assert GOOD not in f"{caught.value} {frame.tb_frame.f_locals!r}"
 
-    @pytest.mark.parametrize("name", ["HOOK_SECRET_2", "_HOOK", "hook_secret", "hook_2_secret"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "HOOK_SECRET_2",
+            "_HOOK",
+            "hook_secret",
+            "hook_2_secret",
+            "STRIPE_API_KEY",
+            "KEY2_OLD_TOKENS",
+        ],
+    )
     def test_names_that_are_shown(self, name: str) -> None:
         """Names that are spelled like one are named."""
         with pytest.raises(ConfigurationError, match=f"variable {name} is not set"):
             Secret.from_env(name)
+
+    def test_name_of_a_variable_that_is_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So is any name of a variable that exists."""
+        monkeypatch.setenv("Q", "")
+
+        with pytest.raises(ConfigurationError, match="the environment variable Q is empty"):
+            Secret.from_env("Q")
 
     def test_window_in_the_wrong_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """So does the error about its moments."""

@@ -6,13 +6,14 @@ No function here raises an error or shows a secret.
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import warnings
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Iterator
 from math import inf
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar, cast
 
 from frappe_hooksig.exceptions import SecretWarning
 
@@ -34,9 +35,16 @@ FORMATS: dict[SecretFormat, str] = {
 _SHORTEST = 16  # bytes: 128 bits, and no provider generates less
 _FEWEST = 4  # distinct bytes
 
-# Names of environment variables: SOME_NAME or some_name.
-_NAME = r"[A-Z_][A-Z0-9_]*|[a-z]+(_[a-z0-9]+)+"
+# A text in capitals that can only be the name of an environment variable, and no secret. Its words
+# are joined by underscores, and one of them is SECRET or similar. A word has up to 15 letters and
+# up to 4 digits after them.
+_NAME = (
+    r"_?(?=(.*_)?(SECRET|(API)?KEY|TOKEN|(WEB)?HOOK|HMAC|SIGNING)S?(_|$))"
+    r"([A-Z]{1,15}\d{0,4}|\d{1,4})(_([A-Z]{1,15}\d{0,4}|\d{1,4}))*"
+)
 _LONGEST_NAME = 64  # characters
+
+_Value = TypeVar("_Value")
 
 # Values that can never be a secret, with or without white space around them.
 _REFUSED = (
@@ -80,11 +88,29 @@ def as_bytes(value: object) -> bytes:
 def shown_name(name: object) -> str:
     """Return the name of an environment variable, for a message.
 
-    Only a name that is spelled like one is shown. Anything else may be the secret itself.
+    Only the name of a variable that is set, or one that is clearly a name, is shown. Anything else
+    may be the secret itself.
     """
-    if isinstance(name, str) and len(name) <= _LONGEST_NAME and re.fullmatch(_NAME, name):
-        return name
+    if isinstance(name, str) and name.isprintable():  # a lone surrogate cannot be looked up
+        if name in os.environ:
+            return name
+        is_plain = len(name) <= _LONGEST_NAME and (name.isupper() or name.islower())
+        if is_plain and re.fullmatch(_NAME, name.upper()):
+            return name
     return "(its name is not shown: is it the secret itself?)"
+
+
+def masked_unless(kinds: type | tuple[type, ...], value: _Value) -> _Value:
+    """Return a value of the right type, or a mask: a value of another type may be a secret.
+
+    The mask has nothing of the value but the name of its type, for the error. Call this in each
+    function that takes the value, because error reporters show the local variables of every frame.
+    """
+    if isinstance(value, kinds):
+        return value
+    kind = type(value)
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    return cast("_Value", type(kind.__name__, (), names)())
 
 
 def refusal(value: object, raw: bytes) -> str | None:

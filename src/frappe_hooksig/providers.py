@@ -719,29 +719,36 @@ def get(name: str) -> Scheme:
     """
     if not isinstance(name, str):
         msg = f"a provider's name is a str, not {type(name).__name__}"
+        del name  # it may be a secret, and error reporters show local variables
         raise ConfigurationError(msg)
     folded = "-".join(name.casefold().replace("_", " ").replace("-", " ").split())
     folded = ALIASES.get(folded, folded)
-    try:
+    if folded in _BY_NAME:
         return _BY_NAME[folded]
-    except KeyError:
-        pass
-    if folded in UNSUPPORTED:
-        msg = f"provider {folded!r} cannot be verified: {UNSUPPORTED[folded]}"
-        raise ConfigurationError(msg)
-    if len(name) > _LONGEST_NAME:  # to look for similar names would take long
-        msg = f"no provider {name[:_LONGEST_NAME]!r}...: there are {', '.join(sorted(_BY_NAME))}"
-        raise ConfigurationError(msg)
-    from difflib import get_close_matches  # takes as long to import as all schemes
+    msg = _unknown(folded)
+    del name, folded  # one may be a secret, and error reporters show local variables
+    raise ConfigurationError(msg)
 
-    close = get_close_matches(folded, [*_BY_NAME, *ALIASES, *UNSUPPORTED], n=3)
+
+def _unknown(name: str) -> str:
+    """Return the error about a name that `get()` does not know. It may be a secret: do not show it.
+
+    Args:
+        name: The name, in the spelling of `get()`.
+    """
+    if name in UNSUPPORTED:
+        return f"provider {name!r} cannot be verified: {UNSUPPORTED[name]}"
+    close: list[str] = []
+    if len(name) <= _LONGEST_NAME:  # to look for similar names would take long
+        from difflib import get_close_matches  # takes as long to import as all schemes
+
+        close = get_close_matches(name, [*_BY_NAME, *ALIASES, *UNSUPPORTED], n=3)
     hint = (
         f"did you mean {' or '.join(map(repr, close))}?"
         if close
         else f"there are {', '.join(sorted(_BY_NAME))}"
     )
-    msg = f"no provider {name!r}: {hint}"
-    raise ConfigurationError(msg)
+    return f"no provider has this name: {hint}"
 
 
 def names() -> tuple[str, ...]:

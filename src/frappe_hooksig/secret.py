@@ -210,6 +210,7 @@ def generate_secret(secret_format: SecretFormat = "text") -> str:
     True
     """
     if secret_format not in FORMATS:
+        del secret_format  # it may be a secret, and error reporters show local variables
         msg = f"secret_format= must be one of {', '.join(FORMATS)}: see Scheme.secret_format"
         raise ConfigurationError(msg)
     if secret_format == "text":

@@ -9,6 +9,7 @@ from datetime import datetime
 from frappe_hooksig._frappe import FRAPPE
 from frappe_hooksig._keys import Key, make_keys, redacted
 from frappe_hooksig._payload import Payload, new_id, serialised
+from frappe_hooksig._secret_checks import masked_unless
 from frappe_hooksig._template import is_method
 from frappe_hooksig._timestamp import spell_time
 from frappe_hooksig._wire import wire_of
@@ -81,6 +82,7 @@ class Signer:
     ) -> None:
         several = redacted(secret)
         del secret  # error reporters show the local variables of every frame
+        scheme = masked_unless(Scheme, scheme)
         self._wire = wire_of(scheme)
         keys = make_keys(several, scheme)
         if len(keys) > scheme.capacity > 1:
@@ -214,5 +216,10 @@ def sign_payload(
     """
     several = redacted(secret)
     del secret  # error reporters show the local variables of every frame
-    signer = Signer(several, scheme=scheme)
+    scheme = masked_unless(Scheme, scheme)
+    try:
+        signer = Signer(several, scheme=scheme)
+    except Exception:
+        del payload  # it is the secret if the two were swapped
+        raise
     return signer.sign(payload, id=id, timestamp=timestamp, method=method, url=url)

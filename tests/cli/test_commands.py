@@ -17,11 +17,14 @@ from tests.cli.command import ENVIRONMENT, HEADER, SECRET, USAGE, VERIFIED, says
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: COMMAND"),
-        (["no-such-command"], "invalid choice: 'no-such-command'"),
-        (["verify", "--no-such-option"], "unrecognized arguments"),
-        (["verify", "--sch", "github"], "unrecognized arguments"),
-        (["verify", "--scheme", "git"], "no provider 'git': did you mean 'gitea' or 'gitlab'"),
+        ([], "the command is missing"),
+        (["no-such-command"], "there is no such command: the commands are verify, sign,"),
+        (["verify", "--no-such-option"], "unknown option"),
+        (["verify", "--sch", "github"], "unknown option"),
+        (
+            ["verify", "--scheme", "git"],
+            "no provider has this name: did you mean 'gitea' or 'gitlab'",
+        ),
         (
             ["verify", "-e", "NEW", "-H", "no colon"],
             "-H: each header must have the form Name: value",
@@ -34,13 +37,13 @@ from tests.cli.command import ENVIRONMENT, HEADER, SECRET, USAGE, VERIFIED, says
             "must be Unix seconds, or a time such as 2026-11-22T08:00:00Z",
         ),
         (["verify", "--now", "nan"], "must be Unix seconds"),
-        (["verify", "--tolerance", "soon"], "invalid float value"),
+        (["verify", "--tolerance", "soon"], "--tolerance must be a number"),
         (["verify", "-e", "NEW", "--scheme", "stripe", "--tolerance", "nan"], "positive number"),
         (["verify", "-e", "NEW", "--max-body", "-1"], "max_body= must be a whole number of bytes"),
         (["verify", "-e", "NEW", "-H", HEADER, "no-such-file"], "No such file or directory"),
         (["verify", "-e", "NEW", "-H", HEADER, "."], "Is a directory"),
-        (["secret", "extra"], "unrecognized arguments"),
-        (["providers", "--scheme", "github"], "unrecognized arguments"),
+        (["secret", "extra"], "an argument too many"),
+        (["providers", "--scheme", "github"], "unknown option"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )

@@ -35,14 +35,17 @@ def test_closed_output(arguments: list[str]) -> None:
 
 def test_closed_output_of_a_mistake() -> None:
     """After wrong use, the closed standard output is not reported too."""
-    _, err = says(USAGE, "sign", "-e", "MISSING", closed={"stdout"})
+    _, err = says(USAGE, "sign", closed={"stdout"})
 
-    assert err == "frappe-hooksig: error: the environment variable MISSING is not set\n"
+    assert err == (
+        "frappe-hooksig: error: the environment variable FRAPPE_WEBHOOK_SECRET is not set: "
+        "it must contain a secret\n"
+    )
 
 
 def test_closed_standard_error() -> None:
     """A complaint that nobody can read changes nothing."""
-    says(USAGE, "sign", "-e", "MISSING", closed={"stderr"})
+    says(USAGE, "sign", closed={"stderr"})
     says(VERIFIED, "sign", "-e", "NEW", closed={"stderr"})
     says(USAGE, "sign", "-e", "NEW", closed={"stdout", "stderr"})
 

@@ -78,7 +78,9 @@ def test_suspicious() -> None:
 
     out, err = says(VERIFIED, "sign", "-e", "SHORT", environment=environment, by=run_process)
     assert out.startswith(SIGNATURE)
-    assert err.startswith("frappe-hooksig: warning: the secret is shorter than 16 bytes")
+    assert err.startswith(
+        "frappe-hooksig: warning: the environment variable SHORT is shorter than 16 bytes"
+    )
 
 
 def test_old_secret() -> None:
@@ -104,9 +106,11 @@ def test_names_that_the_terminal_cannot_show(tmp_path: Path) -> None:
 
 
 def test_mistake_of_ours(tmp_path: Path) -> None:
-    """A bug would not look like a refusal."""
+    """A bug does not look like a refusal, and shows where it is but no value."""
     (tmp_path / "sitecustomize.py").write_text(
-        "from frappe_hooksig.cli import _input\n_input.read = lambda *_: 1 / 0\n"
+        "import os\n"
+        "from frappe_hooksig.cli import _input\n"
+        "_input.read = lambda *_: int(os.environ['NEW'])\n"
     )
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
 
@@ -114,7 +118,9 @@ def test_mistake_of_ours(tmp_path: Path) -> None:
         "verify", "-e", "NEW", "-H", HEADER, environment=ENVIRONMENT | {"PYTHONPATH": path}
     )
     assert done.returncode == USAGE
-    assert b"ZeroDivisionError" in done.stderr
+    assert b"frappe-hooksig: bug: ValueError\nTraceback" in done.stderr
+    assert b"in run\n" in done.stderr
+    assert SECRET.encode() not in done.stderr
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals and named pipes")
@@ -169,10 +175,10 @@ def test_closed_pipe(arguments: list[str]) -> None:
     [
         ('"$@" >&-', USAGE, b"cannot write the output: standard output is closed"),
         ('"$@" >/dev/full', USAGE, b"cannot write the output: No space left on device"),
-        ('"$@" -e MISSING >&-', USAGE, b"variable MISSING is not set"),
+        ('"$@" -e NO_SECRET >&-', USAGE, b"variable NO_SECRET is not set"),
         ('"$@" <&-', VERIFIED, b""),
-        ('"$@" -e MISSING 2>&-', USAGE, b""),
-        ('"$@" -e MISSING 2>/dev/full', USAGE, b""),
+        ('"$@" -e NO_SECRET 2>&-', USAGE, b""),
+        ('"$@" -e NO_SECRET 2>/dev/full', USAGE, b""),
     ],
 )
 def test_closed_files(shell: str, status: int, message: bytes) -> None:

@@ -47,18 +47,18 @@ def test_bytes_of_a_variable() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-e", "MISSING"], "the environment variable MISSING is not set"),
-        (["-e", "secret-by-mistake"], "the environment variable named by -e is not set"),
-        (["-e", "NEW", "-e", "NEW"], "NEW is named twice"),
+        (["-e", "NO_SECRET"], "the environment variable NO_SECRET is not set"),
+        (["-e", "secret-by-mistake"], "is it the secret itself?) is not set"),
+        (["-e", "NEW", "-e", "NEW"], "is named twice: name each secret once"),
         (["-f", "-"], "standard input can be read only once"),
-        (["-f", "missing.txt"], "No such file or directory: 'missing.txt'"),
+        (["-f", "missing.txt"], "-f: cannot read the file: No such file or directory"),
         (["-f", "."], "Is a directory"),
-        (["-f", "/proc/self/mem"], "cannot read [Errno 5] Input/output error"),
+        (["-f", "/proc/self/mem"], "-f: cannot read the file: Input/output error"),
         (["-e", "NEW", "-f", "empty.txt"], "the secret is empty"),
         (["-e", "MASKED"], "is a row of asterisks or dots"),
         (
             ["-e", "TEXT", "--scheme", "standard-webhooks"],
-            "the secret 'TEXT' must be padded base64",
+            "the environment variable TEXT must be padded base64",
         ),
     ],
 )
@@ -78,4 +78,6 @@ def test_suspicious() -> None:
 
     out, err = says(VERIFIED, "sign", "-e", "SHORT", environment=environment)
     assert out.startswith(SIGNATURE)
-    assert err.startswith("frappe-hooksig: warning: the secret is shorter than 16 bytes")
+    assert err.startswith(
+        "frappe-hooksig: warning: the environment variable SHORT is shorter than 16 bytes"
+    )

@@ -92,7 +92,7 @@ def test_id_and_timestamp() -> None:
         (["--id", "1"], "id= has no use"),
         (["--timestamp", "1"], "timestamp= has no use"),
         (["--scheme", "stripe", "--timestamp", "1"], "10 digits of Unix seconds"),
-        (["no-such-file"], "No such file or directory: 'no-such-file'"),
+        (["no-such-file"], "BODY: cannot read the file: No such file or directory"),
     ],
 )
 def test_contradictions(arguments: list[str], message: str) -> None:

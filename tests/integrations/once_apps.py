@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,11 @@ class Broken:
         msg = f"the store of {len(key)}, {len(token)}, {lease} is away"
         raise StoreError(msg)
 
-    renew = complete = release = claim
+    complete = release = claim
+
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> Sequence[bool]:
+        msg = f"the store of {len(claims)}, {lease} is away"
+        raise StoreError(msg)
 
 
 class GetThenSet:
@@ -40,10 +45,13 @@ class GetThenSet:
         path.write_text(f"{token} {lease}")
         return State.NEW
 
-    def renew(self, key: str, token: str, seconds: float = 0) -> bool:
-        return bool(key and token and seconds >= 0)
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> Sequence[bool]:
+        return [lease > 0 for _ in claims]
 
-    complete = release = renew
+    def complete(self, key: str, token: str, retention: float = 0) -> bool:
+        return bool(key and token and retention >= 0)
+
+    release = complete
 
 
 def stores_of(name: str) -> tuple[Any, Any]:

@@ -6,9 +6,9 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -26,11 +26,12 @@ from django.views import View
 from frappe_hooksig import ConfigurationError, StoreError
 from frappe_hooksig.integrations.django import DjangoStore, get_delivery, verify_frappe_webhook
 from frappe_hooksig.replay import MemoryStore, State
+from frappe_hooksig.testing import SharedStoreConformance
 from tests.integrations.conformance import BODY, signed
 from tests.integrations.once import deliver
 from tests.integrations.test_django import SETTINGS, posted
 from tests.loopback import Server, gunicorn
-from tests.replay.test_stores import Clock, StoreCases
+from tests.replay.test_stores import Clock
 
 # isort: split
 # What needs Django's settings, which are made by the import of test_django.
@@ -98,18 +99,38 @@ def store(database: dict[str, Any], clock: Clock) -> Iterator[DjangoStore]:
     made.close()
 
 
-class TestDjangoStore(StoreCases):
-    """In a database."""
+class TestConformance(SharedStoreConformance):
+    """In SQLite; tests/integrations/test_django_databases.py has the other databases."""
 
     @pytest.fixture(autouse=True)
-    def _wait(self, clock: Clock) -> None:
-        self.wait = lambda seconds: setattr(clock, "now", clock.now + seconds)
+    def _database(self, database: dict[str, Any], clock: Clock) -> None:
+        self.settings = database
+        self.clock = clock
+
+    @contextmanager
+    def open_store(self) -> Iterator[DjangoStore]:
+        store = DjangoStore(ALIAS, clock=self.clock)
+        yield store
+        store.close()
+
+    @contextmanager
+    def open_unreachable_store(self) -> Iterator[DjangoStore]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(self.settings, "NAME", "/nowhere/site.sqlite")
+            yield DjangoStore(ALIAS, clock=self.clock)
+
+    def let_pass(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+
+class TestDjangoStore:
+    """In a database."""
 
     def test_visible_at_once(self, store: DjangoStore) -> None:
         """A claim is not undone, nor hidden, by the transaction that is open around it."""
         with transaction.atomic(ALIAS):
             assert store.claim("a", "1", 4) is NEW
-            assert store.renew("a", "1", 60)
+            assert store.renew([("a", "1")], 60) == [True]
             with ThreadPoolExecutor(1) as pool:
                 assert pool.submit(store.claim, "a", "2", 4).result() is IN_FLIGHT
             undo()
@@ -131,11 +152,11 @@ class TestDjangoStore(StoreCases):
 
         assert store.claim("a", "2", 4) is state
 
-    def test_late_in_a_transaction(self, store: DjangoStore) -> None:
+    def test_late_in_a_transaction(self, store: DjangoStore, clock: Clock) -> None:
         """There it is enough that nobody has taken over: nobody can any more."""
         store.claim("a", "1", 4)
         store.claim("b", "1", 4)
-        self.wait(5)
+        clock.now += 5
         store.claim("b", "2", 4)
         with transaction.atomic(ALIAS):
             assert store.complete("a", "1", 60)
@@ -157,7 +178,7 @@ class TestDjangoStore(StoreCases):
         assert store.claim("a", "2", 4) is NEW
         assert store.claim("b", "2", 4) is IN_FLIGHT
 
-    @pytest.mark.parametrize("found", [[None], [("1", 0.0)]], ids=["insert", "take-over"])
+    @pytest.mark.parametrize("found", [[None], [("1", 0.0, 4.0)]], ids=["insert", "take-over"])
     def test_slower(
         self, store: DjangoStore, monkeypatch: pytest.MonkeyPatch, found: list[Any]
     ) -> None:
@@ -199,7 +220,7 @@ class TestDjangoStore(StoreCases):
         missing = r"the store in database 'once' failed: no such table: frappe_hooksig_handled"
         calls: list[Callable[[], object]] = [
             lambda: store.claim("a", "1", 4),
-            lambda: store.renew("a", "1", 4),
+            lambda: store.renew([("a", "1")], 4),
             lambda: store.release("a", "1"),
         ]
         for call in calls:
@@ -252,6 +273,22 @@ class TestDjangoStore(StoreCases):
         """Without the app there is no table."""
         with pytest.raises(ConfigurationError, match=r'needs "frappe_hooksig.+" in INSTALLED_APPS'):
             DjangoStore()
+
+    def test_clock_put_back(self, store: DjangoStore, clock: Clock) -> None:
+        """A claim and a handled delivery last no longer than was said, from the next look on."""
+        store.claim("a", "1", 4)
+        store.claim("b", "1", 4)
+        store.complete("b", "1", 60)
+        clock.now -= 3600
+
+        assert store.claim("a", "2", 4) is IN_FLIGHT
+        assert store.claim("b", "2", 4) is DONE
+        clock.now += 3
+        assert store.claim("a", "2", 4) is IN_FLIGHT
+        clock.now += 1.1
+        assert store.claim("a", "2", 4) is NEW
+        clock.now += 57
+        assert store.claim("b", "2", 4) is NEW
 
     def test_migration(self) -> None:
         """It makes what the model says; a row is shown by its key."""
@@ -653,8 +690,8 @@ class AsyncMemoryStore:
     async def claim(self, key: str, token: str, lease: float) -> State:
         return self._store.claim(key, token, lease)
 
-    async def renew(self, key: str, token: str, lease: float) -> bool:
-        return self._store.renew(key, token, lease)
+    async def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> Sequence[bool]:
+        return self._store.renew(claims, lease)
 
     async def complete(self, key: str, token: str, keep: float) -> bool:
         return self._store.complete(key, token, keep)

@@ -8,7 +8,7 @@ import os
 import random
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from itertools import chain, count, islice
 from typing import Any, ClassVar
@@ -66,9 +66,9 @@ class Counting(MemoryStore):
         self.calls["claim"] += 1
         return super().claim(key, token, lease)
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         self.calls["renew"] += 1
-        return super().renew(key, token, lease)
+        return super().renew(claims, lease)
 
     def complete(self, key: str, token: str, keep: float) -> bool:
         self.calls["complete"] += 1

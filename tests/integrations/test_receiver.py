@@ -31,7 +31,9 @@ from frappe_hooksig.integrations._options import hide_secret
 from frappe_hooksig.integrations._receiver import Receiver
 from frappe_hooksig.integrations._responses import refusal
 from frappe_hooksig.replay import Deduplicator, MemoryStore
-from tests.receivers import make_receiver
+from frappe_hooksig.replay._callers import Awaiting
+from frappe_hooksig.replay._steps import run_async
+from tests.receivers import Incoming, make_receiver, receive
 from tests.senders import secret_of
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
@@ -43,47 +45,35 @@ HEX = Verifier(OLD, scheme=providers.WEBHOOK_HEX)
 
 
 def no_default() -> None:
-    """Stand for a framework without a setting."""
-
-
-def receive(receiver: Receiver, signed: Any, request: object = None) -> Any:
-    """Run a signed payload through a receiver."""
-    return receiver.receive(request, signed.headers, "POST", lambda _limit: signed.body)
+    """Stand for any function."""
 
 
 def test_body_is_read_after_the_headers() -> None:
     """A request whose headers are refused costs no body."""
-
-    def read_body(_limit: int) -> bytes:
-        pytest.fail("the body was read")
+    receiver = make_receiver(providers.FRAPPE, secret=SECRET)
 
     for headers in ({}, {"X-Frappe-Webhook-Signature": "é"}):
+        limits: list[int] = []
         with pytest.raises(VerificationError):
-            make_receiver(providers.FRAPPE, no_default, secret=SECRET).receive(
-                None, headers, "POST", read_body
-            )
+            receive(receiver, Incoming(headers), limits=limits)
+        assert limits == []
 
 
 def test_secret_is_looked_up_after_the_headers() -> None:
     """A request whose headers are refused costs no look-up."""
-    receiver = make_receiver(providers.FRAPPE, no_default, secret=pytest.fail)
+    receiver = make_receiver(providers.FRAPPE, secret=pytest.fail)
 
     with pytest.raises(VerificationError):
-        receiver.receive("request", {}, "POST", lambda _limit: b"")
+        receive(receiver, Incoming({}))
 
 
 def test_limit_is_handed_to_the_reader() -> None:
     """The adapter learns how much to read at most, 25 MiB by default."""
     limits: list[int] = []
-
-    def read_body(limit: int) -> bytes:
-        limits.append(limit)
-        return b""
-
     signed = sign_payload(b"", SECRET)
     for max_body in (None, 10):
-        receiver = make_receiver(providers.FRAPPE, no_default, secret=SECRET, max_body=max_body)
-        receiver.receive(None, signed.headers, "POST", read_body)
+        receiver = make_receiver(providers.FRAPPE, secret=SECRET, max_body=max_body)
+        receive(receiver, signed, limits=limits)
 
     assert limits == [25 * 1024 * 1024, 10]
 
@@ -93,21 +83,21 @@ def test_reader_that_ignores_the_limit() -> None:
     signed = sign_payload(b"12345678901", SECRET)
 
     with pytest.raises(BodyTooLarge):
-        receive(make_receiver(providers.FRAPPE, no_default, secret=SECRET, max_body=10), signed)
+        receive(make_receiver(providers.FRAPPE, secret=SECRET, max_body=10), signed)
 
 
 def test_reader_that_returns_text() -> None:
     """A str is not a raw body, wherever it comes from."""
-    receiver = make_receiver(providers.FRAPPE, no_default, secret=SECRET)
+    receiver = make_receiver(providers.FRAPPE, secret=SECRET)
     text: Any = "{}"
 
     with pytest.raises(TypeError, match="the body is str, not bytes"):
-        receiver.receive(None, sign_payload(text, SECRET).headers, "POST", lambda _limit: text)
+        receive(receiver, Incoming(sign_payload(text, SECRET).headers, text))
 
 
 def test_ready_verifier() -> None:
     """A Verifier brings its own secret and limits."""
-    receiver = make_receiver(Verifier([SECRET, Secret(OLD, id="old")], max_body=10), no_default)
+    receiver = make_receiver(Verifier([SECRET, Secret(OLD, id="old")], max_body=10))
 
     assert receive(receiver, sign_payload(b"", OLD)).secret_id == "old"
     with pytest.raises(BodyTooLarge):
@@ -164,7 +154,7 @@ def test_ready_verifier() -> None:
 def test_wrong_set_up(scheme_or_verifier: Any, options: dict[str, Any], message: str) -> None:
     """A mistake in the set-up is found when the program starts."""
     with pytest.raises(ConfigurationError, match=message):
-        make_receiver(scheme_or_verifier, no_default, **options)
+        make_receiver(scheme_or_verifier, lambda: None, **options)
 
 
 def test_one_text_that_is_two_keys() -> None:
@@ -172,7 +162,7 @@ def test_one_text_that_is_two_keys() -> None:
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     both = [providers.STRIPE, providers.STANDARD_WEBHOOKS]
     for given in (secret, lambda _request: secret):
-        receiver = make_receiver(both, no_default, secret=given)
+        receiver = make_receiver(both, secret=given)
         for scheme in both:
             assert receive(receiver, sign_payload(b"", secret, scheme=scheme)).scheme is scheme
 
@@ -206,8 +196,8 @@ def test_how_long_a_delivery_with_a_time_is_kept(tolerance: float | None, least:
 
     options: dict[str, Any] = {"timestamp_from": timestamp_from, "tolerance": tolerance}
     for receiver in (
-        partial(make_receiver, providers.FRAPPE, no_default, secret=SECRET, **options),
-        partial(make_receiver, Verifier(SECRET, **options), no_default),
+        partial(make_receiver, providers.FRAPPE, secret=SECRET, **options),
+        partial(make_receiver, Verifier(SECRET, **options)),
     ):
         assert receiver(store=Deduplicator(MemoryStore(), retention=least)).deduplicates
         with pytest.raises(ConfigurationError, match=f"can be repeated for {least} seconds"):
@@ -247,7 +237,7 @@ def test_default_verifier_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_url() -> None:
     """Where one URL is registered, that one is signed, whatever the request says of itself."""
     url = "https://a.example/hook"
-    receiver = make_receiver(providers.SQUARE, no_default, secret=SECRET, url=url)
+    receiver = make_receiver(providers.SQUARE, secret=SECRET, url=url)
 
     def signed(url: str) -> SignedPayload:
         return sign_payload(b"{}", SECRET, scheme=providers.SQUARE, url=url)
@@ -261,15 +251,15 @@ def test_many_senders() -> None:
     """A function finds the secret of whoever the request is said to come from."""
     named = [OLD, Secret(SECRET, id="b's")]
     secrets: dict[object, Any] = {"a": SECRET, "b": named, "broken": ""}
-    receiver = make_receiver(providers.FRAPPE, no_default, secret=secrets.get)
+    receiver = make_receiver(providers.FRAPPE, secret=lambda request: secrets[request.who])
     signed = sign_payload(b"", SECRET)
 
-    assert receive(receiver, signed, "a").secret_id is None
-    assert receive(receiver, signed, "b").secret_id == "b's"
+    assert receive(receiver, signed, who="a").secret_id is None
+    assert receive(receiver, signed, who="b").secret_id == "b's"
     with pytest.raises(VerificationError):
-        receive(receiver, sign_payload(b"", OLD), "a")
+        receive(receiver, sign_payload(b"", OLD), who="a")
     with pytest.raises(ConfigurationError):
-        receive(receiver, signed, "broken")
+        receive(receiver, signed, who="broken")
 
 
 BASE64_KEY = Scheme(
@@ -297,9 +287,7 @@ def test_one_secret_for_two_schemes(
     """Refused if whoever sees a request of one sender could make one of the other's."""
     for senders in ([one, other], [other, one]):
         with pytest.raises(ConfigurationError, match="have a secret in common"):
-            make_receiver(
-                senders, no_default, secret=(lambda _request: secret) if is_function else secret
-            )
+            make_receiver(senders, secret=(lambda _request: secret) if is_function else secret)
 
 
 def test_one_key_in_two_formats_of_a_list() -> None:
@@ -308,7 +296,6 @@ def test_one_key_in_two_formats_of_a_list() -> None:
     with pytest.raises(ConfigurationError, match="have a secret in common"):
         make_receiver(
             [providers.SLACK, providers.ADYEN],
-            no_default,
             secret=[text, text.encode().hex()],
         )
 
@@ -330,8 +317,8 @@ def test_unknown_sender_is_a_mismatch(name: str, nothing: Any) -> None:
     """Nobody can tell an unknown sender from a wrong signature; no warning of its secret does."""
     scheme = providers.get(name)
     secret = secret_of(scheme)
-    known = make_receiver(scheme, no_default, secret=lambda _request: secret.replace("8", "9"))
-    unknown = make_receiver(scheme, no_default, secret=lambda _request: nothing)
+    known = make_receiver(scheme, secret=lambda _request: secret.replace("8", "9"))
+    unknown = make_receiver(scheme, secret=lambda _request: nothing)
     signed = sign_payload(b"", secret, scheme=scheme)
     answers = []
     for receiver in (known, unknown):
@@ -353,7 +340,7 @@ def test_unknown_sender_costs_what_a_known_one_does(monkeypatch: pytest.MonkeyPa
         return make(*args, **options)
 
     receivers = [
-        make_receiver(providers.FRAPPE, no_default, secret=lambda _request, secret=secret: secret)
+        make_receiver(providers.FRAPPE, secret=lambda _request, secret=secret: secret)
         for secret in (None, None, OLD)
     ]
     signed = sign_payload(b"", SECRET)
@@ -426,15 +413,12 @@ class TestWaiting:
         """Run a signed payload through a receiver; return the delivery and what ran in threads."""
         threads: list[str] = []
 
-        async def read_body(_limit: int) -> bytes:
-            return bytes(signed.body)
-
         async def in_thread(function: Any, *arguments: Any) -> Any:
             threads.append(getattr(function, "__name__", "?"))
             return await asyncio.to_thread(function, *arguments)
 
-        waiting = receiver.receive_async(None, signed.headers, "POST", read_body, in_thread)
-        return asyncio.run(waiting), threads
+        request = Incoming(signed.headers, signed.body)
+        return asyncio.run(run_async(receiver.verify(Awaiting(in_thread), request))), threads
 
     def test_kinds_of_secrets(self) -> None:
         """An async function is awaited, another one runs in a thread, and so does a lambda."""
@@ -452,14 +436,14 @@ class TestWaiting:
             (blocks, ["blocks"]),
             (lambda request: waits(request), ["<lambda>"]),  # noqa: PLW0108
         ):
-            receiver = make_receiver(providers.FRAPPE, no_default, secret=secret)
+            receiver = make_receiver(providers.FRAPPE, secret=secret)
             delivery, threads = self.receive(receiver, signed)
             assert (delivery.body, threads) == (b"{}", expected)
             assert receiver.needs_to_wait == (secret is waits)
 
     def test_large_body(self) -> None:
         """What takes a while to hash does not hold up the event loop; the outcome is the same."""
-        receiver = make_receiver(providers.FRAPPE, no_default, secret=SECRET)
+        receiver = make_receiver(providers.FRAPPE, secret=SECRET)
         body = b"x" * 2_000_000
 
         delivery, threads = self.receive(receiver, sign_payload(body, SECRET))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -48,10 +48,50 @@ def test_refused_options(name: str, options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", DECORATORS)
-def test_secret_where_the_view_belongs(name: str) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"secret": SECRET}, {"secrets": SECRET}], ids=["0", "1", "2"]
+)
+def test_secret_where_the_view_belongs(name: str, options: dict[str, Any]) -> None:
     """Nor from one that was not given by name."""
-    with pytest.raises(ConfigurationError, match="options by name only") as caught:
-        DECORATORS[name].verify_frappe_webhook(SECRET)
+    with pytest.raises(ConfigurationError, match=r"options? ") as caught:
+        DECORATORS[name].verify_frappe_webhook(SECRET, **options)
+
+    assert_nothing_secret(frames_of_ours(caught.value))
+
+
+@pytest.mark.parametrize("name", [*DECORATORS, "fastapi"])
+@pytest.mark.parametrize(
+    "options", [{}, {"secret": SECRET}, {"secret": None}, {"secrets": SECRET}, {"tolerance": 5}]
+)
+@pytest.mark.parametrize(
+    "misplaced",
+    [SECRET, SECRET.encode(), [providers.GITHUB, SECRET], (SECRET, SECRET), {"secret": SECRET}],
+    ids=["str", "bytes", "list", "tuple", "dict"],
+)
+def test_secret_where_the_scheme_belongs(
+    name: str, misplaced: Any, options: dict[str, Any]
+) -> None:
+    """Nor from one that was passed as the scheme."""
+    with pytest.raises(ConfigurationError) as caught:
+        entries()[name](misplaced, **options)
+
+    assert_nothing_secret(f"{caught.value!r} {caught.value.__context__!r}")
+    assert_nothing_secret(frames_of_ours(caught.value))
+
+
+def test_type_where_the_scheme_belongs() -> None:
+    """The error names the type of what was passed."""
+    with pytest.raises(ConfigurationError, match=r"expected a Scheme .*, not a str$"):
+        flask.verify_webhook(cast("Any", SECRET))
+
+
+@pytest.mark.parametrize("name", entries())
+def test_url_where_the_store_belongs(name: str) -> None:
+    """Nor from the URL of a server, which may contain its password."""
+    args = () if name.endswith("-frappe") and "fastapi" not in name else (providers.FRAPPE,)
+
+    with pytest.raises(ConfigurationError, match="store= is str, not a store") as caught:
+        entries()[name](*args, secret=SECRET, store=f"redis://:{SECRET}@localhost")
 
     assert_nothing_secret(frames_of_ours(caught.value))
 

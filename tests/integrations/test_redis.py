@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from inspect import signature
 from itertools import takewhile
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import redis
 import redis.asyncio
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 from redis.backoff import NoBackoff
+from redis.crc import key_slot
 from redis.retry import Retry
 
 from frappe_hooksig import ConfigurationError, StoreError
 from frappe_hooksig.integrations.redis import AsyncRedisStore, RedisStore
 from frappe_hooksig.replay import AsyncStore, State, Store
+from frappe_hooksig.testing import SharedAsyncStoreConformance, SharedStoreConformance
 from tests.frappe_bench import valkey
 from tests.loopback import SECONDS_TO_START, free_port
-from tests.replay.test_stores import DONE, IN_FLIGHT, NEW, StoreCases
+from tests.replay.test_stores import DONE, IN_FLIGHT, NEW
 
 # A server's time cannot be set. So it has more of it than the cases speak of, and a machine that is
 # slow for a while does not matter; what is to be over is taken away from every key.
@@ -38,34 +41,33 @@ class Stretched:
     def claim(self, key: str, token: str, lease: float) -> State:
         return self._store.claim(key, token, lease * STRETCHED)
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
-        return self._store.renew(key, token, lease * STRETCHED)
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> Sequence[bool]:
+        return self._store.renew(claims, lease * STRETCHED)
 
-    def complete(self, key: str, token: str, keep: float) -> bool:
-        return self._store.complete(key, token, keep * STRETCHED)
+    def complete(self, key: str, token: str, retention: float) -> bool:
+        return self._store.complete(key, token, retention * STRETCHED)
 
     def release(self, key: str, token: str) -> bool:
         return self._store.release(key, token)
 
 
-class Awaited:
-    """A store of asyncio for callers that are not."""
+class AsyncStretched:
+    """The same for asyncio."""
 
-    def __init__(self, store: AsyncStore, portal: BlockingPortal) -> None:
+    def __init__(self, store: AsyncStore) -> None:
         self._store = store
-        self._call = portal.call
 
-    def claim(self, key: str, token: str, lease: float) -> State:
-        return self._call(self._store.claim, key, token, lease)
+    async def claim(self, key: str, token: str, lease: float) -> State:
+        return await self._store.claim(key, token, lease * STRETCHED)
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
-        return self._call(self._store.renew, key, token, lease)
+    async def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> Sequence[bool]:
+        return await self._store.renew(claims, lease * STRETCHED)
 
-    def complete(self, key: str, token: str, keep: float) -> bool:
-        return self._call(self._store.complete, key, token, keep)
+    async def complete(self, key: str, token: str, retention: float) -> bool:
+        return await self._store.complete(key, token, retention * STRETCHED)
 
-    def release(self, key: str, token: str) -> bool:
-        return self._call(self._store.release, key, token)
+    async def release(self, key: str, token: str) -> bool:
+        return await self._store.release(key, token)
 
 
 @asynccontextmanager
@@ -109,79 +111,277 @@ def client(url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-@pytest.fixture(scope="module")
-def cluster_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One that has all slots."""
-    bus = str(free_port())
-    folder = str(tmp_path_factory.mktemp("cluster"))
-    options = ("--cluster-enabled", "yes", "--cluster-port", bus, "--dir", folder)
-    with valkey(*options) as url:
-        node: Any = redis.Redis.from_url(url)
-        node.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+@contextmanager
+def cluster(folder: Path, nodes: int) -> Iterator[list[str]]:
+    """Run a cluster whose nodes share the slots; what it is there for is their URLs."""
+    with ExitStack() as stack:
+        urls: list[str] = []
+        for number in range(nodes):
+            own = folder / str(number)
+            own.mkdir()
+            bus = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+            urls.append(stack.enter_context(valkey(*bus, "--dir", str(own))))
+        clients: list[Any] = [
+            stack.enter_context(closing(redis.Redis.from_url(url))) for url in urls
+        ]
+        for number, client in enumerate(clients):
+            for other in urls:
+                host, _, port = other.removeprefix("redis://").partition(":")
+                info = redis.Redis.from_url(other)
+                bus_port = info.config_get("cluster-port")["cluster-port"]
+                info.close()
+                client.execute_command("CLUSTER MEET", host, port, bus_port)
+            first, end = (each * SLOTS // nodes for each in (number, number + 1))
+            client.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
         deadline = time.monotonic() + SECONDS_TO_START
-        while node.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+        while any(
+            state["cluster_state"] != "ok" or state["cluster_known_nodes"] != str(nodes)
+            for client in clients
+            for state in [client.execute_command("CLUSTER INFO")]
+        ):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        node.close()
-        yield url
+        yield urls
 
 
-class TestRedisStore(StoreCases):
+@pytest.fixture(scope="module")
+def cluster_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    with cluster(tmp_path_factory.mktemp("cluster"), 2) as urls:
+        yield urls
+
+
+@pytest.fixture
+def cluster_url(cluster_servers: list[str]) -> str:
+    """Of a cluster that is empty."""
+    with closing(redis.RedisCluster.from_url(cluster_servers[0])) as client:
+        client.flushall()
+    return cluster_servers[0]
+
+
+NOBODY = "redis://127.0.0.1:1"
+SLOTS = 16384
+
+
+class TestRedisStore(SharedStoreConformance):
     """With a client that blocks."""
 
-    @pytest.fixture
-    def store(self, client: redis.Redis) -> Store:
-        self.wait = lambda seconds: let_pass(client, seconds)
-        return Stretched(RedisStore(client))
+    options: ClassVar[dict[str, Any]] = {}
+
+    @pytest.fixture(autouse=True)
+    def _server(self, url: str) -> None:
+        self.url = url
+
+    @contextmanager
+    def open_store(self) -> Iterator[Store]:
+        with closing(redis.Redis.from_url(self.url, **self.options)) as client:
+            yield Stretched(RedisStore(client))
+
+    @contextmanager
+    def open_unreachable_store(self) -> Iterator[Store]:
+        with closing(redis.Redis.from_url(NOBODY, retry=Retry(NoBackoff(), 0))) as client:
+            yield RedisStore(client)
+
+    def let_pass(self, seconds: float) -> None:
+        with closing(redis.Redis.from_url(self.url)) as client:
+            let_pass(client, seconds)
 
 
-class TestRedisStoreOfTexts(StoreCases):
+class TestRedisStoreOfTexts(TestRedisStore):
     """With a client that makes texts of what it gets."""
 
-    @pytest.fixture
-    def store(self, url: str) -> Iterator[Store]:
-        with closing(redis.Redis.from_url(url, decode_responses=True)) as client:
-            self.wait = lambda seconds: let_pass(client, seconds)
-            yield Stretched(RedisStore(client))
+    options: ClassVar[dict[str, Any]] = {"decode_responses": True}
 
 
-class TestRedisStoreInCluster(StoreCases):
+class TestRedisStoreInCluster(SharedStoreConformance):
     """With a client for a cluster."""
 
-    @pytest.fixture
-    def store(self, cluster_server: str) -> Iterator[Store]:
-        with closing(redis.RedisCluster.from_url(cluster_server)) as client:
-            client.flushall()
-            self.wait = lambda seconds: let_pass(client, seconds)
+    @pytest.fixture(autouse=True)
+    def _servers(self, cluster_url: str) -> None:
+        self.url = cluster_url
+
+    @contextmanager
+    def open_store(self) -> Iterator[Store]:
+        with closing(redis.RedisCluster.from_url(self.url)) as client:
             yield Stretched(RedisStore(client))
 
+    def let_pass(self, seconds: float) -> None:
+        with closing(redis.RedisCluster.from_url(self.url)) as client:
+            let_pass(client, seconds)
 
-class TestAsyncRedisStore(StoreCases):
+
+class TestAsyncRedisStore(SharedAsyncStoreConformance):
     """With a client for asyncio."""
 
-    @pytest.fixture
-    def store(self, url: str, client: redis.Redis) -> Iterator[Store]:
-        self.wait = lambda seconds: let_pass(client, seconds)
-        with (
-            start_blocking_portal() as portal,
-            portal.wrap_async_context_manager(waiting(url)) as opened,
-        ):
-            yield Stretched(Awaited(AsyncRedisStore(opened), portal))
+    @pytest.fixture(autouse=True)
+    def _server(self, url: str) -> None:
+        self.url = url
+
+    @asynccontextmanager
+    async def open_store(self) -> AsyncIterator[AsyncStore]:
+        async with waiting(self.url) as client:
+            yield AsyncStretched(AsyncRedisStore(client))
+
+    @asynccontextmanager
+    async def open_unreachable_store(self) -> AsyncIterator[AsyncStore]:
+        async with waiting(NOBODY) as client:
+            yield AsyncRedisStore(client)
+
+    def let_pass(self, seconds: float) -> None:
+        with closing(redis.Redis.from_url(self.url)) as client:
+            let_pass(client, seconds)
 
 
-class TestAsyncRedisStoreInCluster(StoreCases):
+class TestAsyncRedisStoreInCluster(SharedAsyncStoreConformance):
     """With a client for asyncio and a cluster."""
 
-    @pytest.fixture
-    def store(self, cluster_server: str) -> Iterator[Store]:
-        with (
-            closing(redis.RedisCluster.from_url(cluster_server)) as client,
-            start_blocking_portal() as portal,
-            portal.wrap_async_context_manager(waiting_for_cluster(cluster_server)) as opened,
-        ):
-            client.flushall()
-            self.wait = lambda seconds: let_pass(client, seconds)
-            yield Stretched(Awaited(AsyncRedisStore(opened), portal))
+    @pytest.fixture(autouse=True)
+    def _servers(self, cluster_url: str) -> None:
+        self.url = cluster_url
+
+    @asynccontextmanager
+    async def open_store(self) -> AsyncIterator[AsyncStore]:
+        async with waiting_for_cluster(self.url) as client:
+            yield AsyncStretched(AsyncRedisStore(client))
+
+    def let_pass(self, seconds: float) -> None:
+        with closing(redis.RedisCluster.from_url(self.url)) as client:
+            let_pass(client, seconds)
+
+
+class TestRenewal:
+    """Renewals, which nothing else may delay."""
+
+    CLAIMS: ClassVar[list[tuple[str, str]]] = [(str(number), "1") for number in range(50)]
+
+    def test_used_up_pool(self, url: str) -> None:
+        """They wait for no connection of a pool whose connections are all in use."""
+        pool = redis.BlockingConnectionPool.from_url(url, max_connections=1, timeout=0.01)
+        with closing(redis.Redis(connection_pool=pool)) as client:
+            store = RedisStore(client)
+            store.claim("a", "1", 60)
+            taken = take(pool)
+            with pytest.raises(StoreError, match="No connection available"):
+                store.claim("b", "1", 60)
+            assert store.renew([("a", "1")], 60) == [True]
+            pool.release(taken)
+            pool.disconnect()
+
+    def test_used_up_pool_async(self, url: str) -> None:
+        """The same for asyncio."""
+
+        async def use() -> Sequence[bool]:
+            pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=1, timeout=1)
+            store = AsyncRedisStore(redis.asyncio.Redis(connection_pool=pool))
+            await store.claim("a", "1", 60)
+            taken = await take(pool)
+            renewed = await store.renew([("a", "1")], 60)
+            await pool.release(taken)
+            await pool.disconnect()
+            return renewed
+
+        assert asyncio.run(use()) == [True]
+
+    def test_connections(self, client: Any) -> None:
+        """Each renewal is one command on a connection that is closed afterwards."""
+        store = RedisStore(client)
+        for key, token in self.CLAIMS:
+            store.claim(key, token, 60)
+        before = client.info("clients")["connected_clients"]
+        commands = client.info("commandstats")
+        assert store.renew(self.CLAIMS, 60) == [True] * 50
+        after = client.info("commandstats")
+
+        assert (
+            after["cmdstat_eval"]["calls"] - commands.get("cmdstat_eval", {"calls": 0})["calls"]
+            == 1
+        )
+        assert client.info("clients")["connected_clients"] == before
+
+    @pytest.mark.parametrize("is_async", [False, True])
+    def test_moved_slots(
+        self, cluster_servers: list[str], cluster_url: str, *, is_async: bool
+    ) -> None:
+        """Claims are renewed where their slots are now, though the client does not know it yet."""
+        with closing(redis.RedisCluster.from_url(cluster_url)) as client:
+            store = RedisStore(client)
+            for key, token in self.CLAIMS:
+                store.claim(key, token, 60)
+
+            async def renew() -> Sequence[bool]:
+                async with waiting_for_cluster(cluster_url) as opened:
+                    await opened.initialize()
+                    with moved(cluster_servers, [f"hooksig:{key}" for key, _ in self.CLAIMS]):
+                        return await AsyncRedisStore(opened).renew(self.CLAIMS, 60)
+
+            if is_async:
+                renewed = asyncio.run(renew())
+            else:
+                with moved(cluster_servers, [f"hooksig:{key}" for key, _ in self.CLAIMS]):
+                    renewed = store.renew(self.CLAIMS, 60)
+
+        assert renewed == [True] * 50
+
+    @pytest.mark.parametrize("is_async", [False, True])
+    def test_node_that_fails(self, cluster_url: str, *, is_async: bool) -> None:
+        """The claims at other nodes are renewed, and the failure is told."""
+        with closing(redis.RedisCluster.from_url(cluster_url)) as client:
+            store = RedisStore(client)
+            for key, token in self.CLAIMS:
+                store.claim(key, token, 60)
+            failing = client.get_node_from_key("hooksig:0")
+            client.delete("hooksig:0")
+            client.rpush("hooksig:0", "something else")
+
+            async def renew() -> None:
+                async with waiting_for_cluster(cluster_url) as opened:
+                    await AsyncRedisStore(opened).renew(self.CLAIMS, 600)
+
+            with pytest.raises(StoreError, match="WRONGTYPE"):
+                asyncio.run(renew()) if is_async else store.renew(self.CLAIMS, 600)
+            names = [f"hooksig:{key}" for key, _ in self.CLAIMS]
+            others = [name for name in names if client.get_node_from_key(name) != failing]
+            left = [client.pttl(name) for name in others]
+
+        assert len(left) > 5
+        assert min(left) > 500_000
+
+
+def take(pool: Any) -> Any:
+    """Take a connection from a pool. Before redis-py 5.3, a command had to be named."""
+    named = "command_name" in signature(pool.get_connection).parameters
+    return (
+        pool.get_connection("_")
+        if named and int(redis.__version__[0]) < 5
+        else pool.get_connection()
+    )
+
+
+@contextmanager
+def moved(urls: list[str], keys: list[str]) -> Iterator[None]:
+    """Exchange the slots of some keys between two nodes, until the block ends."""
+    slots = sorted({key_slot(key.encode()) for key in keys})
+    with ExitStack() as stack:
+        nodes: list[Any] = [stack.enter_context(closing(redis.Redis.from_url(url))) for url in urls]
+        names = [node.execute_command("CLUSTER MYID").decode() for node in nodes]
+
+        def exchange(turn: int) -> None:
+            for slot in slots:
+                owner = slot * len(urls) // SLOTS
+                source, target = (owner, 1 - owner) if turn == 0 else (1 - owner, owner)
+                nodes[target].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", names[source])
+                nodes[source].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", names[target])
+                found = nodes[source].execute_command("CLUSTER GETKEYSINSLOT", slot, 100)
+                host, _, port = urls[target].removeprefix("redis://").partition(":")
+                for key in found:
+                    nodes[source].execute_command("MIGRATE", host, port, key, 0, 1000)
+                for number in (target, source):
+                    nodes[number].execute_command("CLUSTER SETSLOT", slot, "NODE", names[target])
+
+        exchange(0)
+        try:
+            yield
+        finally:
+            exchange(1)
 
 
 def test_shared(client: redis.Redis, url: str) -> None:
@@ -212,13 +412,12 @@ def test_prefixes(client: redis.Redis) -> None:
 
 
 def test_commands(client: Any) -> None:
-    """Each call is one command with one key, and its seconds are milliseconds for the server."""
+    """Each call is one command, and its seconds are milliseconds for the server."""
     store = RedisStore(client)
     for _ in range(2):  # the first time, the server learns the scripts
         with client.monitor() as monitor:
             store.claim("a", "1", 1.5)
             store.claim("a", "2", 1.5)
-            store.renew("a", "1", 2)
             store.complete("a", "1", 60)
             store.claim("a", "2", 1.5)
             store.claim("b", "1", 0.0001)
@@ -232,18 +431,15 @@ def test_commands(client: Any) -> None:
     assert [(words[0], *words[2:]) for words in called] == [
         ("EVALSHA", "1", "hooksig:a", "claimed:1", "1500"),
         ("EVALSHA", "1", "hooksig:a", "claimed:2", "1500"),
-        ("EVALSHA", "1", "hooksig:a", "claimed:1", "2000"),
         ("EVALSHA", "1", "hooksig:a", "claimed:1", "60000"),
         ("EVALSHA", "1", "hooksig:a", "claimed:2", "1500"),
         ("EVALSHA", "1", "hooksig:b", "claimed:1", "1"),
         ("EVALSHA", "1", "hooksig:b", "claimed:1"),
     ]
-    assert inside[:8] == [
+    assert inside[:6] == [
         "SET hooksig:a claimed:1 NX PX 1500",
         "SET hooksig:a claimed:2 NX PX 1500",
         "GET hooksig:a",
-        "GET hooksig:a",
-        "PEXPIRE hooksig:a 2000",
         "GET hooksig:a",
         "DEL hooksig:a",
         "SET hooksig:a done PX 60000",
@@ -280,7 +476,7 @@ def test_restart() -> None:
         store.claim("b", "1", 60)
     for call in (
         lambda: store.claim("c", "1", 60),
-        lambda: store.renew("b", "1", 60),
+        lambda: store.renew([("b", "1")], 60),
         lambda: store.complete("b", "1", 60),
         lambda: store.release("b", "1"),
     ):
@@ -299,7 +495,7 @@ def test_restart_async() -> None:
             store = AsyncRedisStore(opened)
             for call in (
                 store.claim("c", "1", 60),
-                store.renew("b", "1", 60),
+                store.renew([("b", "1")], 60),
                 store.complete("b", "1", 60),
                 store.release("b", "1"),
             ):
@@ -333,7 +529,7 @@ def test_full(client: redis.Redis) -> None:
 
     with pytest.raises(StoreError, match="command not allowed when used memory > 'maxmemory'"):
         store.claim("new", "1", 60)
-    assert store.renew("renewed", "1", 60)
+    assert store.renew([("renewed", "1")], 60) == [True]
     assert store.release("released", "1")
     assert store.complete("handled", "1", 60)
     client.config_set("maxmemory", "0")

@@ -149,7 +149,7 @@ def test_wrong_signatures(sign: Callable[[Scheme, Message], str | None], told: s
             "not UTF-8 body b'\\xff': ours accepts, theirs accepts",
         ),
         (replace(FACTS, ignores_age=True), "a stale time: ours refuses, theirs refuses"),
-        (replace(FACTS, provider="nobody"), "no provider 'nobody'"),
+        (replace(FACTS, provider="nobody"), "no provider has this name"),
     ],
 )
 def test_wrong_facts(facts: Facts, told: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import multiprocessing
-import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from frappe_hooksig import (
     ConfigurationError,
     Delivery,
+    MalformedPayload,
     Scheme,
     Secret,
     StoreError,
@@ -25,11 +27,20 @@ from frappe_hooksig import (
     providers,
     sign_payload,
 )
-from frappe_hooksig.replay import Deduplicator, MemoryStore, State, _renewal
+from frappe_hooksig.replay import (
+    Claim,
+    Deduplicator,
+    MemoryStore,
+    SQLiteStore,
+    State,
+    _renewal,
+)
 from frappe_hooksig.replay import _deduplication as module
-from frappe_hooksig.replay._claims import AsyncClaim, Claim
+from frappe_hooksig.replay._callers import BLOCKING, Awaiting
+from frappe_hooksig.replay._claims import Lease
 from frappe_hooksig.replay._deduplication import Deduplication
-from tests.receivers import make_receiver
+from frappe_hooksig.replay._steps import run, run_async
+from tests.receivers import Incoming, make_receiver
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
@@ -40,14 +51,6 @@ WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.1)
     monkeypatch.setattr(module, "_LOOKS_EVERY", 0.01)
-
-
-@pytest.fixture(autouse=True)
-def own_renewer(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A lease renewer that no other test has left claims with."""
-    own = _renewal.LeaseRenewer()
-    monkeypatch.setattr(_renewal, "_renewer", own)
-    return own
 
 
 def delivery_of(
@@ -87,8 +90,8 @@ class Awaited:
     async def claim(self, key: str, token: str, lease: float) -> State:
         return self.store.claim(key, token, lease)
 
-    async def renew(self, key: str, token: str, lease: float) -> bool:
-        return self.store.renew(key, token, lease)
+    async def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
+        return self.store.renew(claims, lease)
 
     async def complete(self, key: str, token: str, retention: float) -> bool:
         return self.store.complete(key, token, retention)
@@ -121,7 +124,7 @@ class Odd:
         self.claim, self.release = store.claim, store.release
         self.complete = store.complete
 
-    def renew(self, *_args: object) -> bool:
+    def renew(self, *_args: object) -> list[bool]:
         msg = "a reset"
         raise ConnectionResetError(msg)
 
@@ -131,9 +134,22 @@ def on_route(store: Any, scheme: Scheme = providers.FRAPPE, **options: Any) -> D
     return Deduplication(Deduplicator(store, **options), [(scheme, None)])
 
 
-def claim_of(claimed: Claim | State) -> Claim:
-    """Return what has to be a claim."""
-    assert isinstance(claimed, Claim)
+def claim(
+    asked: Deduplication,
+    request: object = None,
+    endpoint: str = "",
+    delivery: Delivery | None = None,
+) -> Lease | State:
+    """Claim a delivery, as sync code does."""
+    return run(asked.claim(BLOCKING, request, endpoint, delivery or delivery_of()))
+
+
+def lease_of(
+    asked: Deduplication, request: object = None, endpoint: str = "", **made: Any
+) -> Lease:
+    """Claim a delivery that has to be new."""
+    claimed = claim(asked, request, endpoint, delivery_of(**made))
+    assert isinstance(claimed, Lease)
     return claimed
 
 
@@ -143,7 +159,7 @@ class TestKey:
     def keys_of(self, *deliveries: Delivery, **options: Any) -> list[str]:
         stores = [Recording() for _ in deliveries]
         for store, delivery in zip(stores, deliveries, strict=True):
-            on_route(store, delivery.scheme, **options).claim("request", "endpoint", delivery)
+            claim(on_route(store, delivery.scheme, **options), "request", "endpoint", delivery)
         return [store.keys[0] for store in stores]
 
     def test_content(self) -> None:
@@ -214,7 +230,7 @@ class TestKey:
             (providers.WEBHOOK_HEX, "a", "b"),
         ):
             asked = on_route(store, scheme, tenant=lambda request, tenant=tenant: tenant + request)
-            asked.claim("!", endpoint, delivery_of(scheme=scheme))
+            lease_of(asked, "!", endpoint, scheme=scheme)
 
         assert len(set(store.keys)) == 5
 
@@ -239,7 +255,7 @@ class TestTimes:
         store = Recording()
 
         asked = Deduplication(Deduplicator(store), [(scheme, tolerance)])
-        claim_of(asked.claim(None, "", delivery_of(scheme=scheme))).settle(200)
+        run(lease_of(asked, scheme=scheme).settle(200))
 
         assert (store.leases, store.retentions) == ([lease], [retention])
 
@@ -247,7 +263,7 @@ class TestTimes:
         """What is given holds."""
         store = Recording()
 
-        claim_of(on_route(store, lease=2, retention=5).claim(None, "", delivery_of())).settle(204)
+        run(lease_of(on_route(store, lease=2, retention=5)).settle(204))
 
         assert (store.leases, store.retentions) == ([2], [5])
 
@@ -287,7 +303,7 @@ class TestTimes:
         """Two senders could become one, and one of them lose its deliveries."""
         asked = on_route(MemoryStore(), tenant=lambda _request: tenant)
         with pytest.raises(ConfigurationError, match=r"tenant= returned \w+, not a str"):
-            asked.claim(None, "", delivery_of())
+            claim(asked)
 
     @pytest.mark.parametrize("name", ["tenant", "store"])
     def test_async_function(self, name: str) -> None:
@@ -307,51 +323,42 @@ class TestTimes:
 
 
 class TestClaim:
-    """From a verified delivery to a claim, or an answer."""
+    """From a verified delivery to a lease, or an answer."""
 
     def test_states(self) -> None:
         """The first has it; the others wait for it, and learn what came of it."""
         asked = on_route(MemoryStore())
-        claim = claim_of(asked.claim(None, "", delivery_of()))
+        lease = lease_of(asked)
 
-        assert asked.claim(None, "", delivery_of()) is State.IN_FLIGHT
-        assert claim.complete()
-        assert asked.claim(None, "", delivery_of()) is State.DONE
+        assert claim(asked) is State.IN_FLIGHT
+        assert run(lease.complete())
+        assert claim(asked) is State.DONE
 
     @pytest.mark.parametrize("status", [100, 199, 300, 302, 404, 500])
     def test_failure(self, status: int) -> None:
         """What did not end well is the next one's at once."""
         asked = on_route(MemoryStore())
 
-        assert claim_of(asked.claim(None, "", delivery_of())).settle(status)
-        assert claim_of(asked.claim(None, "", delivery_of())).settle(200)
-
-    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-    def test_exception(self, error: type[BaseException]) -> None:
-        """Nor did what did not end at all."""
-        asked = on_route(MemoryStore())
-
-        with pytest.raises(error), claim_of(asked.claim(None, "", delivery_of())):
-            raise error
-        assert claim_of(asked.claim(None, "", delivery_of())).release()
+        assert run(lease_of(asked).settle(status))
+        assert run(lease_of(asked).settle(200))
 
     def test_late(self, caplog: pytest.LogCaptureFixture) -> None:
         """Who settles after the lease has ended is told so in the log."""
         asked = on_route(MemoryStore(), lease=0.02)
-        claim = claim_of(asked.claim(None, "", delivery_of()))
-        claim.rest()
+        lease = lease_of(asked)
+        lease.rest()
         time.sleep(0.03)
 
-        assert not claim.settle(200)
+        assert not run(lease.settle(200))
         assert "a delivery was not completed: its lease had already ended" in caplog.text
-        assert claim_of(asked.claim(None, "", delivery_of())).release()
+        assert run(lease_of(asked).release())
 
     @pytest.mark.parametrize("method", ["complete", "release"])
     def test_store_that_goes_away(self, caplog: pytest.LogCaptureFixture, method: str) -> None:
         """The handler has run by then: its answer is not taken back."""
-        claim = claim_of(on_route(Failing(method)).claim(None, "", delivery_of()))
+        lease = lease_of(on_route(Failing(method)))
 
-        assert not getattr(claim, method)()
+        assert not run(getattr(lease, method)())
         assert f"a delivery was not {method}d: the store is away" in caplog.text
 
     @pytest.mark.parametrize("said", [True, None, "new"])
@@ -360,14 +367,67 @@ class TestClaim:
         wrong = type("Wrong", (MemoryStore,), {"claim": lambda *_args: said})
 
         with pytest.raises(TypeError, match=rf"must return a State, not {said!r}"):
-            on_route(wrong()).claim(None, "", delivery_of())
+            claim(on_route(wrong()))
         with pytest.raises(TypeError, match=rf"must return a State, not {said!r}"):
             asyncio.run(claim_async(on_route(wrong())))
 
     def test_no_store(self) -> None:
         """The caller learns that the store cannot tell whether it is a repeat."""
         with pytest.raises(StoreError, match="the store is away"):
-            on_route(Failing("claim")).claim(None, "", delivery_of())
+            claim(on_route(Failing("claim")))
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+    def test_interrupted_in_the_moment_of_the_claim(self, error: type[BaseException]) -> None:
+        """What the store has claimed for nobody is the next one's at once."""
+
+        class Interrupted(MemoryStore):
+            def claim(self, key: str, token: str, lease: float) -> State:
+                state = super().claim(key, token, lease)
+                if not seen:
+                    seen.append(state)
+                    raise error
+                return state
+
+        seen: list[State] = []
+        asked = on_route(Interrupted())
+
+        with pytest.raises(error):
+            claim(asked)
+        assert run(lease_of(asked).complete())
+        assert seen == [State.NEW]
+
+
+class TestSecondsLeft:
+    """What a handler learns of its claim."""
+
+    def test_running(self) -> None:
+        """It counts down, and a renewal starts it again."""
+        lease = lease_of(on_route(MemoryStore(), lease=0.9))
+        left = [Claim(lease).seconds_left]
+        time.sleep(0.2)
+        left.append(Claim(lease).seconds_left)
+        time.sleep(0.4)
+        left.append(Claim(lease).seconds_left)
+        run(lease.complete())
+
+        assert 0.9 >= left[0] > left[1] > 0
+        assert left[2] > left[1] - 0.4  # it was renewed after 0.3 s
+        assert "seconds left>" in repr(Claim(lease))
+
+    def test_lost(self) -> None:
+        """Nothing is left once the store says so, or the time has run out."""
+        store = MemoryStore()
+        lost = lease_of(on_route(store, lease=0.6))
+        store.release(lost.key, lost.token)
+        ended = lease_of(on_route(MemoryStore(), lease=0.05))
+        ended.rest()
+        time.sleep(0.4)
+
+        assert Claim(lost).seconds_left == Claim(ended).seconds_left == 0
+
+    def test_no_lease(self) -> None:
+        """A delivery that was accepted without a claim is nobody else's by this process's word."""
+        assert Claim(None).seconds_left == math.inf
 
 
 class TestStoreOfARequest:
@@ -378,20 +438,20 @@ class TestStoreOfARequest:
         stores = {"a": Recording(), "b": Recording()}
         asked = on_route(lambda request: stores[request])
         for request in ("a", "b"):
-            claim_of(asked.claim(request, "", delivery_of())).settle(200)
+            run(lease_of(asked, request).settle(200))
 
-        assert asked.claim("a", "", delivery_of()) is State.DONE
+        assert claim(asked, "a") is State.DONE
         assert [len(store.keys) for store in stores.values()] == [2, 1]
 
     def test_function_of_an_async_store(self) -> None:
         """It is refused where nobody can wait for it."""
         with pytest.raises(ConfigurationError, match="store= is an async store"):
-            on_route(lambda _request: Awaited()).claim(None, "", delivery_of())
+            claim(on_route(lambda _request: Awaited()))
 
     def test_function_that_returns_no_store(self) -> None:
         """The mistake is named when the request comes."""
         with pytest.raises(ConfigurationError, match="store= is NoneType, not a store"):
-            on_route(lambda _request: None).claim(None, "", delivery_of())
+            claim(on_route(lambda _request: None))
 
 
 @pytest.mark.parametrize(
@@ -406,61 +466,97 @@ class TestStoreOfARequest:
 def test_no_store(store: Any, message: str) -> None:
     """What is not a store is refused at the start, in our own words."""
     with pytest.raises(ConfigurationError, match=message):
-        make_receiver(providers.FRAPPE, None, secret=SECRET, store=store)
+        make_receiver(providers.FRAPPE, secret=SECRET, store=store)
 
 
-class TestLeaseRenewer:
+class TestRenewal:
     """Claims of handlers that take longer than a lease."""
 
     def test_renews(self) -> None:
-        """A claim does not end while its handler runs, and does when nobody keeps it."""
+        """A claim does not end while its handler runs, and does when nobody renews it."""
         asked = on_route(MemoryStore(), lease=0.9)
-        with claim_of(asked.claim(None, "", delivery_of())) as claim:
-            for _ in range(15):
-                assert asked.claim(None, "", delivery_of()) is State.IN_FLIGHT
-            claim.rest()
-            time.sleep(1.05)
-            assert claim_of(asked.claim(None, "", delivery_of())).release()
+        lease = lease_of(asked)
+        for _ in range(15):
+            assert claim(asked) is State.IN_FLIGHT
+        lease.rest()
+        time.sleep(1.05)
+
+        assert run(lease_of(asked).release())
+
+    def test_many_claims_are_one_call(self) -> None:
+        """However many claims a store has, they are renewed together."""
+        calls: list[int] = []
+
+        class Counting(MemoryStore):
+            def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
+                calls.append(len(claims))
+                return super().renew(claims, lease)
+
+        asked = on_route(Counting(), lease=0.9)
+        leases = [lease_of(asked, endpoint=str(n)) for n in range(20)]
+        time.sleep(0.5)
+        for lease in leases:
+            assert run(lease.complete())
+
+        assert max(calls) > 1
+        assert sum(calls) < 3 * len(leases)
+
+    def test_store_that_hangs(self) -> None:
+        """It delays no other store's renewals."""
+        hanging = threading.Event()
+
+        class Hanging(MemoryStore):
+            def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
+                hanging.wait(10)
+                return super().renew(claims, lease)
+
+        stuck = lease_of(on_route(Hanging(), lease=0.6))
+        lease = lease_of(on_route(MemoryStore(), lease=0.6))
+        time.sleep(1.2)
+
+        assert run(lease.complete())
+        hanging.set()
+        assert not run(stuck.complete())
 
     def test_shorter_one_comes(self) -> None:
         """Who waits for a long lease wakes up for a short one."""
         store = MemoryStore()
-        long = claim_of(
-            on_route(store, providers.GITHUB, lease=60).claim(None, "long", delivery_of())
-        )
-        asked = on_route(store, lease=0.9)
-        claim = claim_of(asked.claim(None, "", delivery_of()))
+        long = lease_of(on_route(store, providers.GITHUB, lease=60), endpoint="long")
+        lease = lease_of(on_route(store, lease=0.9))
         time.sleep(1.5)
 
-        assert claim.complete()
-        assert long.complete()
+        assert run(lease.complete())
+        assert run(long.complete())
 
     def test_store_that_goes_away(self, caplog: pytest.LogCaptureFixture) -> None:
         """It is tried again as long as the handler runs."""
         caplog.set_level(logging.WARNING)
-        claim = claim_of(on_route(Failing("renew"), lease=0.9).claim(None, "", delivery_of()))
+        lease = lease_of(on_route(Failing("renew"), lease=0.9))
         time.sleep(1.2)
-        claim.rest()
+        lease.rest()
 
-        assert caplog.text.count("the lease of a delivery was not renewed: the store is away") > 1
+        assert caplog.text.count("leases of deliveries were not renewed: the store is away") > 1
 
     def test_store_with_errors_of_its_own(self, caplog: pytest.LogCaptureFixture) -> None:
-        """They do not end the claims of others."""
-        wrong = MemoryStore()
-        odd = claim_of(on_route(Odd(wrong), lease=0.9).claim(None, "odd", delivery_of()))
-        time.sleep(0.5)
-        claim = claim_of(on_route(MemoryStore(), lease=0.9).claim(None, "", delivery_of()))
-        time.sleep(1.2)
-
-        assert claim.complete()
+        """They are logged with their traceback, and end nothing."""
+        odd = lease_of(on_route(Odd(MemoryStore()), lease=0.9), endpoint="odd")
+        time.sleep(0.7)
         odd.rest()
-        assert "the lease of a delivery was not renewed: a reset" in caplog.text
+
+        assert "leases of deliveries were not renewed: a reset" in caplog.text
         assert "Traceback" in caplog.text
 
-    def test_no_thread(
-        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """If the machine has no thread left, the next claim gets one."""
+    def test_store_that_answers_for_too_few(self, caplog: pytest.LogCaptureFixture) -> None:
+        """No claim is taken for renewed that the store said nothing of."""
+        wrong = type("Wrong", (MemoryStore,), {"renew": lambda *_args: []})
+        lease = lease_of(on_route(wrong(), lease=0.6))
+        time.sleep(0.4)
+        lease.rest()
+
+        assert "leases of deliveries were not renewed: zip()" in caplog.text
+
+    def test_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A claim that cannot be renewed is given back, and the store counts as unavailable."""
         asked = on_route(MemoryStore(), lease=0.9)
 
         def start(_thread: object) -> None:
@@ -469,71 +565,79 @@ class TestLeaseRenewer:
 
         with monkeypatch.context() as full:
             full.setattr(threading.Thread, "start", start)
-            first = claim_of(asked.claim(None, "first", delivery_of()))
-        assert "the lease of a delivery will not be renewed: can't start new thread" in caplog.text
-        second = claim_of(asked.claim(None, "second", delivery_of()))
-        time.sleep(1.2)
+            for attempt in (lambda: claim(asked), lambda: asyncio.run(claim_async(asked))):
+                with pytest.raises(StoreError, match="can't start new thread"):
+                    attempt()
 
-        assert first.complete()
-        assert second.complete()
+        assert run(lease_of(asked).complete())
 
-    def test_claim_that_is_lost(self, own_renewer: Any) -> None:
-        """What is not claim any more is not renewed."""
-        claim = claim_of(on_route(Recording(), lease=0.9).claim(None, "", delivery_of()))
-        own_renewer.remove(claim)  # as if this process had slept
-        time.sleep(1.05)
-        own_renewer.add(claim)
-        time.sleep(0.6)
+    def test_claim_that_is_lost(self) -> None:
+        """A lease that has ended is not renewed any more."""
+        store = MemoryStore()
+        lease = lease_of(on_route(store, lease=0.6))
+        renewer = _renewal.StoreThreads.of(store)
+        store.release(lease.key, lease.token)
+        time.sleep(0.4)
 
-        assert not own_renewer._claims  # noqa: SLF001
+        assert not renewer._leases  # noqa: SLF001
 
-    def test_thread_ends(self, monkeypatch: pytest.MonkeyPatch, own_renewer: Any) -> None:
-        """Where nothing is to be kept, nobody stays for it; and then somebody comes again."""
+    def test_thread_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where nothing is to be renewed, nobody stays for it; and then somebody comes again."""
         monkeypatch.setattr(_renewal, "_IDLE", 0.01)
+        store = MemoryStore()
         for _ in range(2):
-            with claim_of(
-                on_route(MemoryStore(), lease=0.9).claim(None, "", delivery_of())
-            ) as claim:
-                assert own_renewer._thread is not None  # noqa: SLF001
-                claim.complete()
+            lease = lease_of(on_route(store, lease=0.9))
+            renewer = _renewal.StoreThreads.of(store)
+            assert renewer._thread is not None  # noqa: SLF001
+            assert run(lease.release())
             deadline = time.monotonic() + 5
-            while own_renewer._thread is not None:  # noqa: SLF001
+            while renewer._thread is not None:  # noqa: SLF001
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
 
-    def test_no_forks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Windows has none."""
-        monkeypatch.delattr(os, "register_at_fork")
-        own = _renewal.LeaseRenewer()
-        monkeypatch.setattr(_renewal, "_renewer", own)
+    def test_store_is_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A store for each request leaves nothing behind."""
+        monkeypatch.setattr(_renewal, "_IDLE", 0.01)
 
-        assert claim_of(on_route(MemoryStore()).claim(None, "", delivery_of())).complete()
+        class Own(MemoryStore):
+            __slots__ = ("__weakref__",)
 
-    def test_forked_process(self) -> None:
+        def handle() -> weakref.ref[Own]:
+            store = Own()
+            run(lease_of(on_route(store, lease=0.6)).complete())
+            asyncio.run(run_async(asyncio.run(claim_async(on_route(store), "later")).complete()))
+            return weakref.ref(store)
+
+        store = handle()
+        deadline = time.monotonic() + 5
+        while store() is not None:
+            assert time.monotonic() < deadline
+            gc.collect()
+            time.sleep(0.01)
+
+    def test_forked_process(self, tmp_path: Path) -> None:
         """A process that was forked while others kept claims keeps its own."""
-        claim = claim_of(on_route(MemoryStore(), lease=0.9).claim(None, "", delivery_of()))
-        process = multiprocessing.get_context("fork").Process(target=renew_in_a_fork)
+        store = SQLiteStore(tmp_path / "deliveries.sqlite")
+        lease = lease_of(on_route(store, lease=0.9))
+        process = multiprocessing.get_context("fork").Process(target=renew_in_a_fork, args=(store,))
         process.start()
         process.join(10)
-        claim.complete()
 
+        assert run(lease.complete())
         assert process.exitcode == 0
 
 
-def renew_in_a_fork() -> None:
+def renew_in_a_fork(store: SQLiteStore) -> None:
     """Hold a claim for longer than its lease."""
-    asked = on_route(MemoryStore(), lease=0.9)
-    claim = claim_of(asked.claim(None, "", delivery_of()))
+    lease = lease_of(on_route(store, lease=0.9), endpoint="in the fork")
     time.sleep(1.8)
-    assert claim.complete()
+    assert run(lease.complete())
 
 
-async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    return await asyncio.to_thread(function, *args)
-
-
-async def claim_async(asked: Deduplication) -> Any:
-    return await asked.claim_async(None, "", delivery_of(), in_thread)
+async def claim_async(asked: Deduplication, endpoint: str = "") -> Any:
+    """Claim a delivery, as async code does."""
+    io = Awaiting(asyncio.to_thread)
+    return await run_async(asked.claim(io, None, endpoint, delivery_of()))
 
 
 @pytest.mark.parametrize("make", [MemoryStore, Awaited])
@@ -543,86 +647,94 @@ class TestAsync:
     def test_states(self, make: Any) -> None:
         """The first has it; the others wait for it, and learn what came of it."""
 
-        async def run() -> list[Any]:
+        async def play() -> list[Any]:
             asked = on_route(make())
-            claim: AsyncClaim = await claim_async(asked)
+            lease = await claim_async(asked)
             second = await claim_async(asked)
-            assert await claim.settle(503)
-            again: AsyncClaim = await claim_async(asked)
-            assert await again.settle(200)
+            assert await run_async(lease.settle(503))
+            again = await claim_async(asked)
+            assert await run_async(again.settle(200))
             return [second, await claim_async(asked)]
 
-        assert asyncio.run(run()) == [State.IN_FLIGHT, State.DONE]
+        assert asyncio.run(play()) == [State.IN_FLIGHT, State.DONE]
 
     def test_renews(self, make: Any) -> None:
-        """A claim does not end while its handler runs, and does when nobody keeps it."""
+        """A claim does not end while its handler runs, and does when nobody renews it."""
 
-        async def run() -> None:
+        async def play() -> None:
             asked = on_route(make(), lease=0.9)
             long = await claim_async(on_route(make(), providers.GITHUB, lease=60))
-            async with await claim_async(asked) as claim:
-                for _ in range(15):
-                    assert await claim_async(asked) is State.IN_FLIGHT
-                claim.rest()
-                await asyncio.sleep(1.05)
-                assert not await claim.complete()
-                assert await (await claim_async(asked)).release()
-            assert await long.release()
+            lease = await claim_async(asked)
+            for _ in range(15):
+                assert await claim_async(asked) is State.IN_FLIGHT
+            lease.rest()
+            await asyncio.sleep(1.05)
+            assert not await run_async(lease.complete())
+            assert await run_async((await claim_async(asked)).release())
+            assert await run_async(long.release())
 
-        asyncio.run(run())
+        asyncio.run(play())
 
-    def test_cancelled(self, make: Any) -> None:
-        """What was cancelled is the next one's."""
+    def test_shorter_one_comes(self, make: Any) -> None:
+        """Who waits for a long lease wakes up for a short one."""
 
-        async def handle(asked: Deduplication, begun: asyncio.Event) -> None:
-            async with await claim_async(asked):
-                begun.set()
-                await asyncio.sleep(60)
-
-        async def run() -> None:
-            asked, begun = on_route(make()), asyncio.Event()
-            handler = asyncio.create_task(handle(asked, begun))
-            await begun.wait()
-            handler.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await handler
-            assert await (await claim_async(asked)).release()
-
-        asyncio.run(run())
-
-    def test_cancelled_when_handled(self, make: Any) -> None:
-        """What was handled stays so, although its sender has hung up before the store knew."""
-
-        async def handle(asked: Deduplication, begun: asyncio.Event) -> None:
-            async with await claim_async(asked) as claim:
-                begun.set()
-                await claim.settle(200)
-
-        async def run() -> Any:
+        async def play() -> None:
             store = make()
-            asked, begun = on_route(Slow(store) if make is Awaited else store), asyncio.Event()
-            handler = asyncio.create_task(handle(asked, begun))
-            await begun.wait()
-            handler.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await handler
-            return await claim_async(asked)
+            long = await claim_async(on_route(store, providers.GITHUB, lease=60), "long")
+            await asyncio.sleep(0.05)
+            lease = await claim_async(on_route(store, lease=0.9))
+            await asyncio.sleep(1.5)
+            assert await run_async(lease.complete())
+            assert await run_async(long.complete())
 
-        assert asyncio.run(run()) is State.DONE
+        asyncio.run(play())
+
+
+class SlowToClaim(Recording):
+    """One that takes a while to claim."""
+
+    def claim(self, key: str, token: str, lease: float) -> State:
+        time.sleep(0.02)
+        return super().claim(key, token, lease)
+
+
+class ConnectsToClaim(Awaited):
+    """The same, to be awaited."""
+
+    async def claim(self, key: str, token: str, lease: float) -> State:
+        await asyncio.sleep(0.02)
+        return await super().claim(key, token, lease)
+
+
+@pytest.mark.parametrize("make", [SlowToClaim, ConnectsToClaim])
+@pytest.mark.parametrize("moment", range(8))
+def test_cancelled_in_the_moment_of_its_claim(make: Any, moment: int) -> None:
+    """The claim is nobody's then: it is released."""
+
+    async def play() -> bool:
+        asked = on_route(make())
+        claiming = asyncio.create_task(claim_async(asked))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        claiming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await claiming
+        await asyncio.sleep(0.1)
+        return await run_async((await claim_async(asked)).complete())
+
+    assert asyncio.run(play())
 
 
 def test_event_loops_are_forgotten() -> None:
     """A loop for each request, as Django has under WSGI, leaves nothing behind."""
     loops: list[Any] = []
 
-    async def run() -> None:
+    async def play() -> None:
         loops.append(weakref.ref(asyncio.get_running_loop()))
-        async with await claim_async(on_route(Awaited())) as claim:
-            await asyncio.sleep(0)
-            await claim.settle(200)
+        await run_async((await claim_async(on_route(Awaited()))).settle(200))
 
     for _ in range(3):
-        asyncio.run(run())
+        asyncio.run(play())
     gc.collect()
 
     assert [loop() for loop in loops] == [None] * 3
@@ -649,8 +761,8 @@ class FailingLater:
     async def claim(self, *args: Any) -> State:
         return self._call("claim", *args)  # type: ignore[no-any-return]
 
-    async def renew(self, *args: Any) -> bool:
-        return bool(self._call("renew", *args))
+    async def renew(self, *args: Any) -> list[bool]:
+        return self._call("renew", *args)  # type: ignore[no-any-return]
 
     async def complete(self, *args: Any) -> bool:
         return bool(self._call("complete", *args))
@@ -665,46 +777,162 @@ class FailingLater:
         return getattr(self._store, name)(*args)
 
 
-def test_async_store_with_errors_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
-    """They do not end the claims of others."""
-
-    async def run() -> None:
-        odd = await claim_async(on_route(Odd(MemoryStore()), providers.GITHUB, lease=0.9))
-        claim = await claim_async(on_route(MemoryStore(), lease=0.9))
-        await asyncio.sleep(1.2)
-        assert await claim.complete()
-        odd.rest()
-
-    asyncio.run(run())
-    assert "the lease of a delivery was not renewed: a reset" in caplog.text
-
-
 def test_async_store_that_goes_away(caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, and tried again where that is of use."""
 
-    async def run() -> None:
-        claim = await claim_async(on_route(FailingLater("renew", "complete"), lease=0.9))
+    async def play() -> None:
+        lease = await claim_async(on_route(FailingLater("renew", "complete"), lease=0.9))
         await asyncio.sleep(1.2)
-        assert not await claim.complete()
+        assert not await run_async(lease.complete())
         with pytest.raises(StoreError):
             await claim_async(on_route(FailingLater("claim")))
 
-    asyncio.run(run())
-    assert caplog.text.count("the lease of a delivery was not renewed: the store is away") > 1
+    asyncio.run(play())
+    assert caplog.text.count("leases of deliveries were not renewed: the store is away") > 1
     assert "a delivery was not completed: the store is away" in caplog.text
 
 
 def test_async_claim_that_is_lost() -> None:
-    """What is not claim any more is not renewed."""
+    """A lease that has ended is not renewed any more."""
 
-    async def run() -> None:
-        claim = await claim_async(on_route(Awaited(), lease=0.9))
+    async def play() -> None:
+        store = Awaited()
+        lease = await claim_async(on_route(store, lease=0.9))
         time.sleep(1.05)  # noqa: ASYNC251  # as a handler does that blocks the event loop
         await asyncio.sleep(0.6)
-        assert not _renewal.AsyncLeaseRenewer.of_loop()._claims  # noqa: SLF001
-        assert not await claim.release()
+        assert not _renewal.LoopTask.of(store)._leases  # noqa: SLF001
+        assert Claim(lease).seconds_left == 0
+        assert not await run_async(lease.release())
 
-    asyncio.run(run())
+    asyncio.run(play())
+
+
+SIGNED = sign_payload(b"{}", SECRET)
+
+
+def handle(receiver: Any, call: Callable[[], Any], *, method: str = "POST") -> Any:
+    """Run a signed request and its handler through a receiver, as sync code does."""
+    request = Incoming(SIGNED.headers, SIGNED.body, method=method)
+    return run(receiver.handle(BLOCKING, request, "view", call))
+
+
+async def handle_async(receiver: Any, call: Callable[[], Any]) -> Any:
+    """Run the same as async code does."""
+    request = Incoming(SIGNED.headers, SIGNED.body)
+    return await run_async(receiver.handle(Awaiting(asyncio.to_thread), request, "view", call))
+
+
+def route(store: Any) -> Any:
+    """Return the receiver of a route with a store."""
+    return make_receiver(providers.FRAPPE, secret=SECRET, store=store)
+
+
+class TestHandler:
+    """What becomes of a claim when its handler ends."""
+
+    def test_outcomes(self) -> None:
+        """A failure is the next one's; a success is remembered."""
+        receiver = route(MemoryStore())
+        statuses = [handle(receiver, lambda: 500), handle(receiver, lambda: 200)]
+
+        assert statuses == [500, 200]
+        assert handle(receiver, pytest.fail).content["status"] == "duplicate"
+
+    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+    def test_exception(self, error: type[BaseException]) -> None:
+        """What did not end at all is the next one's too."""
+        receiver = route(MemoryStore())
+
+        def fail() -> None:
+            raise error
+
+        with pytest.raises(error):
+            handle(receiver, fail)
+        with pytest.raises(error):
+            asyncio.run(handle_async(receiver, fail))
+        assert handle(receiver, lambda: 200) == 200
+
+    def test_payload_that_it_cannot_read(self) -> None:
+        """The answer is a refusal, and the next attempt is handled."""
+        receiver = route(MemoryStore())
+
+        def fail() -> None:
+            raise MalformedPayload
+
+        plain = make_receiver(providers.FRAPPE, secret=SECRET)
+        assert handle(plain, fail).status == 400
+        assert handle(receiver, lambda: 200) == 200
+
+    def test_result_that_is_no_response(self) -> None:
+        """If the framework cannot answer with it, the next attempt is handled."""
+        receiver = route(MemoryStore())
+
+        with pytest.raises(TypeError):
+            handle(receiver, lambda: None)
+        assert handle(receiver, lambda: 200) == 200
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+    def test_method_that_only_reads(self, method: str) -> None:
+        """Whoever has seen a request cannot use it up by another method."""
+        receiver = route(MemoryStore())
+
+        assert [handle(receiver, lambda: 200, method=method) for _ in range(2)] == [200, 200]
+        assert handle(receiver, lambda: 201) == 201
+        assert handle(receiver, pytest.fail).content["status"] == "duplicate"
+
+    @pytest.mark.parametrize("make", [MemoryStore, Awaited])
+    def test_cancelled(self, make: Any) -> None:
+        """What was cancelled is the next one's."""
+
+        async def play() -> Any:
+            begun = asyncio.Event()
+
+            async def wait() -> None:
+                begun.set()
+                await asyncio.sleep(60)
+
+            async def succeed() -> int:
+                return 200
+
+            receiver = route(make())
+            handling = asyncio.create_task(handle_async(receiver, wait))
+            await begun.wait()
+            handling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await handling
+            return await handle_async(receiver, succeed)
+
+        assert asyncio.run(play()) == 200
+
+    @pytest.mark.parametrize("make", [MemoryStore, lambda: Slow(Awaited())])
+    def test_cancelled_when_handled(self, make: Any) -> None:
+        """What was handled stays so, although its sender has hung up before the store knew."""
+
+        async def play() -> Any:
+            async def succeed() -> int:
+                asyncio.get_running_loop().call_soon(handling.cancel)
+                return 200
+
+            receiver = route(make())
+            handling = asyncio.create_task(handle_async(receiver, succeed))
+            with pytest.raises(asyncio.CancelledError):
+                await handling
+            return await handle_async(receiver, pytest.fail)
+
+        assert asyncio.run(play()).content["status"] == "duplicate"
+
+    def test_given_up(self) -> None:
+        """A flow that nobody runs any more renews nothing."""
+        store = MemoryStore()
+        for receiver in (route(store), make_receiver(providers.FRAPPE, secret=SECRET)):
+            request = Incoming(SIGNED.headers, SIGNED.body)
+            steps = receiver.handle(BLOCKING, request, "view", pytest.fail)
+            call = next(steps)
+            while call is not pytest.fail:
+                call = steps.send(call())
+            steps.close()
+
+        assert not _renewal.StoreThreads.of(store)._leases  # noqa: SLF001
 
 
 class TestReceiver:
@@ -715,29 +943,36 @@ class TestReceiver:
         with pytest.raises(
             ConfigurationError, match=r"use store=Deduplicator\(\.\.\., tenant=\.\.\.\)"
         ):
-            make_receiver(
-                providers.FRAPPE, None, secret=lambda _request: SECRET, store=MemoryStore()
-            )
+            make_receiver(providers.FRAPPE, secret=lambda _request: SECRET, store=MemoryStore())
 
     def test_store_that_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         """If the store cannot tell whether it is a repeat, the app has chosen what happens."""
-        for on_store_error, status in (("refuse", 503), ("accept", None)):
-            receiver = make_receiver(
-                providers.FRAPPE,
-                None,
-                secret=SECRET,
-                store=Deduplicator(Failing("claim"), on_store_error=on_store_error),  # type: ignore[arg-type]
-            )
-            response = receiver.claim(None, "", delivery_of())
-            assert getattr(response, "status", None) == status
+        failing: Any = Failing("claim")
+        refusing = route(Deduplicator(failing))
+        accepting = route(Deduplicator(failing, on_store_error="accept"))
+
+        assert handle(refusing, pytest.fail).status == 503
+        assert handle(accepting, lambda: 200) == 200
         assert caplog.text.count("webhook deferred: the store is away") == 2
 
-    def test_without_a_store(self) -> None:
-        """There is nothing to claim."""
-        receiver = make_receiver(providers.FRAPPE, None, secret=SECRET)
+    def test_claim(self) -> None:
+        """A view learns of its claim, of one that the app does without, and that it has none."""
+        claims: list[Claim] = []
+        failing: Any = Failing("claim")
+        for store in (MemoryStore(), Deduplicator(failing, on_store_error="accept")):
+            request = Incoming(SIGNED.headers, SIGNED.body)
 
-        assert receiver.claim(None, "", delivery_of()) is None
-        assert asyncio.run(receiver.claim_async(None, "", delivery_of(), in_thread)) is None
+            def call(request: Any = request) -> int:
+                claims.append(request.who.claim())
+                return 200
+
+            run(route(store).handle(BLOCKING, request, "view", call))
+        bare = Incoming(SIGNED.headers, SIGNED.body)
+        run(make_receiver(providers.FRAPPE, secret=SECRET).handle(BLOCKING, bare, "", lambda: 200))
+
+        assert [claim.seconds_left for claim in claims] == [pytest.approx(4, abs=1), math.inf]
+        with pytest.raises(ConfigurationError, match="this route has no store="):
+            bare.who.claim()  # type: ignore[attr-defined]
 
     @pytest.mark.parametrize(
         ("given", "options", "least"),
@@ -752,6 +987,6 @@ class TestReceiver:
         """What is taken for so long is remembered for so long."""
         short = Deduplicator(MemoryStore(), retention=least - 1)
         with pytest.raises(ConfigurationError, match=f"for {least} seconds"):
-            make_receiver(given, None, store=short, **options)
+            make_receiver(given, store=short, **options)
         enough = Deduplicator(MemoryStore(), retention=least)
-        assert make_receiver(given, None, store=enough, **options).deduplicates
+        assert make_receiver(given, store=enough, **options).deduplicates

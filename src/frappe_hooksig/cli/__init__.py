@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from frappe_hooksig.cli._outcome import INTERRUPTED, USAGE, WrongUse
 from frappe_hooksig.cli._output import complain, show_version, wrote
@@ -23,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments after the command's name; by default those of the process.
 
     Raises:
-        SystemExit: With status 2 for wrong arguments, with 0 after `--help` and `--version`.
+        SystemExit: After `--help` and `--version`.
     """
     if arguments is None:
         arguments = sys.argv[1:]
@@ -44,17 +43,20 @@ def _run(arguments: Sequence[str]) -> tuple[int, str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SecretWarning)
         try:
-            options = make_parser(arguments).parse_args(arguments)
+            options, unknown = make_parser(arguments).parse_known_args(arguments)
+            for argument in unknown:
+                options.refuse_unknown(argument)
             status, output = options.run(options)
         except (WrongUse, HooksigError) as error:
             complain(f"error: {error}")
         except KeyboardInterrupt:
             status = INTERRUPTED
-        except Exception:  # noqa: BLE001  # a bug here must not look like a refused request
+        except Exception as error:  # noqa: BLE001  # a bug must not look like a refused request
             import traceback
 
-            with suppress(OSError):
-                traceback.print_exc()
+            # Without the error's message, which may contain a secret.
+            calls = "".join(traceback.format_tb(error.__traceback__))
+            complain(f"bug: {type(error).__name__}\nTraceback (most recent call last):\n{calls}")
     for message in [each.message for each in caught if isinstance(each.message, SecretWarning)]:
         complain(f"warning: {message}")
     return status, output

@@ -45,8 +45,8 @@ def read_headers(text: str) -> Pairs:
     """
     if not text.startswith("@"):
         return [_header(os.fsencode(text), "-H")]
-    with opened(text[1:]) as file:
-        lines = re.split(rb"\r?\n", read(file))
+    with opened(text[1:], "-H") as file:
+        lines = re.split(rb"\r?\n", read(file, "-H"))
     return [_header(line, "-H") for line in lines if line]
 
 

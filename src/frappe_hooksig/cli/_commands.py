@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
-from frappe_hooksig.cli._outcome import USAGE
+from frappe_hooksig.cli._outcome import USAGE, WrongUse
 from frappe_hooksig.cli._output import PROGRAM, show_version, wrote
 
 #: Each command with its line in the help. The module of the command `name` is `_name`. It defines
@@ -20,9 +21,22 @@ COMMANDS: Final = {
     "providers": "list the built-in schemes",
 }
 
+# The messages of argparse that may be shown, and their text here. Most messages of argparse quote
+# an argument, which may be a secret. An option's own name (`\S+`) is harmless.
+_MESSAGES: Final = (
+    (r"the following arguments are required: COMMAND", "the command is missing"),
+    (
+        r"argument COMMAND: invalid choice:.*",
+        f"there is no such command: the commands are {', '.join(COMMANDS)}",
+    ),
+    (r"argument (\S+): expected one argument", r"\1 needs a value"),
+    (r"argument (\S+): invalid (?:float|int) value:.*", r"\1 must be a number"),
+    (r"argument (\S+): ignored explicit argument.*", r"\1 takes no value"),
+)
+
 
 def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser. Its parsed options contain the command's function `run`.
+    """Return the parser. Its options contain the command's functions `run` and `refuse_unknown`.
 
     Args:
         arguments: The arguments to parse. Only commands that are named in them are loaded.
@@ -43,7 +57,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         if name in arguments:
             module = import_module(f"{__package__}._{name}")
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, refuse_unknown=command.refuse_unknown)
     return parser
 
 
@@ -57,15 +71,19 @@ class _ShowVersion(argparse.Action):
 class _RefuseSecret(argparse.Action):
     """Refuses a secret in the arguments, without repeating it."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
-        parser.error(
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        msg = (
             "a secret among the arguments can be read by every user of this machine: put it into "
             "an environment variable (-e) or a file (-f)"
         )
+        raise WrongUse(msg)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes options by their full names only, and leaves the examples' lines as they are."""
+    """Takes options by their full names only, and never repeats an argument.
+
+    It leaves the lines of examples as they are.
+    """
 
     def __init__(self, **options: Any) -> None:
         # argparse formats each option when it is added, to check it. A fixed width saves it asking
@@ -79,10 +97,41 @@ class _Parser(argparse.ArgumentParser):
             help=argparse.SUPPRESS,
         )
 
-    def format_usage(self) -> str:
-        """Return the usage, as wide as the terminal."""
-        self.formatter_class = argparse.RawDescriptionHelpFormatter
-        return super().format_usage()
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments, without those that a message of argparse quotes.
+
+        Raises:
+            WrongUse: Always.
+        """
+        for pattern, text in _MESSAGES:
+            found = re.fullmatch(pattern, message, re.DOTALL)
+            if found:
+                self._refuse(found.expand(text))
+        self._refuse("wrong arguments")
+
+    def refuse_unknown(self, argument: str) -> NoReturn:
+        """Refuse an unknown argument. Name the options that are spelled alike.
+
+        Raises:
+            WrongUse: Always.
+        """
+        if not argument.startswith("-"):
+            self._refuse("an argument too many")
+        from difflib import get_close_matches
+
+        names = [
+            name
+            for name, action in self._option_string_actions.items()
+            if action.help != argparse.SUPPRESS
+        ]
+        close = get_close_matches(argument.partition("=")[0], names)
+        hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+        self._refuse(f"unknown option{hint}")
+
+    def _refuse(self, problem: str) -> NoReturn:
+        # The error of argparse, which quotes an argument, must not become the cause.
+        msg = f"{problem}: see {self.prog} --help"
+        raise WrongUse(msg) from None
 
     def format_help(self) -> str:
         """Return the help, as wide as the terminal."""

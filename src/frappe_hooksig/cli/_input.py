@@ -11,8 +11,12 @@ from typing import BinaryIO
 from frappe_hooksig.cli._outcome import WrongUse
 
 
-def opened(name: str | None) -> AbstractContextManager[BinaryIO]:
-    """Open a file. None and `-` mean standard input.
+def opened(name: str | None, option: str) -> AbstractContextManager[BinaryIO]:
+    """Open a file.
+
+    Args:
+        name: The file's name; None and `-` mean standard input.
+        option: The option or argument with the name, for the error.
 
     Raises:
         WrongUse: The file does not exist, or cannot be opened.
@@ -23,12 +27,17 @@ def opened(name: str | None) -> AbstractContextManager[BinaryIO]:
 
     try:
         return Path(name).open("rb")
-    except (OSError, ValueError) as error:  # a NUL in the name is a ValueError
-        raise _cannot_read(error) from error
+    except (OSError, ValueError) as error:
+        raise _cannot_read(option, error) from None
 
 
-def read(file: BinaryIO, size: int = -1) -> bytes:
-    """Read up to `size` bytes of a file; by default all of it.
+def read(file: BinaryIO, option: str, size: int = -1) -> bytes:
+    """Read a file.
+
+    Args:
+        file: From `opened()`.
+        option: As for `opened()`.
+        size: The largest number of bytes to read; by default all of them.
 
     Raises:
         WrongUse: Reading fails, for example because the file is a folder.
@@ -36,7 +45,7 @@ def read(file: BinaryIO, size: int = -1) -> bytes:
     try:
         return file.read(size)
     except OSError as error:
-        raise _cannot_read(error) from error
+        raise _cannot_read(option, error) from None
 
 
 def check_standard_input(options: argparse.Namespace, *names: str | None) -> None:
@@ -55,5 +64,8 @@ def check_standard_input(options: argparse.Namespace, *names: str | None) -> Non
         raise WrongUse(msg)
 
 
-def _cannot_read(error: OSError | ValueError) -> WrongUse:
-    return WrongUse(f"cannot read {error}")
+def _cannot_read(option: str, error: OSError | ValueError) -> WrongUse:
+    """Return the error without the file's name, in whose place someone may have put a secret."""
+    # A NUL in the name is a ValueError.
+    reason = error.strerror if isinstance(error, OSError) else "no file can have this name"
+    return WrongUse(f"{option}: cannot read the file: {reason}")

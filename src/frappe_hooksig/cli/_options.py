@@ -97,17 +97,21 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
-def moment(text: str) -> float:
+def moment(option: str, text: str) -> float:
     """Parse the time in an option into Unix seconds.
 
+    Args:
+        option: The option, for the error.
+        text: Its value.
+
     Raises:
-        argparse.ArgumentTypeError: The text is not a time.
+        WrongUse: The text is not a time.
     """
     is_seconds = re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text, re.ASCII)
     seconds = float(text) if is_seconds else read_time(text, "rfc3339")
     if seconds is None:
-        msg = "must be Unix seconds, or a time such as 2026-11-22T08:00:00Z"
-        raise argparse.ArgumentTypeError(msg)
+        msg = f"{option} must be Unix seconds, or a time such as 2026-11-22T08:00:00Z"
+        raise WrongUse(msg)
     return seconds
 
 
@@ -117,4 +121,5 @@ def _scheme(name: str) -> Scheme:
     try:
         return get(name)
     except ConfigurationError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        msg = f"--scheme: {error}"
+        raise WrongUse(msg) from error

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import re
 
 from frappe_hooksig._frappe import FRAPPE, SECRET_SETTING
 from frappe_hooksig.cli._input import opened, read
@@ -25,25 +23,25 @@ def read_secrets(options: argparse.Namespace) -> list[Secret]:
     if not sources:
         msg = "no secret: name an environment variable (-e) or a file (-f) that contains it"
         raise WrongUse(msg)
-    names = [name for _, name in sources]
-    for name in names:
-        if names.count(name) > 1:
-            msg = f"{name} is named twice: name each secret once"
-            raise WrongUse(msg)
-    return [Secret(_read_secret(kind, name, raw=options.raw), id=name) for kind, name in sources]
+    if len({name for _, name in sources}) < len(sources):
+        msg = "a variable (-e) or a file (-f) is named twice: name each secret once"
+        raise WrongUse(msg)
+    return [
+        Secret.from_env(name, id=name)
+        if kind == "variable"
+        else Secret(_content(name, raw=options.raw), id=name)
+        for kind, name in sources
+    ]
 
 
-def _read_secret(kind: str, name: str, *, raw: bool) -> bytes:
-    if kind == "variable":
-        if name not in os.environ:
-            # If it does not look like a variable's name, it may be the secret itself: do not show
-            # it.
-            shown = name if re.fullmatch("[A-Z_][A-Z0-9_]*", name) else "named by -e"
-            msg = f"the environment variable {shown} is not set"
-            raise WrongUse(msg)
-        return os.fsencode(os.environ[name])
-    with opened(name) as file:
-        content = read(file)
+def _content(name: str, *, raw: bool) -> bytes:
+    """Return the secret in a file.
+
+    Raises:
+        WrongUse: The file cannot be read.
+    """
+    with opened(name, "-f") as file:
+        content = read(file, "-f")
     if raw or not content.endswith(b"\n"):
         return content
     return content[:-1].removesuffix(b"\r")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from frappe_hooksig.cli._input import check_standard_input, opened, read
 from frappe_hooksig.cli._options import (
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timestamp",
         metavar="TIME",
-        type=moment,
+        type=partial(moment, "--timestamp"),
         help="the time of signing, if the scheme signs it: Unix seconds, or a time such as "
         "2026-11-22T08:00:00Z (default: now)",
     )
@@ -54,8 +55,8 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
     scheme = options.scheme
     check_url(options)
     check_standard_input(options, options.body)
-    with opened(options.body) as file:
-        body = read(file)
+    with opened(options.body, "BODY") as file:
+        body = read(file, "BODY")
     signer = Signer(read_secrets(options), scheme=scheme)
     signed = signer.sign(
         body,

@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--now",
         metavar="TIME",
-        type=moment,
+        type=partial(moment, "--now"),
         help="the time to use instead of now, to check the request's timestamp: Unix seconds, or a "
         "time such as 2026-11-22T08:00:00Z",
     )
@@ -89,16 +89,18 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
         raise WrongUse(msg)
     check_url(options)
     verifier = _verifier(options)
-    source = options.body if options.request is None else options.request
+    option, source = "BODY", options.body
+    if options.request is not None:
+        option, source = "--request", options.request
     check_standard_input(options, source, *(text.removeprefix("@") for text in options.header))
     body: Iterator[bytes]
     method = options.method or "POST"
-    with opened(source) as file:
+    with opened(source, option) as file:
         if options.request is None:
             headers = [pair for text in options.header for pair in read_headers(text)]
-            body = iter(partial(read, file, _CHUNK), b"")
+            body = iter(partial(read, file, option, _CHUNK), b"")
         else:
-            sent_with, headers, content = split_request(read(file))
+            sent_with, headers, content = split_request(read(file, option))
             method = options.method or sent_with
             body = iter([content])
         try:

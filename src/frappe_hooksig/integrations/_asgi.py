@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import partial
 from io import BytesIO
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from frappe_hooksig._frappe import SECRET_SETTING
-from frappe_hooksig.delivery import Delivery
-from frappe_hooksig.exceptions import (
-    BodyTooLarge,
-    ConfigurationError,
-    MalformedPayload,
-    RawBodyUnavailable,
-    VerificationError,
-)
-from frappe_hooksig.integrations._receiver import Receiver, awaited
-from frappe_hooksig.integrations._responses import WebhookResponse, refusal
+from frappe_hooksig._headers import Headers
+from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError, RawBodyUnavailable
+from frappe_hooksig.integrations._framework import Admission, Framework
+from frappe_hooksig.integrations._responses import WebhookResponse
 from frappe_hooksig.integrations._urls import RequestTarget, target_of_scope
-from frappe_hooksig.replay._claims import AsyncClaim
+from frappe_hooksig.replay._callers import Awaiting
 from frappe_hooksig.secret import Secrets
 
-#: The key of the delivery in the ASGI scope. A sender cannot set it: ASGI keeps headers in a
-#: separate list.
-DELIVERY = "frappe_hooksig.delivery"
+# The key of the admission in the ASGI scope. A sender cannot set it: ASGI keeps headers in a
+# separate list.
+_ADMISSION = "frappe_hooksig.admission"
+
+#: Makes the calls of a flow. Functions that may block run in Starlette's thread pool.
+AWAITING = Awaiting(run_in_threadpool)
 
 
-def setting() -> Secrets:
+def _setting() -> Secrets:
     """Return the secret of Frappe's webhooks from the environment.
 
     Raises:
@@ -45,78 +39,57 @@ def setting() -> Secrets:
     return secret
 
 
-async def receive(receiver: Receiver, request: Request) -> Delivery:
-    """Verify a request and keep the delivery for `get_delivery()`.
+class StarletteRequests(Framework):
+    """Starlette's requests and responses, for the flow of a route."""
 
-    Raises:
-        VerificationError: The request is refused; respond with `refusal()`.
-        ConfigurationError: There is no usable secret; respond with HTTP 500.
-        RawBodyUnavailable: Other code has already read the body; respond with HTTP 500.
-        ClientDisconnect: The client disconnected before it had sent the whole body.
-    """
-    delivery = await receiver.receive_async(
-        request, request.headers, request.method, partial(_raw_body, request), in_thread
-    )
-    request.scope[DELIVERY] = delivery
-    return delivery
+    setting = staticmethod(_setting)
+
+    def headers_of(self, request: Request) -> Headers:
+        return request.headers
+
+    def target_of(self, request: Request) -> RequestTarget:
+        return target_of_scope(request.scope)
+
+    async def read_body(self, request: Request, limit: int) -> bytes:
+        """See `Framework.read_body()`.
+
+        Raises:
+            ClientDisconnect: The client disconnected before it had sent the whole body.
+        """
+        attributes = vars(request)
+        # request.body() caches the body in this attribute. request.stream() reads it from there.
+        kept: bytes | None = attributes.get("_body")
+        if kept is not None:
+            return kept
+        length = _content_length(request)
+        if length is not None and length > limit:
+            raise BodyTooLarge(limit)
+        body = BytesIO()  # b"".join() would need twice the memory
+        try:
+            async for chunk in request.stream():
+                body.write(chunk)
+                if body.tell() > limit:
+                    raise BodyTooLarge(limit)
+        except RuntimeError as error:  # "Stream consumed"
+            # A parsed form proves that there was a body, even if Content-Length is 0.
+            if length != 0 or attributes.get("_form"):
+                raise RawBodyUnavailable(_GONE) from error
+        if body.tell() < (length or 0):  # a middleware has read a part of it
+            raise RawBodyUnavailable(_GONE)
+        attributes["_body"] = body.getvalue()
+        return body.getvalue()
+
+    def keep(self, request: Request, admission: Admission) -> None:
+        request.scope[_ADMISSION] = admission
+
+    def respond(self, response: WebhookResponse) -> Response:
+        return Response(response.body, response.status, response.headers)
 
 
-async def claim(
-    receiver: Receiver, request: Request, endpoint: str, delivery: Delivery
-) -> AsyncClaim | Response | None:
-    """Claim a verified delivery, if there is a store.
-
-    Args:
-        receiver: The receiver with the store.
-        request: The request.
-        endpoint: A name that distinguishes the endpoints of an app.
-        delivery: The verified delivery.
-
-    Returns:
-        The claim; or None if the endpoint runs without one; or the response to send instead of
-        running the endpoint.
-    """
-    found = await receiver.claim_async(request, endpoint, delivery, in_thread)
-    return _respond(found) if isinstance(found, WebhookResponse) else found
-
-
-def response_to(error: VerificationError | MalformedPayload) -> Response:
-    """Return the response to a refused request."""
-    return _respond(refusal(error))
-
-
-def _respond(response: WebhookResponse) -> Response:
-    return Response(response.body, response.status, response.headers)
-
-
-async def in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return await awaited(run_in_threadpool(function, *args, **kwargs))
-
-
-async def _raw_body(request: Request, limit: int) -> bytes:
-    """Return the raw body. The endpoint can still read the body, a form and its files."""
-    attributes = vars(request)
-    # request.body() caches the body in this attribute, and request.stream() reads it from there.
-    kept: bytes | None = attributes.get("_body")
-    if kept is not None:
-        return kept
-    length = _content_length(request)
-    if length is not None and length > limit:
-        raise BodyTooLarge(limit)
-    body = BytesIO()  # b"".join() would need twice the memory
-    try:
-        async for chunk in request.stream():
-            body.write(chunk)
-            if body.tell() > limit:
-                raise BodyTooLarge(limit)
-    except RuntimeError as error:  # "Stream consumed"
-        # A parsed form proves that there was a body, even if Content-Length is 0.
-        if length != 0 or attributes.get("_form"):
-            raise RawBodyUnavailable(_GONE) from error
-    if body.tell() < (length or 0):  # a middleware has read a part of it
-        raise RawBodyUnavailable(_GONE)
-    attributes["_body"] = body.getvalue()
-    return body.getvalue()
+def admission_of(request: HTTPConnection) -> Admission | None:
+    """Return the admission of a request, or None if it was not verified."""
+    admission: Admission | None = request.scope.get(_ADMISSION)
+    return admission
 
 
 _GONE = (
@@ -133,8 +106,3 @@ def _content_length(request: Request) -> int | None:
         return int(request.headers.get("content-length", ""))
     except ValueError:
         return None
-
-
-def target_of(request: Request) -> RequestTarget:
-    """Return the request target that the server received."""
-    return target_of_scope(request.scope)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, TypedDict, cast
 
 from frappe_hooksig._keys import redacted
+from frappe_hooksig._secret_checks import masked_unless
 from frappe_hooksig._tolerance import TimestampFrom
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.multi import MultiVerifier
@@ -55,8 +56,19 @@ class Options(TypedDict, total=False):
     store: Store | AsyncStore | Deduplicator
 
 
+def masked_senders(senders: Senders) -> Senders:
+    """Replace what is no sender, and may be a secret, before an error reporter can show it.
+
+    Every function that takes `Senders` calls this first, like `hide_secret()`. It raises nothing;
+    `Receiver` refuses the replacement.
+    """
+    if isinstance(senders, list | tuple):
+        return [masked_unless(Scheme, each) for each in senders]
+    return masked_unless((Scheme, Verifier, MultiVerifier), senders)
+
+
 def hide_secret(options: Options) -> None:
-    """Replace a plain secret with a redacted one, before an error reporter can show it.
+    """Replace a plain secret, or a store's URL, before an error reporter can show it.
 
     Every function that takes `Options` calls this first. If the function raises, an error reporter
     shows the local variables of its frame, and the options are among them.
@@ -65,6 +77,8 @@ def hide_secret(options: Options) -> None:
         ConfigurationError: An option is unknown. Or the secret is None, for example from an unset
             environment variable.
     """
+    if "store" in options and isinstance(options["store"], str):  # redis://:password@host
+        options["store"] = masked_unless((), options["store"])
     unknown = sorted(set(options) - Options.__optional_keys__)
     if unknown:
         cast("dict[str, object]", options).clear()  # a misspelt one may be the secret

@@ -1,13 +1,14 @@
-"""The flow of every adapter: parse the headers, read the body, match the signature, claim."""
+"""The flow of every adapter: headers, secret, body, signature, claim, handler, settling."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from inspect import isawaitable, iscoroutinefunction
+from inspect import iscoroutinefunction
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from frappe_hooksig._frappe import FRAPPE
 from frappe_hooksig._headers import Headers
 from frappe_hooksig._keys import redacted
 from frappe_hooksig._matching import Matcher
@@ -23,27 +24,41 @@ from frappe_hooksig._selection import (
 )
 from frappe_hooksig._tolerance import TimestampFrom, checked_tolerance
 from frappe_hooksig._wire import ParsedHeaders, Wire, wire_of
-from frappe_hooksig.exceptions import ConfigurationError, StoreError
-from frappe_hooksig.integrations._options import SecretSource, Senders
+from frappe_hooksig.exceptions import (
+    ConfigurationError,
+    MalformedPayload,
+    StoreError,
+    VerificationError,
+)
+from frappe_hooksig.integrations._framework import Admission, Framework
+from frappe_hooksig.integrations._options import (
+    Options,
+    SecretSource,
+    Senders,
+    hide_secret,
+)
 from frappe_hooksig.integrations._responses import (
     WebhookResponse,
     duplicate,
     in_flight,
+    refusal,
     unavailable,
 )
 from frappe_hooksig.integrations._secret_sources import MatcherSource, always, matcher_source
-from frappe_hooksig.integrations._urls import RequestTargetOf, url_of
+from frappe_hooksig.integrations._urls import url_of
 from frappe_hooksig.multi import MultiVerifier
 from frappe_hooksig.replay import AsyncStore, Deduplicator, State, Store
+from frappe_hooksig.replay._callers import Awaiting, Blocking
 from frappe_hooksig.replay._deduplication import Deduplication
 from frappe_hooksig.replay._deduplicator import deduplicator_of
+from frappe_hooksig.replay._steps import Steps
 from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.secret import Secrets
 from frappe_hooksig.verify import Verifier
 
 if TYPE_CHECKING:
     from frappe_hooksig.delivery import Delivery
-    from frappe_hooksig.replay._claims import AsyncClaim, Claim
+
+_View = TypeVar("_View", bound=Callable[..., Any])
 
 # The largest step by which local clocks are set back, in seconds. It is one hour nearly
 # everywhere, two in Antarctica/Troll, three in Antarctica/Casey.
@@ -52,16 +67,19 @@ _PUT_BACK = 3 * 60 * 60
 # Hashing this many bytes takes a millisecond, so larger bodies are hashed outside the event loop.
 _LARGE = 1_000_000
 
+# Methods that only read (RFC 9110 section 9.2.1). Browsers, crawlers and monitors send them.
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
 
 class Receiver:
-    """Decides what one route does with a request before its handler runs.
+    """The flow of one route, from the headers of a request to the outcome of its handler.
+
+    Each method is a flow for `run()` or `run_async()`. It takes `io`, which makes its calls.
 
     Args:
+        framework: The framework of the route.
         scheme_or_verifier: A scheme; several schemes, one of which the headers of a request
             select; or a `Verifier` or `MultiVerifier`, which already has its secrets and limits.
-        default_secret: A function that returns the framework's `FRAPPE_WEBHOOK_SECRET`, or None.
-            Its matcher is reused until the secret changes.
-        target_of: A function that returns the request target of the framework's request.
         secret: As in `Options`.
         tolerance: As in `Options`.
         timestamp_from: As in `Options`.
@@ -73,7 +91,7 @@ class Receiver:
     Attributes:
         schemes: The accepted schemes, the strongest first.
         deduplicates: Whether a store makes sure that each delivery is handled once.
-        needs_to_wait: Whether `secret` is an async function; `receive()` cannot call one.
+        needs_to_wait: Whether `secret` is an async function, which sync code cannot call.
 
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
@@ -81,9 +99,9 @@ class Receiver:
 
     __slots__ = (
         "_deduplication",
+        "_framework",
         "_secret_of",
         "_senders",
-        "_target_of",
         "_trust_forwarded",
         "_wires",
         "deduplicates",
@@ -93,10 +111,9 @@ class Receiver:
 
     def __init__(
         self,
+        framework: Framework,
         scheme_or_verifier: Senders,
-        default_secret: Callable[[], Secrets | None] | None,
         *,
-        target_of: RequestTargetOf,
         secret: SecretSource | None = None,
         tolerance: float | None = None,
         timestamp_from: TimestampFrom | None = None,
@@ -137,7 +154,7 @@ class Receiver:
                 _Sender(
                     scheme,
                     registered(scheme, url if scheme in signing else None),
-                    matcher_source(partial(build, scheme=scheme), secret, default_secret),
+                    matcher_source(partial(build, scheme=scheme), secret, framework.setting),
                     checked_tolerance(scheme, tolerance, timestamp_from),
                     timestamp_from,
                 )
@@ -147,7 +164,7 @@ class Receiver:
                 _require_one_reading_of_keys(self._senders)
         self._wires = tuple(sender.wire for sender in self._senders)
         self.schemes = tuple(wire.scheme for wire in self._wires)
-        self._target_of = target_of
+        self._framework = framework
         self._trust_forwarded = trust_forwarded
         self._require_urls()
         self._deduplication = self._deduplication_of(store)
@@ -208,134 +225,137 @@ class Receiver:
             msg = f"store= is an async store, which {who} cannot await{hint}"
             raise ConfigurationError(msg)
 
-    def receive(
-        self, request: object, headers: Headers, method: str, read_body: Callable[[int], bytes]
-    ) -> Delivery:
-        """Verify one request. Read its body only if its headers are well-formed.
+    def handle(
+        self, io: Blocking | Awaiting, request: Any, view: Any, call: Callable[[], Any]
+    ) -> Steps[Any]:
+        """Verify and claim a request, run its handler, and settle the claim.
 
         Args:
-            request: The framework's request, for a `secret` that is a function.
-            headers: Its headers.
-            method: Its HTTP method.
-            read_body: A function that takes the largest accepted size in bytes. It returns the
-                raw body, or raises `BodyTooLarge` or `RawBodyUnavailable`.
+            io: Makes the calls.
+            request: The framework's request.
+            view: The view, for its name.
+            call: Runs the view.
+
+        Returns:
+            What the view returned, or the framework's response to a refused request.
+        """
+        framework = self._framework
+        try:
+            admission = Admission((yield from self.verify(io, request)))
+            framework.keep(request, admission)
+            refused = yield from self.claim(io, request, admission, view)
+            if refused is not None:
+                return framework.respond(refused)
+        except VerificationError as error:
+            return framework.respond(refusal(error))
+        except Exception as error:  # noqa: BLE001  # it re-raises what it cannot explain
+            return framework.not_verified(error)
+        lease = admission.lease
+        try:
+            try:
+                result = yield call
+            except MalformedPayload as error:
+                result = framework.malformed(error)
+            return result if lease is None else (yield from framework.settle(lease, result))
+        except GeneratorExit:  # nobody runs this flow any more
+            admission.rest()
+            raise
+        except BaseException:
+            yield from admission.release()
+            raise
+
+    def verify(self, io: Blocking | Awaiting, request: Any) -> Steps[Delivery]:
+        """Verify a request. Read its body only if its headers are well-formed.
 
         Raises:
             VerificationError: The request is refused; respond with `refusal()`.
             ConfigurationError: There is no usable secret; respond with HTTP 500.
             RawBodyUnavailable: Other code has already read the body; respond with HTTP 500.
         """
-        sender, parsed = self._parse(request, headers, method)
-        secret_of = self._secret_of
-        matcher = sender.matcher_of(None if secret_of is None else secret_of(request))
-        return matcher.verify(read_body(matcher.max_body), parsed)
-
-    async def receive_async(
-        self,
-        request: object,
-        headers: Headers,
-        method: str,
-        read_body: Callable[[int], Awaitable[bytes]],
-        in_thread: Callable[..., Awaitable[Any]],
-    ) -> Delivery:
-        """Verify one request, like `receive()`, but await the secret and the body.
-
-        Args:
-            request: As for `receive()`.
-            headers: As for `receive()`.
-            method: As for `receive()`.
-            read_body: As for `receive()`.
-            in_thread: Calls a function with its arguments in a thread, where it may block. Used
-                for a `secret` that is not async, and to verify a large body.
-
-        Raises:
-            VerificationError: The request is refused; respond with `refusal()`.
-            ConfigurationError: There is no usable secret; respond with HTTP 500.
-            RawBodyUnavailable: Other code has already read the body; respond with HTTP 500.
-        """
-        sender, parsed = self._parse(request, headers, method)
-        secret_of = self._secret_of
-        # Keep the secret out of variables: error reporters show those of every frame.
-        if secret_of is None:
+        framework = self._framework
+        sender, parsed = self._parse(request)
+        if self._secret_of is None:
             matcher = sender.matcher_of(None)
-        elif self.needs_to_wait:
-            matcher = sender.matcher_of(await secret_of(request))
         else:
-            matcher = sender.matcher_of(await awaited(in_thread(secret_of, request)))
-        body = await read_body(matcher.max_body)
+            matcher = yield partial(self._found, io, sender, self._secret_of, request)
+        body: bytes = yield partial(framework.read_body, request, matcher.max_body)
         if len(body) < _LARGE:
             return matcher.verify(body, parsed)
-        delivery: Delivery = await in_thread(matcher.verify, body, parsed)
+        delivery: Delivery = yield partial(io.call, matcher.verify, body, parsed)
         return delivery
 
     def claim(
-        self, request: object, endpoint: str, delivery: Delivery
-    ) -> Claim | WebhookResponse | None:
+        self, io: Blocking | Awaiting, request: Any, admission: Admission, view: Any
+    ) -> Steps[WebhookResponse | None]:
         """Claim a verified delivery for the handler.
 
         Args:
+            io: Makes the calls.
             request: The framework's request.
-            endpoint: A name that distinguishes the routes of an app.
-            delivery: The verified delivery.
+            admission: The verified delivery. It receives the lease.
+            view: The view, for its name.
 
         Returns:
-            The claim, which the adapter settles after the handler; or None if the handler runs
-            without a claim; or the response to send instead of running the handler.
+            The response to send instead of running the handler; None if the handler runs.
         """
         if self._deduplication is None:
             return None
-        try:
-            found = self._deduplication.claim(request, endpoint, delivery)
-        except StoreError as error:
-            return self._without_store(error)
-        return _response_to(found) if isinstance(found, State) else found
-
-    async def claim_async(
-        self,
-        request: object,
-        endpoint: str,
-        delivery: Delivery,
-        in_thread: Callable[..., Awaitable[Any]],
-    ) -> AsyncClaim | WebhookResponse | None:
-        """Claim a verified delivery, like `claim()`, but await the store.
-
-        Args:
-            request: As for `claim()`.
-            endpoint: As for `claim()`.
-            delivery: As for `claim()`.
-            in_thread: Calls a function with its arguments in a thread, where it may block.
-
-        Returns:
-            As for `claim()`.
-        """
-        if self._deduplication is None:
+        admission.has_store = True
+        framework = self._framework
+        # Without this, somebody who has seen a request could send it with GET. The delivery would
+        # then count as handled, although the handler for POST has not run.
+        if framework.method_of(request) in READS and not framework.only_reads(request, view):
             return None
+        endpoint = framework.endpoint_of(request, view)
         try:
-            found = await self._deduplication.claim_async(request, endpoint, delivery, in_thread)
+            found = yield from self._deduplication.claim(io, request, endpoint, admission.delivery)
         except StoreError as error:
             return self._without_store(error)
-        return _response_to(found) if isinstance(found, State) else found
+        if isinstance(found, State):
+            return duplicate() if found is State.DONE else in_flight()
+        admission.lease = found
+        return None
 
     def _without_store(self, error: StoreError) -> WebhookResponse | None:
         response = unavailable(error)
         accepts = self._deduplication is not None and self._deduplication.accepts_without_store
         return None if accepts else response
 
-    def _parse(
-        self, request: object, headers: Headers, method: str
-    ) -> tuple[_Sender, ParsedHeaders]:
+    def _parse(self, request: Any) -> tuple[_Sender, ParsedHeaders]:
         """Return the sender whose scheme the headers select, and the parsed headers.
 
         Raises:
             VerificationError: A header is missing, doubled or malformed, or the URL is not
                 registered.
         """
+        headers = self._framework.headers_of(request)
         sender = self._senders[0]
         if self._senders[1:]:
             headers = index_headers(self._wires, headers)
             sender = self._senders[select(self._wires, headers)]
         url = self._url_of(request, headers, sender.urls) if sender.urls else None
-        return sender, sender.wire.parse(headers, method, url)
+        return sender, sender.wire.parse(headers, self._framework.method_of(request), url)
+
+    def _found(
+        self,
+        io: Blocking | Awaiting,
+        sender: _Sender,
+        secret_of: Callable[[Any], Any],
+        request: Any,
+    ) -> Matcher | Awaitable[Matcher]:
+        """Return the matcher for the secret of a request, or an awaitable of it.
+
+        The secret is in no variable: error reporters show those of every frame.
+        """
+        if isinstance(io, Blocking):
+            return sender.matcher_of(secret_of(request))
+
+        async def found() -> Matcher:
+            if self.needs_to_wait:
+                return sender.matcher_of(await secret_of(request))
+            return sender.matcher_of(await _awaited(io.call(secret_of, request)))
+
+        return found()
 
     def _url_of(self, request: object, headers: Headers, urls: tuple[str, ...]) -> str:
         """Return the registered URL that a request was sent to.
@@ -345,7 +365,7 @@ class Receiver:
         """
         if not urls[1:]:
             return urls[0]
-        target = self._target_of(request)
+        target = self._framework.target_of(request)
         seen = url_of(target, headers, trust_forwarded=self._trust_forwarded)
         return only_registered(urls, seen)
 
@@ -392,6 +412,41 @@ def _require_one_reading_of_keys(senders: Sequence[_Sender]) -> None:
             require_one_reading(one.wire.scheme, other.wire.scheme)
 
 
+def only_a_view(view: object) -> Callable[..., Any] | None:
+    """Return what a decorator was given as its view, unless it may be a secret.
+
+    This function never raises: error reporters show the local variables of its caller too.
+    """
+    return view if view is None or callable(view) else _not_a_view
+
+
+def with_or_without_options(
+    verify_webhook: Callable[..., Callable[[_View], _View]],
+    view: Callable[..., Any] | None,
+    options: Options,
+) -> Callable[..., Any]:
+    """Apply the decorator for Frappe's webhooks, which is used bare or with options.
+
+    Args:
+        verify_webhook: The decorator of the framework.
+        view: The view from `only_a_view()`, if the decorator is used bare.
+        options: Its options.
+
+    Raises:
+        ConfigurationError: An option has no use or contradicts another, or is not given by name.
+    """
+    hide_secret(options)
+    if view is _not_a_view:
+        msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
+        raise ConfigurationError(msg)
+    decorator: Callable[..., Any] = verify_webhook(FRAPPE, **options)
+    return decorator if view is None else decorator(view)
+
+
+def _not_a_view() -> None:
+    """Stand for something that is no view."""
+
+
 def name_of(view: Callable[..., Any]) -> str:
     """Return a name that distinguishes a view in its app, and is the same in every process."""
     return f"{view.__module__}.{getattr(view, '__qualname__', type(view).__qualname__)}"
@@ -407,14 +462,15 @@ def name_of_handler(kind: Any, method: str | None) -> str:
     return str(getattr(handler, "__qualname__", ""))
 
 
-async def awaited(waiting: Awaitable[Any]) -> Any:
+def has_only_reads(kind: object) -> bool:
+    """Whether a class-based view has no handlers but those for GET, HEAD and OPTIONS."""
+    return not any(hasattr(kind, method) for method in ("post", "put", "patch", "delete"))
+
+
+async def _awaited(waiting: Awaitable[Any]) -> Any:
     """Await a result. If that is awaitable, as from a lambda around an async function, await it."""
     found = await waiting
-    return await found if isawaitable(found) else found
-
-
-def _response_to(state: State) -> WebhookResponse:
-    return duplicate() if state is State.DONE else in_flight()
+    return await found if hasattr(found, "__await__") else found
 
 
 def _senders_of(verifier: Verifier | MultiVerifier) -> tuple[_Sender, ...]:

@@ -7,8 +7,9 @@ has `Form()`, `File()` or body parameters, its router needs `route_class=Webhook
 # No `from __future__ import annotations` here: FastAPI before 0.123 does not resolve annotations
 # that are strings on a callable object.
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
 from fastapi import Depends, HTTPException, Request, Response, WebSocketException
@@ -28,11 +29,13 @@ from frappe_hooksig.exceptions import (
     RawBodyUnavailable,
     VerificationError,
 )
-from frappe_hooksig.integrations._asgi import claim, receive, response_to, setting, target_of
-from frappe_hooksig.integrations._options import Options, Senders, hide_secret
-from frappe_hooksig.integrations._receiver import Receiver, name_of
+from frappe_hooksig.integrations._asgi import AWAITING, StarletteRequests
+from frappe_hooksig.integrations._framework import Admission
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
+from frappe_hooksig.integrations._receiver import READS, Receiver, name_of
 from frappe_hooksig.integrations._responses import refusal
-from frappe_hooksig.replay._claims import AsyncClaim
+from frappe_hooksig.replay import Claim
+from frappe_hooksig.replay._steps import run_async
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -43,7 +46,7 @@ __all__ = ["FrappeWebhook", "Refusal", "Refused", "Webhook", "WebhookRoute"]
 
 _Model = TypeVar("_Model")
 
-_DELIVERIES = "frappe_hooksig.deliveries"
+_ADMISSIONS = "frappe_hooksig.admissions"
 _ROUTE = "frappe_hooksig.route"
 
 # A response contains this many of a model's errors. The location of an error is cut to this many
@@ -103,8 +106,9 @@ class Webhook(SecurityBase):
     """
 
     def __init__(self, scheme_or_verifier: Senders, **options: Unpack[Options]) -> None:
+        scheme_or_verifier = masked_senders(scheme_or_verifier)
         hide_secret(options)
-        self._receiver = Receiver(scheme_or_verifier, setting, target_of=target_of, **options)
+        self._receiver = Receiver(_FASTAPI, scheme_or_verifier, **options)
         scheme, *weaker = self._receiver.schemes
         others = [each for each in (scheme.timestamp_header, scheme.id_header) if each]
         described = APIKeyHeader(
@@ -147,11 +151,11 @@ class Webhook(SecurityBase):
         if self._receiver.deduplicates and _ROUTE not in request.scope:
             msg = "store= needs APIRouter(route_class=WebhookRoute), which sees the response"
             raise ConfigurationError(msg)
-        verified: dict[Webhook, Delivery] = request.scope.setdefault(_DELIVERIES, {})
-        if self not in verified:
+        admissions: dict[Webhook, Admission] = request.scope.setdefault(_ADMISSIONS, {})
+        if self not in admissions:
             _add_exception_handlers(request)
             try:
-                verified[self] = await receive(self._receiver, request)
+                delivery = await run_async(self._receiver.verify(AWAITING, request))
             except VerificationError as error:
                 raise Refused(error) from error
             except RawBodyUnavailable as error:
@@ -159,7 +163,19 @@ class Webhook(SecurityBase):
                 raise RawBodyUnavailable(msg) from error.__cause__
             except ClientDisconnect as error:
                 raise HTTPException(400) from error  # the client is gone: nobody gets this
-        return verified[self]
+            admissions[self] = Admission(delivery)
+            _FASTAPI.keep(request, admissions[self])
+        return admissions[self].delivery
+
+    async def claim(self, request: Request) -> Claim:
+        """Return the claim on the delivery, as a dependency: `Depends(webhook.claim)`.
+
+        Raises:
+            ConfigurationError: The webhook has no store.
+        """
+        await self(request)
+        admission: Admission = request.scope[_ADMISSIONS][self]
+        return admission.claim()
 
     @overload
     def payload(self, model: type[_Model]) -> Callable[[Delivery], Awaitable[_Model]]: ...
@@ -217,7 +233,6 @@ class WebhookRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return a handler that verifies a request and then calls FastAPI's own handler."""
         handle = super().get_route_handler()
-        endpoint = f"{name_of(self.endpoint)} {self.path}"
         webhooks = list(_webhooks_of(self.dependant, {}))
 
         async def verify_first(request: Request) -> Response:
@@ -230,40 +245,53 @@ class WebhookRoute(APIRoute):
             # A dict removes repeats: payload() depends on a webhook that the path function may
             # depend on as well.
             receivers = {each: each._receiver for each in left}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            deduplicating = [each for each in receivers if receivers[each].deduplicates]
-            if not deduplicating:
+            if not any(receiver.deduplicates for receiver in receivers.values()):
                 return await handle(request)
+            admissions: dict[Webhook, Admission] = request.scope[_ADMISSIONS]
+            responses: list[Response] = []
             async with AsyncExitStack() as own:
                 # Dependencies with scope="function" end before the response is sent. If a commit
-                # fails in such a dependency, the response becomes a 500. Claims enter FastAPI's
+                # fails in such a dependency, the response becomes a 500. This enters FastAPI's
                 # stack before these dependencies, so claims are settled after them.
                 stack: AsyncExitStack = request.scope.get("fastapi_function_astack", own)
-                claims: list[AsyncClaim] = []
-                for webhook in deduplicating:
-                    delivery = request.scope[_DELIVERIES][webhook]
-                    claimed = await claim(receivers[webhook], request, endpoint, delivery)
-                    if isinstance(claimed, Response):
-                        for other in claims:
-                            await other.release()
-                        return claimed
-                    if claimed is not None:
-                        claims.append(await stack.enter_async_context(claimed))
-                responses: list[Response] = []
-                await stack.enter_async_context(_settled(claims, responses))
+                stack.push_async_exit(partial(_settle, admissions.values(), responses))
+                for webhook, receiver in receivers.items():
+                    claiming = receiver.claim(AWAITING, request, admissions[webhook], self)
+                    refused = await run_async(claiming)
+                    if refused is not None:
+                        return _FASTAPI.respond(refused)
                 responses.append(await handle(request))
                 return responses[0]
 
         return verify_first
 
 
-@asynccontextmanager
-async def _settled(
-    claims: list[AsyncClaim], responses: list[Response]
-) -> AsyncGenerator[None, None]:
-    """Settle claims by the status of the response if the block ends without an exception."""
-    yield
-    for claimed in claims:
-        await claimed.settle(responses[0].status_code)
+async def _settle(
+    admissions: Iterable[Admission],
+    responses: Sequence[Response],
+    _kind: object,
+    error: BaseException | None,
+    _traceback: object,
+) -> None:
+    """Settle the claims by the status of the response. Release them if there is none."""
+    for admission in admissions:
+        if error is None and responses and admission.lease is not None:
+            await run_async(admission.lease.settle(responses[0].status_code))
+        else:
+            await run_async(admission.release())
+
+
+class _FastAPI(StarletteRequests):
+    """FastAPI, for the flow of a route. The view is its `WebhookRoute`."""
+
+    def endpoint_of(self, request: Request, view: APIRoute) -> str:  # noqa: ARG002
+        return f"{name_of(view.endpoint)} {view.path}"
+
+    def only_reads(self, request: Request, view: APIRoute) -> bool:  # noqa: ARG002
+        return READS.issuperset(view.methods or "?")
+
+
+_FASTAPI = _FastAPI()
 
 
 def _webhooks_of(dependant: Dependant, overridden: Mapping[Any, Any]) -> Iterator[Webhook]:
@@ -292,9 +320,9 @@ async def _respond_to_refused(_request: Request, exception: Refused) -> Response
 
 
 async def _respond_to_malformed(request: Request, error: MalformedPayload) -> Response:
-    if _DELIVERIES not in request.scope:  # the error comes from a route without a webhook
+    if _ADMISSIONS not in request.scope:  # the error comes from a route without a webhook
         raise error
-    return response_to(error)
+    return _FASTAPI.respond(refusal(error))
 
 
 def _complaint(error: ValidationError) -> str:

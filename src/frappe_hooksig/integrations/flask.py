@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial, wraps
 from inspect import isclass, iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
@@ -19,20 +18,26 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 from werkzeug.local import LocalProxy
 from werkzeug.wsgi import LimitedStream, get_content_length
 
-from frappe_hooksig._frappe import FRAPPE, SECRET_SETTING
+from frappe_hooksig._frappe import SECRET_SETTING
+from frappe_hooksig._headers import Headers
 from frappe_hooksig.delivery import Delivery
-from frappe_hooksig.exceptions import (
-    BodyTooLarge,
-    ConfigurationError,
-    MalformedPayload,
-    RawBodyUnavailable,
-    VerificationError,
+from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError, RawBodyUnavailable
+from frappe_hooksig.integrations._framework import Admission, Framework, kept
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
+from frappe_hooksig.integrations._receiver import (
+    READS,
+    Receiver,
+    name_of,
+    name_of_handler,
+    only_a_view,
+    with_or_without_options,
 )
-from frappe_hooksig.integrations._options import Options, Senders, hide_secret
-from frappe_hooksig.integrations._receiver import Receiver, name_of, name_of_handler
-from frappe_hooksig.integrations._responses import WebhookResponse, refusal
+from frappe_hooksig.integrations._responses import WebhookResponse
 from frappe_hooksig.integrations._urls import RequestTarget, target_of_environ
-from frappe_hooksig.replay._claims import Claim
+from frappe_hooksig.replay import Claim
+from frappe_hooksig.replay._callers import BLOCKING
+from frappe_hooksig.replay._claims import Lease
+from frappe_hooksig.replay._steps import Steps, run, run_async
 from frappe_hooksig.secret import Secrets
 
 if sys.version_info >= (3, 11):
@@ -40,17 +45,17 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import Unpack
 
-__all__ = ["get_delivery", "verify_frappe_webhook", "verify_webhook"]
+__all__ = ["get_claim", "get_delivery", "verify_frappe_webhook", "verify_webhook"]
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 _PROXY = cast("LocalProxy[Request]", request)
 
 # No header can have this key: WSGI prefixes the keys of headers with HTTP_.
-_DELIVERY = "frappe_hooksig.delivery"
+_ADMISSION = "frappe_hooksig.admission"
 
 
-def verify_webhook(  # noqa: C901  # the same flow for sync and for async views
+def verify_webhook(
     scheme_or_verifier: Senders, **options: Unpack[Options]
 ) -> Callable[[_View], _View]:
     """Return a decorator that lets only verified requests through to a view.
@@ -65,37 +70,10 @@ def verify_webhook(  # noqa: C901  # the same flow for sync and for async views
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
+    scheme_or_verifier = masked_senders(scheme_or_verifier)
     hide_secret(options)
-    receiver = Receiver(scheme_or_verifier, _setting, target_of=_target_of, **options)
+    receiver = Receiver(_FLASK, scheme_or_verifier, **options)
     receiver.refuse_to_wait("the Flask adapter")
-
-    def admit(view: Callable[..., Any]) -> Claim | Response | None:
-        """Verify the request, keep its delivery for `get_delivery()`, and claim it.
-
-        Returns:
-            The claim; or None if the view runs without one; or the response to send instead of
-            running the view.
-        """
-        # Use the request itself, not its proxy: each access through the proxy takes longer than
-        # a hash.
-        current: Request = _PROXY._get_current_object()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        try:
-            delivery = receiver.receive(
-                current, current.headers, current.method, partial(_raw_body, current)
-            )
-        except VerificationError as error:
-            return _refused(error)
-        current.environ[_DELIVERY] = delivery
-        if not receiver.deduplicates:
-            return None
-        # Flask's name for the route. as_view() makes the functions of all class-based views, so
-        # name_of() cannot tell those apart.
-        endpoint = current.endpoint or name_of(view)
-        kind = getattr(current_app.view_functions.get(endpoint), "view_class", None)
-        if kind is not None:
-            endpoint = f"{endpoint} {name_of_handler(kind, current.method)}"
-        claim = receiver.claim(current, endpoint, delivery)
-        return _respond(claim) if isinstance(claim, WebhookResponse) else claim
 
     def decorator(view: _View) -> _View:
         if isclass(view):
@@ -105,29 +83,15 @@ def verify_webhook(  # noqa: C901  # the same flow for sync and for async views
 
             @wraps(view)
             async def async_inner(*args: Any, **kwargs: Any) -> Any:
-                claim = admit(view)
-                if isinstance(claim, Response):
-                    return claim
-                with claim or nullcontext():
-                    try:
-                        result = await view(*args, **kwargs)
-                    except MalformedPayload as error:
-                        result = _refused(error)
-                    return result if claim is None else _settle(claim, result)
+                call = partial(view, *args, **kwargs)
+                return await run_async(receiver.handle(BLOCKING, _current(), view, call))
 
             return cast("_View", async_inner)
 
         @wraps(view)
         def inner(*args: Any, **kwargs: Any) -> Any:
-            claim = admit(view)
-            if isinstance(claim, Response):
-                return claim
-            with claim or nullcontext():
-                try:
-                    result = view(*args, **kwargs)
-                except MalformedPayload as error:
-                    result = _refused(error)
-                return result if claim is None else _settle(claim, result)
+            call = partial(view, *args, **kwargs)
+            return run(receiver.handle(BLOCKING, _current(), view, call))
 
         return cast("_View", inner)
 
@@ -154,13 +118,8 @@ def verify_frappe_webhook(
     Raises:
         ConfigurationError: An option has no use or contradicts another.
     """
-    hide_secret(options)
-    if view is not None and not callable(view):
-        del view  # it may be a secret, and error reporters show local variables
-        msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
-        raise ConfigurationError(msg)
-    decorator = verify_webhook(FRAPPE, **options)
-    return decorator if view is None else decorator(view)
+    view = only_a_view(view)
+    return with_or_without_options(verify_webhook, view, options)
 
 
 def get_delivery() -> Delivery:
@@ -169,17 +128,32 @@ def get_delivery() -> Delivery:
     Raises:
         ConfigurationError: The view is not decorated, or the decorator stands above @app.route.
     """
-    delivery: Delivery | None = request.environ.get(_DELIVERY)
-    if delivery is None:
-        msg = (
-            f"{request.endpoint}: this request was not verified. Put @verify_frappe_webhook or "
-            "@verify_webhook(...) below @app.route, on the view itself"
-        )
-        raise ConfigurationError(msg)
-    return delivery
+    return _admission().delivery
 
 
-def _setting() -> Secrets | None:
+def get_claim() -> Claim:
+    """Return the claim on the delivery of the current request.
+
+    Raises:
+        ConfigurationError: The view is not decorated, or has no store.
+    """
+    return _admission().claim()
+
+
+def _admission() -> Admission:
+    return kept(
+        request.environ.get(_ADMISSION),
+        str(request.endpoint),
+        "@verify_frappe_webhook or @verify_webhook(...) below @app.route, on the view itself",
+    )
+
+
+def _current() -> Request:
+    """Return the request itself. Each access through its proxy takes longer than a hash."""
+    return _PROXY._get_current_object()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def _setting() -> Secrets:
     """Return the secret of Frappe's webhooks.
 
     Raises:
@@ -193,6 +167,47 @@ def _setting() -> Secrets | None:
         msg = f"set app.config[{SECRET_SETTING!r}] or the environment variable {SECRET_SETTING}"
         raise ConfigurationError(msg)
     return secret
+
+
+class _Flask(Framework):
+    """Flask, for the flow of a route."""
+
+    setting = staticmethod(_setting)
+
+    def headers_of(self, request: Request) -> Headers:
+        return request.headers
+
+    def target_of(self, request: Request) -> RequestTarget:
+        return target_of_environ(request.environ)
+
+    def read_body(self, request: Request, limit: int) -> bytes:
+        return _raw_body(request, limit)
+
+    def keep(self, request: Request, admission: Admission) -> None:
+        request.environ[_ADMISSION] = admission
+
+    def endpoint_of(self, request: Request, view: Callable[..., Any]) -> str:
+        # Flask's name for the route. as_view() makes the functions of all class-based views, so
+        # name_of() cannot tell those apart.
+        endpoint = request.endpoint or name_of(view)
+        kind = getattr(current_app.view_functions.get(endpoint), "view_class", None)
+        if kind is not None:
+            endpoint = f"{endpoint} {name_of_handler(kind, request.method)}"
+        return endpoint
+
+    def only_reads(self, request: Request, view: Callable[..., Any]) -> bool:  # noqa: ARG002
+        return request.url_rule is not None and READS.issuperset(request.url_rule.methods or "?")
+
+    def respond(self, response: WebhookResponse) -> Response:
+        return Response(response.body, response.status, response.headers)
+
+    def settle(self, lease: Lease, result: Any) -> Steps[Response]:
+        response = current_app.make_response(result)
+        yield from lease.settle(response.status_code)
+        return response
+
+
+_FLASK = _Flask()
 
 
 def _raw_body(current: Request, limit: int) -> bytes:
@@ -268,22 +283,3 @@ def _is_parsed(attributes: dict[str, Any]) -> bool:
 
 def _least(limit: int, other: int | None) -> int:
     return limit if other is None else min(limit, other)
-
-
-def _settle(claim: Claim, result: Any) -> Response:
-    """Settle the claim by the status of the view's response, and return the response."""
-    response = current_app.make_response(result)
-    claim.settle(response.status_code)
-    return response
-
-
-def _refused(error: VerificationError | MalformedPayload) -> Response:
-    return _respond(refusal(error))
-
-
-def _respond(response: WebhookResponse) -> Response:
-    return Response(response.body, response.status, response.headers)
-
-
-def _target_of(request: Request) -> RequestTarget:
-    return target_of_environ(request.environ)

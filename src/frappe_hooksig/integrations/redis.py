@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from hashlib import sha1
+from typing import Any
 
 import redis
 import redis.asyncio
-from redis.exceptions import NoScriptError, RedisClusterException
+from redis.exceptions import AskError, NoScriptError, RedisClusterException
 
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
 from frappe_hooksig.replay._lua import (
     CLAIM,
     COMPLETE,
     RELEASE,
-    RENEW,
     STATES,
     claimed,
     milliseconds,
+    renew_over,
+    renewals,
 )
 from frappe_hooksig.replay._protocol import State
 
@@ -26,7 +29,7 @@ __all__ = ["AsyncRedisStore", "RedisStore"]
 # digests, but makes a claim 10 % slower.
 _SHA = {
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (CLAIM, RENEW, COMPLETE, RELEASE)
+    for script in (CLAIM, COMPLETE, RELEASE)
 }
 
 
@@ -42,6 +45,8 @@ class RedisStore:
     before a replica has received them. The handler runs again if the sender repeats such a
     delivery. If the server has a `maxmemory`, set `maxmemory-policy noeviction`: a full server then
     refuses new deliveries and does not forget old ones.
+
+    The clock of the server ends leases. If it is put back, claims last longer by as much.
 
     Args:
         client: A client of redis-py, for one server or for a cluster.
@@ -68,13 +73,24 @@ class RedisStore:
         """
         return STATES[self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`.
+
+        It opens a connection of its own to each server concerned, and closes it afterwards. So it
+        does not wait for a pool that the handlers have used up.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        return bool(self._run(RENEW, key, claimed(token), milliseconds(lease)))
+        named = [(self._prefix + key, token) for key, token in claims]
+        try:
+            if isinstance(self._client, redis.Redis):
+                pool: Any = self._client.connection_pool
+                connection = pool.connection_class(**pool.connection_kwargs)
+                return renew_over(connection, [named], lease)
+            return self._renew_in_cluster(self._client, named, lease)
+        except (redis.RedisError, RedisClusterException) as error:
+            raise _explained(error) from None  # `error` has the unredacted text
 
     def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`.
@@ -91,6 +107,34 @@ class RedisStore:
             StoreError: As for `complete()`.
         """
         return bool(self._run(RELEASE, key, claimed(token)))
+
+    def _renew_in_cluster(
+        self, client: Any, claims: Sequence[tuple[str, str]], lease: float
+    ) -> list[bool]:
+        """Renew claims at each node that has some of them, though another node may fail."""
+        renewed: dict[tuple[str, str], bool] = {}
+        failure: redis.RedisError | None = None
+        for node, batch in _by_node(client, claims):
+            each_alone = [[claim] for claim in batch]  # their keys are in different slots
+            try:
+                try:
+                    pool: Any = client.get_redis_connection(node).connection_pool
+                    connection = pool.connection_class(**pool.connection_kwargs)
+                    results = renew_over(connection, each_alone, lease)
+                except (redis.ConnectionError, AskError):
+                    # The node is down or has given up a slot: let the client look for the new one.
+                    results = [
+                        bool(each)
+                        for command in renewals(each_alone, lease)
+                        for each in client.execute_command(*command)
+                    ]
+            except redis.RedisError as error:
+                failure = error
+            else:
+                renewed |= zip(batch, results, strict=True)
+        if failure is not None:
+            raise failure
+        return [renewed[claim] for claim in claims]
 
     def _run(self, script: str, key: str, *args: str | int) -> int:
         key = self._prefix + key
@@ -135,13 +179,24 @@ class AsyncRedisStore:
         """
         return STATES[await self._run(CLAIM, key, claimed(token), milliseconds(lease))]
 
-    async def renew(self, key: str, token: str, lease: float) -> bool:
+    async def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`.
+
+        It opens connections as `RedisStore.renew()` does.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        return bool(await self._run(RENEW, key, claimed(token), milliseconds(lease)))
+        named = [(self._prefix + key, token) for key, token in claims]
+        try:
+            if isinstance(self._client, redis.asyncio.Redis):
+                pool: Any = self._client.connection_pool
+                connection = pool.connection_class(**pool.connection_kwargs)
+                return await _renew_over(connection, [named], lease)
+            await self._client.initialize()
+            return await self._renew_in_cluster(self._client, named, lease)
+        except (redis.RedisError, RedisClusterException) as error:
+            raise _explained(error) from None  # `error` has the unredacted text
 
     async def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`.
@@ -159,6 +214,33 @@ class AsyncRedisStore:
         """
         return bool(await self._run(RELEASE, key, claimed(token)))
 
+    async def _renew_in_cluster(
+        self, client: Any, claims: Sequence[tuple[str, str]], lease: float
+    ) -> list[bool]:
+        """Renew claims at each node that has some of them, though another node may fail."""
+        renewed: dict[tuple[str, str], bool] = {}
+        failure: redis.RedisError | None = None
+        for node, batch in _by_node(client, claims):
+            each_alone = [[claim] for claim in batch]  # their keys are in different slots
+            try:
+                try:
+                    connection = node.connection_class(**node.connection_kwargs)
+                    results = await _renew_over(connection, each_alone, lease)
+                except (redis.ConnectionError, AskError):
+                    # The node is down or has given up a slot: let the client look for the new one.
+                    results = [
+                        bool(each)
+                        for command in renewals(each_alone, lease)
+                        for each in await client.execute_command(*command)
+                    ]
+            except redis.RedisError as error:
+                failure = error
+            else:
+                renewed |= zip(batch, results, strict=True)
+        if failure is not None:
+            raise failure
+        return [renewed[claim] for claim in claims]
+
     async def _run(self, script: str, key: str, *args: str | int) -> int:
         key = self._prefix + key
         try:
@@ -169,6 +251,29 @@ class AsyncRedisStore:
         except (redis.RedisError, RedisClusterException) as error:
             raise _explained(error) from None  # `error` has the unredacted text
         return result
+
+
+async def _renew_over(
+    connection: Any, batches: Sequence[Sequence[tuple[str, str]]], lease: float
+) -> list[bool]:
+    """`renew_over()` for asyncio."""
+    try:
+        packed = connection.pack_commands(renewals(batches, lease))
+        await connection.send_packed_command(packed)
+        return [bool(number) for _ in batches for number in await connection.read_response()]
+    finally:
+        await connection.disconnect()
+
+
+def _by_node(
+    client: Any, claims: Sequence[tuple[str, str]]
+) -> Iterable[tuple[Any, list[tuple[str, str]]]]:
+    """Return each node of the cluster that has keys of claims, with its claims."""
+    by_name: dict[str, tuple[Any, list[tuple[str, str]]]] = {}
+    for claim in claims:
+        node = client.get_node_from_key(claim[0])
+        by_name.setdefault(node.name, (node, []))[1].append(claim)
+    return by_name.values()
 
 
 def _wrong(client: object, needed: str) -> str:

@@ -6,37 +6,37 @@ Put them on the endpoint itself: an `async def` or `def` function, or a method o
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from inspect import isclass, iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
-from frappe_hooksig._frappe import FRAPPE
 from frappe_hooksig.delivery import Delivery
-from frappe_hooksig.exceptions import ConfigurationError, MalformedPayload, VerificationError
-from frappe_hooksig.integrations._asgi import (
-    DELIVERY,
-    claim,
-    in_thread,
-    receive,
-    response_to,
-    setting,
-    target_of,
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.integrations._asgi import AWAITING, StarletteRequests, admission_of
+from frappe_hooksig.integrations._framework import Admission, kept
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
+from frappe_hooksig.integrations._receiver import (
+    READS,
+    Receiver,
+    has_only_reads,
+    name_of,
+    only_a_view,
+    with_or_without_options,
 )
-from frappe_hooksig.integrations._options import Options, Senders, hide_secret
-from frappe_hooksig.integrations._receiver import Receiver, name_of
-from frappe_hooksig.replay._claims import AsyncClaim
+from frappe_hooksig.replay import Claim
+from frappe_hooksig.replay._steps import run_async
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
 else:
     from typing_extensions import Unpack
 
-__all__ = ["get_delivery", "verify_frappe_webhook", "verify_webhook"]
+__all__ = ["get_claim", "get_delivery", "verify_frappe_webhook", "verify_webhook"]
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -62,40 +62,21 @@ def verify_webhook(
         ConfigurationError: An option is missing, has no use, or contradicts another; or the
             decorator stands on a class instead of its methods.
     """
+    scheme_or_verifier = masked_senders(scheme_or_verifier)
     hide_secret(options)
-    receiver = Receiver(scheme_or_verifier, setting, target_of=target_of, **options)
+    receiver = Receiver(_STARLETTE, scheme_or_verifier, **options)
 
     def decorator(view: _View) -> _View:
         if isclass(view):
             msg = f"decorate the methods of {view.__name__}, such as post(), not the class"
             raise ConfigurationError(msg)
-        run = view if iscoroutinefunction(view) else partial(in_thread, view)
+        run = view if iscoroutinefunction(view) else partial(run_in_threadpool, view)
 
         @wraps(view)
         async def inner(*args: Any, **kwargs: Any) -> Any:
             request = _request_of(view, args)
-            try:
-                delivery = await receive(receiver, request)
-            except VerificationError as error:
-                return response_to(error)
-            except ClientDisconnect:
-                return Response(status_code=400)  # the client is gone: nobody gets this
-            claimed: AsyncClaim | Response | None = None
-            if receiver.deduplicates:
-                # Several classes may inherit one method, so the class is part of the name.
-                owner = "" if args[0] is request else name_of(cast("type", args[0].__class__))
-                endpoint = f"{name_of(view)} {owner}"
-                claimed = await claim(receiver, request, endpoint, delivery)
-            if isinstance(claimed, Response):
-                return claimed
-            async with claimed or nullcontext():
-                try:
-                    response = await run(*args, **kwargs)
-                except MalformedPayload as error:
-                    response = response_to(error)
-                if claimed is not None:
-                    await claimed.settle(response.status_code)
-                return response
+            call = partial(run, *args, **kwargs)
+            return await run_async(receiver.handle(AWAITING, request, (view, args), call))
 
         return cast("_View", inner)
 
@@ -122,13 +103,8 @@ def verify_frappe_webhook(
     Raises:
         ConfigurationError: An option has no use or contradicts another.
     """
-    hide_secret(options)
-    if view is not None and not callable(view):
-        del view  # it may be a secret, and error reporters show local variables
-        msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
-        raise ConfigurationError(msg)
-    decorator = verify_webhook(FRAPPE, **options)
-    return decorator if view is None else decorator(view)
+    view = only_a_view(view)
+    return with_or_without_options(verify_webhook, view, options)
 
 
 def get_delivery(request: HTTPConnection) -> Delivery:
@@ -137,14 +113,60 @@ def get_delivery(request: HTTPConnection) -> Delivery:
     Raises:
         ConfigurationError: The endpoint is not decorated.
     """
-    delivery: Delivery | None = request.scope.get(DELIVERY)
-    if delivery is None:
-        msg = (
-            f"{request.url.path}: this request was not verified. Put @verify_frappe_webhook or "
-            "@verify_webhook(...) on the endpoint"
-        )
-        raise ConfigurationError(msg)
-    return delivery
+    return _admission(request).delivery
+
+
+def get_claim(request: HTTPConnection) -> Claim:
+    """Return the claim on the delivery of a request.
+
+    Raises:
+        ConfigurationError: The endpoint is not decorated, or has no store.
+    """
+    return _admission(request).claim()
+
+
+def _admission(request: HTTPConnection) -> Admission:
+    return kept(
+        admission_of(request),
+        request.url.path,
+        "@verify_frappe_webhook or @verify_webhook(...) on the endpoint",
+    )
+
+
+class _Starlette(StarletteRequests):
+    """Starlette, for the flow of a route. The view is given with its arguments."""
+
+    def endpoint_of(self, request: Request, view: tuple[Any, tuple[Any, ...]]) -> str:
+        endpoint, args = view
+        # Several classes may inherit one method, so the class is part of the name.
+        owner = "" if args[0] is request else name_of(cast("type", args[0].__class__))
+        return f"{name_of(endpoint)} {owner}"
+
+    def only_reads(self, request: Request, view: tuple[Any, tuple[Any, ...]]) -> bool:
+        _, args = view
+        if args[0] is not request:  # a method of an HTTPEndpoint
+            return has_only_reads(args[0])
+        router = request.scope.get("router")
+        methods = _methods_of(request.scope.get("endpoint"), getattr(router, "routes", ()))
+        return bool(methods) and READS.issuperset(methods)
+
+    def not_verified(self, error: Exception) -> Response:
+        if isinstance(error, ClientDisconnect):
+            return Response(status_code=400)  # the client is gone: nobody gets this
+        raise error
+
+
+_STARLETTE = _Starlette()
+
+
+def _methods_of(endpoint: object, routes: Iterable[Any]) -> set[str]:
+    """Return the HTTP methods of all routes to an endpoint, also of mounted ones."""
+    methods: set[str] = set()
+    for route in routes:
+        if getattr(route, "endpoint", None) is endpoint:
+            methods |= route.methods or {"POST"}
+        methods |= _methods_of(endpoint, getattr(route, "routes", None) or ())
+    return methods
 
 
 def _request_of(view: Callable[..., Any], args: tuple[Any, ...]) -> Request:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from frappe_hooksig.replay._claims import Claim
 from frappe_hooksig.replay._deduplicator import Deduplicator
-from frappe_hooksig.replay._memory import MemoryStore
+from frappe_hooksig.replay._memory import MemoryStore, MemoryStoreWarning
 from frappe_hooksig.replay._protocol import AsyncStore, State, Store
 
 if TYPE_CHECKING:
     from frappe_hooksig.replay._sqlite import SQLiteStore
 
-__all__ = ["AsyncStore", "Deduplicator", "MemoryStore", "SQLiteStore", "State", "Store"]
+__all__ = [
+    "AsyncStore",
+    "Claim",
+    "Deduplicator",
+    "MemoryStore",
+    "MemoryStoreWarning",
+    "SQLiteStore",
+    "State",
+    "Store",
+]
 
 
 if not TYPE_CHECKING:  # hidden, because type checkers would then accept any name in this module

@@ -1,21 +1,21 @@
-"""Claims on deliveries: renewed while a handler runs, then completed or released."""
+"""Claims on deliveries: leases that are renewed until the handler has run, and then settled."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+import time
+from collections.abc import Callable
+from functools import partial
+from math import inf
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from frappe_hooksig.exceptions import StoreError
 from frappe_hooksig.replay._protocol import AsyncStore, State, Store
-from frappe_hooksig.replay._renewal import AsyncLeaseRenewer, lease_renewer
+from frappe_hooksig.replay._steps import Steps
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
-_AnyStore = TypeVar("_AnyStore")
+    from frappe_hooksig.replay._callers import Caller
 
 _log = logging.getLogger("frappe_hooksig")
 
@@ -23,58 +23,81 @@ _log = logging.getLogger("frappe_hooksig")
 _SHARE = 3
 
 
-class _Lease(Generic[_AnyStore]):
-    """A lease on a delivery, which a lease renewer extends.
+class Claim:
+    """The claim of a handler on its delivery. `get_claim()` returns it."""
+
+    __slots__ = ("_lease",)
+
+    def __init__(self, lease: Lease | None) -> None:
+        self._lease = lease
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds for which no other process can claim the delivery, unless the lease is renewed.
+
+        It is 0 after the lease has ended, as far as this process knows. Look at it before the
+        handler's last step: a process that was stopped for longer than its lease then finds out.
+        It is a hint and no proof, because the process may stop again after the look. No store is
+        asked. It is infinite if the delivery was accepted without a claim.
+        """
+        return inf if self._lease is None else max(0.0, self._lease.ends - time.monotonic())
+
+    def __repr__(self) -> str:
+        return f"<Claim, {self.seconds_left:.1f} seconds left>"
+
+
+class Lease:
+    """A lease on a delivery.
+
+    Args:
+        store: The store.
+        caller: Calls the store.
+        key: The key of the delivery.
+        seconds: How long the lease lasts after it was renewed.
+        retention: How long a handled delivery is remembered, in seconds.
 
     Attributes:
         due: When the next renewal is due, by the monotonic clock.
+        ends: When the lease ends, by the monotonic clock, as far as this process knows.
+        is_settled: Whether the store was told to complete or release the claim.
+        store: The store.
+        token: The token of the claim.
     """
 
-    __slots__ = ("_key", "_lease", "_retention", "_store", "_token", "due")
+    __slots__ = (
+        "_caller",
+        "_retention",
+        "due",
+        "ends",
+        "is_settled",
+        "key",
+        "seconds",
+        "store",
+        "token",
+    )
 
-    def __init__(self, store: _AnyStore, key: str, lease: float, retention: float) -> None:
-        self._store = store
-        self._key = key
-        self._lease = lease
+    def __init__(
+        self, store: Store | AsyncStore, caller: Caller, key: str, seconds: float, retention: float
+    ) -> None:
+        self.store = store
+        self._caller = caller
+        self.key = key
+        self.seconds = seconds
         self._retention = retention
-        self._token = token_hex(16)
-        self.due = 0.0
+        self.token = token_hex(16)
+        self.due = self.ends = 0.0
+        self.is_settled = False
 
-    def put_off(self, now: float) -> None:
-        """Schedule the next renewal: a third of the lease from now."""
-        self.due = now + self._lease / _SHARE
-
-
-class Claim(_Lease[Store]):
-    """A claim on a delivery: renewed while the handler runs, then completed or released."""
-
-    __slots__ = ()
-
-    @property
-    def store(self) -> Store:
-        """The store with the claim."""
-        return self._store
-
-    def claim(self) -> State:
+    def claim(self) -> Steps[State]:
         """Claim the delivery. If it is new, renew the lease from now on.
 
         Raises:
-            StoreError: The store is full or cannot be reached.
+            StoreError: The store is full or cannot be reached, or the lease cannot be renewed.
         """
-        state = self._store.claim(self._key, self._token, self._lease)
-        if state is State.NEW:
-            lease_renewer().add(self)
+        state: State = yield partial(self._caller.finish, self._claiming(), self._releasing)
         return state
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Release the claim if the handler raised."""
-        if error is not None:
-            self.release()
-
-    def settle(self, status: int) -> bool:
+    def settle(self, status: int) -> Steps[bool]:
         """Complete the claim if the response is a 2xx, else release it.
 
         Args:
@@ -85,123 +108,63 @@ class Claim(_Lease[Store]):
         """
         return self.complete() if status in range(200, 300) else self.release()
 
-    def complete(self) -> bool:
+    def complete(self) -> Steps[bool]:
         """Record that the delivery was handled; return whether the lease was still running."""
-        self.rest()
-        return _told(
-            lambda: self._store.complete(self._key, self._token, self._retention), "completed"
-        )
+        return self._finish(self.store.complete, "completed", self._retention)
 
-    def release(self) -> bool:
+    def release(self) -> Steps[bool]:
         """Let the next attempt be handled; return whether the lease was still running."""
-        self.rest()
-        return _told(lambda: self._store.release(self._key, self._token), "released")
+        return self._finish(self.store.release, "released")
 
     def rest(self) -> None:
-        """Stop renewing the lease. The claim then ends when its lease ends."""
-        lease_renewer().remove(self)
+        """Stop renewing the lease. It then ends by itself."""
+        self._caller.renewer.remove(self)
 
-    def renew(self) -> bool:
-        """Renew the lease, for the lease renewer; return whether it was still running.
+    def put_off(self, now: float) -> None:
+        """Schedule the next renewal: a third of the lease from now."""
+        self.due = now + self.seconds / _SHARE
 
-        Raises:
-            StoreError: The store is full or cannot be reached.
-        """
-        return self._store.renew(self._key, self._token, self._lease)
+    def renewed(self, asked: float) -> None:
+        """Note that the lease was renewed, or claimed. `asked` is when the store was asked to."""
+        self.ends = asked + self.seconds
 
+    def lost(self) -> None:
+        """Note that the lease has ended."""
+        self.ends = 0.0
 
-def _told(action: Callable[[], bool], what: str) -> bool:
-    """Run a store's action. Log an error instead of raising it: the response must go out."""
-    try:
-        held = action()
-    except StoreError as error:
-        _log.error("a delivery was not %s: %s", what, error)  # a traceback would add nothing
-        return False
-    if not held:
-        _log.warning("a delivery was not %s: its lease had already ended", what)
-    return held
-
-
-class AsyncClaim(_Lease[AsyncStore]):
-    """`Claim` for a store whose methods are awaited."""
-
-    __slots__ = ("_is_settled",)
-
-    def __init__(self, store: AsyncStore, key: str, lease: float, retention: float) -> None:
-        super().__init__(store, key, lease, retention)
-        self._is_settled = False
-
-    async def claim(self) -> State:
-        """See `Claim.claim()`.
-
-        Raises:
-            StoreError: The store is full or cannot be reached.
-        """
-        state = await self._store.claim(self._key, self._token, self._lease)
+    def _claiming(self) -> Steps[State]:
+        asked = time.monotonic()
+        state: State = yield partial(
+            self._caller.call, self.store.claim, self.key, self.token, self.seconds
+        )
         if state is State.NEW:
-            AsyncLeaseRenewer.of_loop().add(self)
+            self.renewed(asked)
+            self.put_off(asked)
+            try:
+                self._caller.renewer.add(self)
+            except RuntimeError as error:  # too many threads, or the process is exiting
+                yield from self._releasing()
+                msg = f"the lease of a delivery cannot be renewed: {error}"
+                raise StoreError(msg) from error
         return state
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Release the claim if the handler raised or was cancelled."""
-        if error is not None and not self._is_settled:
-            await self.release()
-
-    async def settle(self, status: int) -> bool:
-        """See `Claim.settle()`."""
-        return await (self.complete() if status in range(200, 300) else self.release())
-
-    async def complete(self) -> bool:
-        """See `Claim.complete()`."""
-        return await self._settled(
-            _told_later(self._store.complete(self._key, self._token, self._retention), "completed")
-        )
-
-    async def release(self) -> bool:
-        """See `Claim.release()`."""
-        return await self._settled(
-            _told_later(self._store.release(self._key, self._token), "released")
-        )
-
-    async def _settled(self, telling: Coroutine[Any, Any, bool]) -> bool:
-        """Update the store, even if the request is cancelled meanwhile.
-
-        Cancelling a request also cancels everything that it awaits. But the delivery was handled,
-        even if the sender has just disconnected.
-        """
+    def _releasing(self) -> Steps[None]:
         self.rest()
-        self._is_settled = True
-        told = asyncio.create_task(telling)
-        _telling.add(told)
-        told.add_done_callback(_telling.discard)
-        return await asyncio.shield(told)
+        yield partial(self._caller.call, self.store.release, self.key, self.token)
 
-    def rest(self) -> None:
-        """See `Claim.rest()`."""
-        AsyncLeaseRenewer.of_loop().remove(self)
+    def _finish(self, function: Callable[..., Any], what: str, *args: float) -> Steps[bool]:
+        self.rest()
+        self.is_settled = True
+        held: bool = yield partial(self._caller.finish, self._told(function, what, *args))
+        return held
 
-    async def renew(self) -> bool:
-        """See `Claim.renew()`.
-
-        Raises:
-            StoreError: The store is full or cannot be reached.
-        """
-        return await self._store.renew(self._key, self._token, self._lease)
-
-
-async def _told_later(action: Awaitable[bool], what: str) -> bool:
-    try:
-        held = await action
-    except StoreError as error:
-        _log.error("a delivery was not %s: %s", what, error)  # a traceback would add nothing
-        return False
-    if not held:
-        _log.warning("a delivery was not %s: its lease had already ended", what)
-    return held
-
-
-# Keeps the tasks alive, because an event loop has only weak references to them.
-_telling: set[asyncio.Task[bool]] = set()
+    def _told(self, function: Callable[..., Any], what: str, *args: float) -> Steps[bool]:
+        """Update the store. Log an error instead of raising it: the response must go out."""
+        try:
+            held = yield partial(self._caller.call, function, self.key, self.token, *args)
+        except StoreError as error:
+            _log.error("a delivery was not %s: %s", what, error)  # a traceback would add nothing
+            return False
+        if not held:
+            _log.warning("a delivery was not %s: its lease had already ended", what)
+        return bool(held)

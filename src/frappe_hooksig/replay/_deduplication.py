@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
-from inspect import iscoroutinefunction
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from frappe_hooksig.exceptions import ConfigurationError
-from frappe_hooksig.replay._claims import AsyncClaim, Claim
+from frappe_hooksig.replay._callers import Awaiting, Blocking, is_async
+from frappe_hooksig.replay._claims import Lease
 from frappe_hooksig.replay._deduplicator import Deduplicator, is_store, require_store
 from frappe_hooksig.replay._protocol import AsyncStore, State, Store
+from frappe_hooksig.replay._steps import Steps
 
 if TYPE_CHECKING:
     from frappe_hooksig.delivery import Delivery
@@ -26,6 +27,11 @@ _LOOKS_EVERY = 0.1  # seconds
 
 # The default for senders that retry after minutes, not seconds. A short lease helps little there.
 _LONGEST_LEASE = 30  # seconds
+
+
+#: The stores that `frappe_hooksig.testing.override()` has put in the place of all others. The last
+#: one is used.
+overriding: list[Store | AsyncStore] = []
 
 
 class Deduplication:
@@ -61,70 +67,40 @@ class Deduplication:
         )
         self._tenant = deduplicator.tenant
         self.accepts_without_store = deduplicator.on_store_error == "accept"
-        self.is_async = self._store is not None and _is_async(self._store)
+        self.is_async = self._store is not None and is_async(self._store)
 
-    def claim(self, request: object, endpoint: str, delivery: Delivery) -> Claim | State:
+    def claim(
+        self, io: Blocking | Awaiting, request: object, endpoint: str, delivery: Delivery
+    ) -> Steps[Lease | State]:
         """Claim a verified delivery for the handler.
 
         Args:
+            io: Makes the calls.
             request: The framework's request, for the functions `tenant` and `store`.
             endpoint: Identifies the route within the app.
             delivery: The verified delivery.
 
         Returns:
-            The claim, which the caller settles after the handler; or `State.DONE` or
+            The lease, which the caller settles after the handler; or `State.DONE` or
             `State.IN_FLIGHT`.
 
         Raises:
-            StoreError: The store is full or cannot be reached.
-            ConfigurationError: The store is for asyncio.
+            StoreError: The store is full or cannot be reached, or the lease cannot be renewed.
+            ConfigurationError: The store is for asyncio, and the caller is not.
         """
         store = self._of_request(request)
-        if _is_async(store):
-            msg = "store= is an async store, which this view cannot await"
-            raise ConfigurationError(msg)
         key = self._key(request, endpoint, delivery)
-        claim = Claim(cast("Store", store), key, self._lease, self._retention)
+        lease = Lease(store, io.caller_of(store), key, self._lease, self._retention)
         deadline = time.monotonic() + _PATIENCE
-        while (state := claim.claim()) is State.IN_FLIGHT:
+        while (state := (yield from lease.claim())) is State.IN_FLIGHT:
             if time.monotonic() > deadline:
                 break
-            time.sleep(_LOOKS_EVERY)
-        return claim if state is State.NEW else _known(state)
-
-    async def claim_async(
-        self,
-        request: object,
-        endpoint: str,
-        delivery: Delivery,
-        in_thread: Callable[..., Awaitable[Any]],
-    ) -> AsyncClaim | State:
-        """Claim a verified delivery, and await the store.
-
-        Args:
-            request: As for `claim()`.
-            endpoint: As for `claim()`.
-            delivery: As for `claim()`.
-            in_thread: Calls a blocking function with its arguments in a thread.
-
-        Raises:
-            StoreError: The store is full or cannot be reached.
-        """
-        store = self._of_request(request)
-        if _is_async(store):
-            awaited = cast("AsyncStore", store)
-        else:
-            awaited = _InThread(cast("Store", store), in_thread)
-        key = self._key(request, endpoint, delivery)
-        claim = AsyncClaim(awaited, key, self._lease, self._retention)
-        deadline = time.monotonic() + _PATIENCE
-        while (state := await claim.claim()) is State.IN_FLIGHT:
-            if time.monotonic() > deadline:
-                break
-            await asyncio.sleep(_LOOKS_EVERY)
-        return claim if state is State.NEW else _known(state)
+            yield partial(io.sleep, _LOOKS_EVERY)
+        return lease if state is State.NEW else _known(state)
 
     def _of_request(self, request: object) -> Store | AsyncStore:
+        if overriding:
+            return overriding[-1]
         if self._store_of is None:
             return cast("Store | AsyncStore", self._store)
         store: Store | AsyncStore = self._store_of(request)
@@ -144,10 +120,6 @@ class Deduplication:
         return sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _is_async(store: object) -> bool:
-    return iscoroutinefunction(cast("Any", store).claim)
-
-
 def _known(state: object) -> State:
     """Check and return the state of a delivery that is not new.
 
@@ -160,27 +132,6 @@ def _known(state: object) -> State:
         msg = f"a store's claim() must return a State, not {state!r}"
         raise TypeError(msg)
     return state
-
-
-class _InThread:
-    """Makes a blocking store awaitable."""
-
-    def __init__(self, store: Store, in_thread: Callable[..., Awaitable[Any]]) -> None:
-        self._store = store
-        self._in_thread = in_thread
-
-    async def claim(self, key: str, token: str, lease: float) -> State:
-        state: State = await self._in_thread(self._store.claim, key, token, lease)
-        return state
-
-    async def renew(self, key: str, token: str, lease: float) -> bool:
-        return bool(await self._in_thread(self._store.renew, key, token, lease))
-
-    async def complete(self, key: str, token: str, retention: float) -> bool:
-        return bool(await self._in_thread(self._store.complete, key, token, retention))
-
-    async def release(self, key: str, token: str) -> bool:
-        return bool(await self._in_thread(self._store.release, key, token))
 
 
 def _checked_lease(scheme: Scheme, lease: float | None) -> float:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from inspect import isclass, iscoroutinefunction
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
+from frappe_hooksig._secret_checks import masked_unless
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.replay._protocol import AsyncStore, Store
 
@@ -17,7 +18,7 @@ _LONGEST = 100 * 365 * 24 * 60 * 60  # seconds
 _METHODS = ("claim", "renew", "complete", "release")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Deduplicator:
     """Makes a route handle each delivery once. Pass it, or just a store, as `store=`.
 
@@ -43,7 +44,22 @@ class Deduplicator:
     tenant: Callable[[Any], str] | None = None
     on_store_error: Literal["refuse", "accept"] = "refuse"
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        store: StoreSource,
+        lease: float | None = None,
+        retention: float | None = None,
+        tenant: Callable[[Any], str] | None = None,
+        on_store_error: Literal["refuse", "accept"] = "refuse",
+    ) -> None:
+        if isinstance(store, str):  # such as redis://:password@host, which no frame may show
+            store = cast("StoreSource", masked_unless((), store))
+        given = (store, lease, retention, tenant, on_store_error)
+        for field, value in zip(fields(self), given, strict=True):
+            object.__setattr__(self, field.name, value)
+        self._check()
+
+    def _check(self) -> None:
         if not callable(self.store) or isclass(self.store):
             require_store(self.store)
         for name in ("lease", "retention"):

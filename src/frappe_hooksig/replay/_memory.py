@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import threading
 import time
+import warnings
 from collections import deque
-from collections.abc import Callable
-from threading import Lock
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
 from frappe_hooksig.replay._protocol import State
+from frappe_hooksig.replay._workers import is_one_of_several
+
+_log = logging.getLogger("frappe_hooksig")
 
 # How often claims delete expired entries. To stay fast, one claim deletes only so many of them in
 # each group.
@@ -23,11 +29,20 @@ _NEW = State.NEW
 _Entry: TypeAlias = tuple[float, str, str | None]
 
 
+# The processes that have been warned.
+_warned: set[int] = set()
+
+
+class MemoryStoreWarning(UserWarning):
+    """Several processes use a `MemoryStore` each, so each of them handles the same delivery."""
+
+
 class MemoryStore:
     """Remembers deliveries in this process, for all of its threads.
 
     Use it only if the server has one process. Several processes need a store that they share.
-    Otherwise, each process handles the same delivery once.
+    Otherwise, each process handles the same delivery once. If a process finds out that it is not
+    the only one, it issues a `MemoryStoreWarning` and logs the same message.
 
     Args:
         max_keys: Largest number of deliveries to remember. A full store refuses new deliveries, and
@@ -38,7 +53,7 @@ class MemoryStore:
         ConfigurationError: `max_keys` is not a positive number.
     """
 
-    __slots__ = ("_clock", "_due", "_ends", "_entries", "_lock", "_max_keys")
+    __slots__ = ("_clock", "_due", "_ends", "_entries", "_locks", "_made_in", "_max_keys")
 
     def __init__(
         self, max_keys: int = 100_000, *, clock: Callable[[], float] = time.monotonic
@@ -48,7 +63,10 @@ class MemoryStore:
             raise ConfigurationError(msg)
         self._max_keys = max_keys
         self._clock = clock
-        self._lock = Lock()
+        # The lock of each process, by its id. A lock that was made before a fork may be held by a
+        # thread that the fork did not copy; one made before gevent patched threads is of no use.
+        self._locks: dict[int, threading.Lock] = {}
+        self._made_in = os.getpid()
         self._entries: dict[str, _Entry] = {}
         # The same entries, grouped by duration. In each group, the entry that ends next comes
         # first, without sorting. An app has only a few durations. An entry is stale if it is not in
@@ -63,7 +81,7 @@ class MemoryStore:
         Raises:
             StoreError: The store is full.
         """
-        with self._lock:
+        with self._lock():
             now = self._clock()
             entry = self._entries.get(key)
             if entry is not None and entry[0] > now:
@@ -76,9 +94,9 @@ class MemoryStore:
             self._put(key, token, now, lease)
             return _NEW
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`."""
-        return self._change(key, token, token, lease)
+        return [self._change(key, token, token, lease) for key, token in claims]
 
     def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`."""
@@ -86,7 +104,7 @@ class MemoryStore:
 
     def release(self, key: str, token: str) -> bool:
         """See `Store.release()`."""
-        with self._lock:
+        with self._lock():
             if not self._is_held(key, token, self._clock()):
                 return False
             del self._entries[key]
@@ -96,8 +114,26 @@ class MemoryStore:
         """Return the number of remembered deliveries, which may include expired ones."""
         return len(self._entries)
 
+    def _lock(self) -> threading.Lock:
+        pid = os.getpid()
+        return self._locks.get(pid) or self._first_lock(pid)
+
+    def _first_lock(self, pid: int) -> threading.Lock:
+        """Return the lock of a process that uses the store for the first time."""
+        is_shared = bool(self._locks)  # the parent uses the store too
+        lock = self._locks.setdefault(pid, threading.Lock())
+        if pid not in _warned and (is_shared or is_one_of_several(was_forked=pid != self._made_in)):
+            _warned.add(pid)
+            message = (
+                "MemoryStore is used by several processes, and each of them handles the same "
+                "delivery: use SQLiteStore(path), which they share"
+            )
+            _log.warning(message)
+            warnings.warn(message, MemoryStoreWarning, stacklevel=4)
+        return lock
+
     def _change(self, key: str, token: str, to: str | None, seconds: float) -> bool:
-        with self._lock:
+        with self._lock():
             now = self._clock()
             if not self._is_held(key, token, now):
                 return False

@@ -5,6 +5,7 @@ These methods are called only for verified deliveries.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
@@ -36,16 +37,23 @@ class Store(Protocol):
 
         Args:
             key: Identifies the delivery: up to 100 printable ASCII characters.
-            token: Identifies the claim. It was never used before.
+            token: Identifies the claim: up to 32 printable ASCII characters, never used before.
             lease: Seconds after which the claim ends by itself.
         """
         ...
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
-        """Let the lease end `lease` seconds from now.
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> Sequence[bool]:
+        """Let the leases of several claims end `lease` seconds from now.
+
+        The process calls this from a thread of its own, for all its claims at once. It must not
+        wait for anything that the other methods occupy, such as a connection of a limited pool.
+
+        Args:
+            claims: The key and the token of each claim; at least one.
+            lease: As for `claim()`.
 
         Returns:
-            Whether the lease was still running.
+            For each claim, whether its lease was still running.
         """
         ...
 
@@ -74,7 +82,7 @@ class AsyncStore(Protocol):
         """See `Store.claim()`."""
         ...
 
-    async def renew(self, key: str, token: str, lease: float) -> bool:
+    async def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> Sequence[bool]:
         """See `Store.renew()`."""
         ...
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -20,16 +20,21 @@ _AT_ONCE = 64
 
 _CREATE = """\
 CREATE TABLE IF NOT EXISTS deliveries (
-    key TEXT PRIMARY KEY, token TEXT, ends REAL NOT NULL
+    key TEXT PRIMARY KEY, token TEXT, ends REAL NOT NULL, duration REAL NOT NULL
 ) WITHOUT ROWID"""
 _INDEX = "CREATE INDEX IF NOT EXISTS deliveries_ends ON deliveries (ends)"
-# A row without a token is a handled delivery.
+# A row without a token is a handled delivery. Its duration is the lease of the claim, or the
+# retention. Unless the clock was put back, no row ends later than its duration from now.
 _CLAIM = """\
-INSERT INTO deliveries (key, token, ends) VALUES (:key, :token, :end)
-ON CONFLICT (key) DO UPDATE SET token = excluded.token, ends = excluded.ends WHERE ends <= :now"""
-_LOOK = "SELECT token FROM deliveries WHERE key = :key AND ends > :now"
+INSERT INTO deliveries (key, token, ends, duration) VALUES (:key, :token, :end, :duration)
+ON CONFLICT (key) DO UPDATE
+SET token = excluded.token, ends = excluded.ends, duration = excluded.duration
+WHERE ends <= :now"""
+_LOOK = "SELECT token, ends > :now + duration FROM deliveries WHERE key = :key AND ends > :now"
+_BRING_IN = """\
+UPDATE deliveries SET ends = :now + duration WHERE key = :key AND ends > :now + duration"""
 _CHANGE = """\
-UPDATE deliveries SET token = :to, ends = :end
+UPDATE deliveries SET token = :to, ends = :end, duration = :duration
 WHERE key = :key AND token = :token AND ends > :now"""
 _RELEASE = "DELETE FROM deliveries WHERE key = :key AND token = :token AND ends > :now"
 _FORGET = """\
@@ -38,9 +43,17 @@ DELETE FROM deliveries WHERE key IN (
 )"""
 
 _FULL = "database or disk is full"
+# Python 3.10 has no error codes. SQLite reports an exceeded quota as an I/O error.
+_OUT_OF_SPACE = {_FULL, "disk I/O error"}
 _LOCKED = "database is locked"
 _LOOKS_EVERY = 0.01  # seconds
+_NO_MORE = object()
 _UNBOUNDED = 1_073_741_823  # pages: a limit that every version of SQLite accepts
+
+
+# The size of the spare file, and what it gives up at once, in bytes.
+_SPARE = 128 * 1024
+_PIECE = 16 * 1024
 
 
 class _Connection(sqlite3.Connection):
@@ -54,9 +67,15 @@ class _Connection(sqlite3.Connection):
 class SQLiteStore:
     """Remembers deliveries in a file, for all threads and processes that use it.
 
-    The file is created if it does not exist, with two more beside it (`-wal`, `-shm`), so the
-    folder must be writable. It must be on a local disk, because SQLite's locks do not work on
-    network drives. Written data survives a crash, even of the machine.
+    The file is created if it does not exist, with three more beside it (`-wal`, `-shm`, `-spare`),
+    so the folder must be writable. It must be on a local disk, because SQLite's locks do not work
+    on network drives. Written data survives a crash, even of the machine.
+
+    A full disk refuses new deliveries. Claimed ones can still be completed: the store then gives up
+    the space of its spare file, 128 KiB, and refuses new deliveries until it has it back.
+
+    If the clock is put back, a claim still ends no later than its lease after the next attempt. If
+    the clock is put forward, claims end early.
 
     Args:
         path: The file.
@@ -82,11 +101,14 @@ class SQLiteStore:
             msg = "path= must be a file, which all threads share: pass a file, or use MemoryStore()"
             raise ConfigurationError(msg)
         self._path = Path(path).absolute()  # the working directory may change
+        self._spare = f"{self._path}-spare"
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._clock = clock
         self._claims = count(1)
-        self._local = threading.local()
+        # The idle connections of each process, by its id. A forked process must not use its
+        # parent's. Connections of threads would be mixed up if gevent patched threads meanwhile.
+        self._idle: dict[int, list[_Connection]] = {}
 
     def claim(self, key: str, token: str, lease: float) -> State:
         """See `Store.claim()`.
@@ -94,88 +116,107 @@ class SQLiteStore:
         Raises:
             StoreError: The file is locked, full, or cannot be written.
         """
+        self._restore_spare()
         with self._connected() as connection:
             now = self._clock()
-            values = {"key": key, "token": token, "end": now + lease, "now": now}
-            while (claimed := _if_there_is_room(connection, _CLAIM, values)) is None:
-                # Delete expired rows now: while the file is full, no successful claim does it.
-                if not connection.execute(_FORGET, {"now": now, "limit": _AT_ONCE}).rowcount:
-                    raise sqlite3.OperationalError(_FULL)
-            if not claimed:
-                # `found` is None if the claim was just released. The caller claims again soon.
-                found = connection.execute(_LOOK, values).fetchone()
-                return State.DONE if found == (None,) else State.IN_FLIGHT
-            if next(self._claims) % _EVERY == 0:
-                connection.execute(_FORGET, {"now": now, "limit": _AT_ONCE})
-            return State.NEW
+            values = {"key": key, "token": token, "end": now + lease, "now": now, "duration": lease}
+            steps = self._make_room(connection, now)
+            while True:
+                try:
+                    is_new = connection.execute(_CLAIM, values).rowcount
+                    break
+                except sqlite3.OperationalError as error:
+                    if not _is_out_of_space(error) or next(steps, _NO_MORE) is _NO_MORE:
+                        raise
+            if is_new:
+                if next(self._claims) % _EVERY == 0:
+                    _forget(connection, now)
+                return State.NEW
+            # There is no row if the claim was just released. The caller claims again soon.
+            found, is_too_long = connection.execute(_LOOK, values).fetchone() or ("", False)
+            if is_too_long:
+                with suppress(sqlite3.OperationalError):  # the next attempt tries again
+                    connection.execute(_BRING_IN, values)
+            return State.DONE if found is None else State.IN_FLIGHT
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`.
 
         Raises:
-            StoreError: As for `claim()`.
+            StoreError: As for `claim()`, except that a full disk is no error.
         """
-        return self._change(_CHANGE, key, token, token, lease)
+        return self._change(_CHANGE, [(key, token, token) for key, token in claims], lease)
 
     def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`.
 
         Raises:
-            StoreError: As for `claim()`.
+            StoreError: As for `renew()`.
         """
-        return self._change(_CHANGE, key, token, None, retention)
+        return self._change(_CHANGE, [(key, token, None)], retention)[0]
 
     def release(self, key: str, token: str) -> bool:
         """See `Store.release()`.
 
         Raises:
-            StoreError: As for `claim()`.
+            StoreError: As for `renew()`.
         """
-        return self._change(_RELEASE, key, token, None, 0)
+        return self._change(_RELEASE, [(key, token, None)], 0)[0]
 
-    def _change(self, statement: str, key: str, token: str, to: str | None, seconds: float) -> bool:
+    def _change(
+        self, statement: str, claims: Sequence[tuple[str, str, str | None]], seconds: float
+    ) -> list[bool]:
+        """Change the rows of claims in one transaction; return which were still running."""
         now = self._clock()
-        values = {"key": key, "token": token, "to": to, "end": now + seconds, "now": now}
+        same = {"now": now, "end": now + seconds, "duration": seconds}
+        rows = [{"key": key, "token": token, "to": to, **same} for key, token, to in claims]
         with self._connected() as connection:
-            changed = _if_there_is_room(connection, statement, values)
-            if changed is None:
-                # The limit is for new deliveries. A claimed delivery must still be recorded.
-                connection.execute(f"PRAGMA max_page_count = {_UNBOUNDED}")
-                try:
-                    changed = connection.execute(statement, values).rowcount
-                finally:
-                    self._bound(connection)
-            return bool(changed)
+            try:
+                with _transaction(connection) if len(rows) > 1 else nullcontext():
+                    return [bool(_write(connection, statement, row)) for row in rows]
+            except sqlite3.OperationalError as error:
+                if not _is_out_of_space(error):
+                    raise
+            # The limit is for new deliveries. A claimed delivery must still be recorded.
+            connection.execute(f"PRAGMA max_page_count = {_UNBOUNDED}")
+            try:
+                return [
+                    bool(self._squeezed(connection, partial(_write, connection, statement, row)))
+                    for row in rows
+                ]
+            finally:
+                self._bound(connection)
 
     @contextmanager
     def _connected(self) -> Generator[sqlite3.Connection]:
+        idle = self._idle.setdefault(os.getpid(), [])
         try:
-            yield self._connection()
+            try:
+                connection = idle.pop()
+            except IndexError:
+                connection = self._opened()
+            yield connection
         except sqlite3.Error as error:
             msg = f"the store {self._path} failed: {error}"
             raise StoreError(msg) from error
+        idle.append(connection)
 
-    def _connection(self) -> sqlite3.Connection:
-        """Return this thread's connection. A forked process must not use its parent's."""
-        held: tuple[int, sqlite3.Connection] | None = getattr(self._local, "held", None)
-        if held is not None and held[0] == os.getpid():
-            return held[1]
+    def _opened(self) -> _Connection:
         connection = sqlite3.connect(
             self._path,
             timeout=self._timeout,
             isolation_level=None,
-            check_same_thread=False,  # any thread may close it
+            check_same_thread=False,  # one thread uses it at a time
             factory=_Connection,
         )
         try:
             self._write_ahead(connection)
+            self._bound(connection)
             connection.execute(_CREATE)
             connection.execute(_INDEX)
-            self._bound(connection)
         except BaseException:
             connection.close()
             raise
-        self._local.held = (os.getpid(), connection)
         return connection
 
     def _write_ahead(self, connection: sqlite3.Connection) -> None:
@@ -192,6 +233,50 @@ class SQLiteStore:
             # At least 1, because 0 would read the limit instead of setting it.
             connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // size)}")
 
+    def _restore_spare(self) -> None:
+        """Reserve the space that completes claims if the disk is full."""
+        if self._spare_size() == _SPARE:
+            return
+        try:
+            # Random, because some file systems store no zeros.
+            Path(self._spare).write_bytes(os.urandom(_SPARE))
+        except OSError as error:
+            with suppress(OSError):
+                os.truncate(self._spare, 0)
+            msg = f"the store {self._path} failed: {error}"
+            raise StoreError(msg) from error
+
+    def _spare_size(self) -> int:
+        try:
+            return os.stat(self._spare).st_size  # noqa: PTH116  # half the time of Path.stat()
+        except OSError:
+            return 0
+
+    def _make_room(self, connection: sqlite3.Connection, now: float) -> Iterator[None]:
+        """Make room for a new delivery, step by step."""
+        # While the file is full, no successful claim deletes expired rows.
+        while _forget(connection, now):
+            yield
+        self._squeezed(connection, int)
+        self._restore_spare()
+        yield
+
+    def _squeezed(self, connection: sqlite3.Connection, write: Callable[[], int]) -> int:
+        """Write although the disk is full, into what the spare file gives up.
+
+        The log is copied into the database first, so that it takes up no space. The database may
+        have to grow by some pages for it.
+        """
+        while True:
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return write()
+            except sqlite3.OperationalError as error:  # noqa: PERF203  # the disk is much slower
+                left = self._spare_size() - _PIECE
+                if left < 0 or not _is_out_of_space(error):
+                    raise
+                os.truncate(self._spare, left)
+
 
 def _has_wal(connection: sqlite3.Connection) -> bool:
     """Turn on write-ahead logging; return False if the file is locked."""
@@ -204,13 +289,25 @@ def _has_wal(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _if_there_is_room(
-    connection: sqlite3.Connection, statement: str, values: Mapping[str, object]
-) -> int | None:
-    """Return how many rows a statement changed, or None if the file or the disk is full."""
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Generator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        yield
+
+
+def _forget(connection: sqlite3.Connection, now: float) -> int:
+    """Delete some of the expired rows; return how many."""
     try:
-        return connection.execute(statement, values).rowcount
-    except sqlite3.OperationalError as error:
-        if str(error) != _FULL:  # Python 3.10 has no error code for it
-            raise
-        return None
+        return connection.execute(_FORGET, {"now": now, "limit": _AT_ONCE}).rowcount
+    except sqlite3.OperationalError:  # the next claims try again
+        return 0
+
+
+def _write(connection: sqlite3.Connection, statement: str, row: Mapping[str, object]) -> int:
+    """Execute a statement; return how many rows it changed."""
+    return connection.execute(statement, row).rowcount
+
+
+def _is_out_of_space(error: sqlite3.OperationalError) -> bool:
+    return str(error) in _OUT_OF_SPACE

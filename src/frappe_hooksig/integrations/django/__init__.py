@@ -5,10 +5,17 @@ examine `FRAPPE_WEBHOOK_SECRET`, and `manage.py migrate` create the table of `Dj
 """
 
 from frappe_hooksig.integrations.django._decorators import (
+    get_claim,
     get_delivery,
     verify_frappe_webhook,
     verify_webhook,
 )
 from frappe_hooksig.integrations.django._store import DjangoStore
 
-__all__ = ["DjangoStore", "get_delivery", "verify_frappe_webhook", "verify_webhook"]
+__all__ = [
+    "DjangoStore",
+    "get_claim",
+    "get_delivery",
+    "verify_frappe_webhook",
+    "verify_webhook",
+]

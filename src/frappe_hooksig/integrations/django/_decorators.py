@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from io import SEEK_END
 from tempfile import SpooledTemporaryFile
@@ -22,17 +21,25 @@ from django.http import (
 )
 
 from frappe_hooksig._frappe import FRAPPE, SECRET_SETTING
+from frappe_hooksig._headers import Headers
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
     ConfigurationError,
     MalformedPayload,
     RawBodyUnavailable,
-    VerificationError,
 )
-from frappe_hooksig.integrations._options import Options, Senders, hide_secret
-from frappe_hooksig.integrations._receiver import Receiver, name_of, name_of_handler
-from frappe_hooksig.integrations._responses import WebhookResponse, in_flight, refusal
+from frappe_hooksig.integrations._framework import Admission, Framework, kept
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
+from frappe_hooksig.integrations._receiver import (
+    Receiver,
+    has_only_reads,
+    name_of,
+    name_of_handler,
+    only_a_view,
+    with_or_without_options,
+)
+from frappe_hooksig.integrations._responses import WebhookResponse, in_flight
 from frappe_hooksig.integrations._urls import (
     RequestTarget,
     target_of_environ,
@@ -41,7 +48,11 @@ from frappe_hooksig.integrations._urls import (
 from frappe_hooksig.integrations.django._setting import setting
 from frappe_hooksig.integrations.django._store import DjangoStore
 from frappe_hooksig.integrations.django._transactions import after_commit, open_around, roll_back
-from frappe_hooksig.replay._claims import AsyncClaim, Claim
+from frappe_hooksig.replay import Claim
+from frappe_hooksig.replay._callers import BLOCKING, Awaiting
+from frappe_hooksig.replay._claims import Lease
+from frappe_hooksig.replay._steps import Steps, run, run_async
+from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 
 if sys.version_info >= (3, 11):
@@ -55,10 +66,10 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 _log = logging.getLogger("frappe_hooksig")
 
 # An attribute of Django's request. A sender cannot set it: headers are stored in request.META.
-_DELIVERY = "_frappe_hooksig_delivery"
+_ADMISSION = "_frappe_hooksig_admission"
 
 
-def verify_webhook(  # noqa: C901  # the same flow for sync and for async views
+def verify_webhook(
     scheme_or_verifier: Senders, **options: Unpack[Options]
 ) -> Callable[[_View], _View]:
     """Return a decorator that lets only verified requests through to a view.
@@ -77,10 +88,11 @@ def verify_webhook(  # noqa: C901  # the same flow for sync and for async views
     Raises:
         ConfigurationError: An option is missing, has no use, or contradicts another.
     """
+    scheme_or_verifier = masked_senders(scheme_or_verifier)
     hide_secret(options)
-    receiver = Receiver(scheme_or_verifier, _secret, target_of=_target_of, **options)
+    receiver = Receiver(_DJANGO, scheme_or_verifier, **options)
 
-    def decorator(view: _View) -> _View:  # noqa: C901  # the same flow for each kind of view
+    def decorator(view: _View) -> _View:
         is_async = _is_async(view)
         if not is_async:
             hint = "; decorate an async class itself, not with method_decorator"
@@ -92,32 +104,15 @@ def verify_webhook(  # noqa: C901  # the same flow for sync and for async views
 
             @wraps(view)
             async def async_inner(request: Any, *args: Any, **kwargs: Any) -> Any:
-                claim = await _admit_async(receiver, _of_django(request), view)
-                if isinstance(claim, HttpResponse):
-                    return claim
-                async with claim or nullcontext():
-                    try:
-                        response = await view(request, *args, **kwargs)
-                    except MalformedPayload as error:
-                        response = _refused(error)  # no rollback: async views have no transaction
-                    if claim is not None:
-                        await claim.settle(_status(response))
-                    return response
+                call = partial(view, request, *args, **kwargs)
+                return await run_async(receiver.handle(_AWAITING, _of_django(request), view, call))
 
             return cast("_View", _exempt(async_inner))
 
         @wraps(view)
         def inner(request: Any, *args: Any, **kwargs: Any) -> Any:
-            claim = _admit(receiver, _of_django(request), view)
-            if isinstance(claim, HttpResponse):
-                return claim
-            with claim or nullcontext():
-                try:
-                    response = view(request, *args, **kwargs)
-                except MalformedPayload as error:
-                    roll_back(open_around())  # a response alone would commit
-                    response = _refused(error)
-            return response if claim is None else _settle(claim, response)
+            call = partial(view, request, *args, **kwargs)
+            return run(receiver.handle(BLOCKING, _of_django(request), view, call))
 
         return cast("_View", _exempt(inner))
 
@@ -144,13 +139,8 @@ def verify_frappe_webhook(
     Raises:
         ConfigurationError: An option has no use or contradicts another.
     """
-    hide_secret(options)
-    if view is not None and not callable(view):
-        del view  # it may be a secret, and error reporters show local variables
-        msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
-        raise ConfigurationError(msg)
-    decorator = verify_webhook(FRAPPE, **options) if options else _BARE
-    return decorator if view is None else decorator(view)
+    view = only_a_view(view)
+    return with_or_without_options(_verify_frappe, view, options)
 
 
 def get_delivery(request: HttpRequest) -> Delivery:
@@ -162,37 +152,27 @@ def get_delivery(request: HttpRequest) -> Delivery:
     Raises:
         ConfigurationError: The view is not decorated.
     """
-    delivery: Delivery | None = vars(_of_django(request)).get(_DELIVERY)
-    if delivery is None:
-        msg = (
-            f"{request.path}: this request was not verified. Put @verify_frappe_webhook or "
-            "@verify_webhook(...) on the view"
-        )
-        raise ConfigurationError(msg)
-    return delivery
+    return _admission(request).delivery
 
 
-def _secret() -> Secrets:
-    """Return the secret of Frappe's webhooks.
+def get_claim(request: HttpRequest) -> Claim:
+    """Return the claim on the delivery of a request.
+
+    Args:
+        request: The request that the view takes: Django's, or REST framework's.
 
     Raises:
-        ConfigurationError: Neither the setting nor the environment variable is set.
+        ConfigurationError: The view is not decorated, or has no store.
     """
-    secret = setting()
-    if secret is None:
-        msg = f"set {SECRET_SETTING} in the settings, or the environment variable of that name"
-        raise ConfigurationError(msg)
-    return secret
+    return _admission(request).claim()
 
 
-def _target_of(request: HttpRequest) -> RequestTarget:
-    scope: dict[str, Any] | None = getattr(request, "scope", None)  # only under ASGI
-    return target_of_environ(request.META) if scope is None else target_of_scope(scope)
-
-
-# method_decorator() decorates again for each request. One shared decorator keeps the matcher that
-# was made from the setting.
-_BARE = verify_webhook(FRAPPE)
+def _admission(request: HttpRequest) -> Admission:
+    return kept(
+        vars(_of_django(request)).get(_ADMISSION),
+        request.path,
+        "@verify_frappe_webhook or @verify_webhook(...) on the view",
+    )
 
 
 class _Headers:
@@ -212,73 +192,132 @@ class _Headers:
         return self.environ.get(f"HTTP_{name.upper().replace('-', '_')}")
 
 
-def _admit(
-    receiver: Receiver, request: HttpRequest, view: Callable[..., Any]
-) -> Claim | HttpResponse | None:
-    """Verify a request, keep its delivery for `get_delivery()`, and claim it.
+def _secret() -> Secrets:
+    """Return the secret of Frappe's webhooks.
 
-    Args:
-        receiver: The receiver that verifies the request.
-        request: The request.
-        view: The view of the request.
-
-    Returns:
-        The claim; or None if the view runs without one; or the response to send instead of running
-        the view.
+    Raises:
+        ConfigurationError: Neither the setting nor the environment variable is set.
     """
-    try:
-        delivery = receiver.receive(
-            request, _Headers(request.META), request.method or "", partial(_raw_body, request)
-        )
-    except VerificationError as error:
-        return _refused(error)
-    except UnreadablePostError:
-        return _unreadable()
-    except (ConfigurationError, RawBodyUnavailable) as error:
-        _log.error("webhook not verified: %s", error)
-        raise
-    _keep(request, delivery)
-    if not receiver.deduplicates:
-        return None
-    claim = receiver.claim(request, _endpoint(view, request), delivery)
-    return _respond(claim) if isinstance(claim, WebhookResponse) else claim
-
-
-async def _admit_async(
-    receiver: Receiver, request: HttpRequest, view: Callable[..., Any]
-) -> AsyncClaim | HttpResponse | None:
-    """Verify and claim like `_admit()`, but await the secret and the store."""
-
-    async def read_body(limit: int) -> bytes:
-        # Nothing to await: Django has received the whole body before it calls the view.
-        return _raw_body(request, limit)
-
-    try:
-        delivery = await receiver.receive_async(
-            request, _Headers(request.META), request.method or "", read_body, _in_thread
-        )
-    except VerificationError as error:
-        return _refused(error)
-    except UnreadablePostError:
-        return _unreadable()
-    except (ConfigurationError, RawBodyUnavailable) as error:
-        _log.error("webhook not verified: %s", error)
-        raise
-    _keep(request, delivery)
-    if not receiver.deduplicates:
-        return None
-    claim = await receiver.claim_async(request, _endpoint(view, request), delivery, _in_any_thread)
-    return _respond(claim) if isinstance(claim, WebhookResponse) else claim
+    secret = setting()
+    if secret is None:
+        msg = f"set {SECRET_SETTING} in the settings, or the environment variable of that name"
+        raise ConfigurationError(msg)
+    return secret
 
 
 async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
     return await sync_to_async(function)(*args)
 
 
-async def _in_any_thread(function: Callable[..., Any], *args: Any) -> Any:
-    # The view may keep the request's own thread busy for longer than a lease. The store must not
-    # wait for that thread.
-    return await sync_to_async(function, thread_sensitive=False)(*args)
+# Makes the calls of a flow. Functions that may block run in a thread, where they may use the ORM.
+_AWAITING = Awaiting(_in_thread)
+
+
+class _Django(Framework):
+    """Django, for the flow of a route."""
+
+    setting = staticmethod(_secret)
+
+    def headers_of(self, request: HttpRequest) -> Headers:
+        return _Headers(request.META)
+
+    def target_of(self, request: HttpRequest) -> RequestTarget:
+        scope: dict[str, Any] | None = getattr(request, "scope", None)  # only under ASGI
+        return target_of_environ(request.META) if scope is None else target_of_scope(scope)
+
+    def read_body(self, request: HttpRequest, limit: int) -> bytes:
+        # Nothing to await: Django has received the whole body before it calls an async view.
+        return _raw_body(request, limit)
+
+    def keep(self, request: HttpRequest, admission: Admission) -> None:
+        vars(request)[_ADMISSION] = admission
+        # Tell Django's cache not to store the response. Otherwise a cache_page() above the
+        # decorator would send it in response to unsigned requests.
+        vars(request)["_cache_update_cache"] = False
+
+    def endpoint_of(self, request: HttpRequest, view: Any) -> str:
+        # Also distinguishes classes with the same dispatch().
+        view, kind = _unwrapped(view)
+        if kind is None:
+            return name_of(view)
+        # The classes that REST framework's @api_view makes differ only in their __name__.
+        name = f"{kind.__module__}.{kind.__qualname__}.{kind.__name__}.{view.__name__}"
+        if not hasattr(kind, "http_method_names"):  # a method of a class that is not a view
+            return name
+        return f"{name} {name_of_handler(kind, request.method)}"
+
+    def only_reads(self, request: HttpRequest, view: Any) -> bool:  # noqa: ARG002
+        _, kind = _unwrapped(view)
+        return hasattr(kind, "http_method_names") and has_only_reads(kind)
+
+    def respond(self, response: WebhookResponse) -> HttpResponse:
+        return HttpResponse(response.body, status=response.status, headers=response.headers)
+
+    def not_verified(self, error: Exception) -> HttpResponse:
+        if isinstance(error, UnreadablePostError):
+            # Respond here: Django would log a traceback for each client that disconnects.
+            return HttpResponseBadRequest(
+                "The body is shorter than its Content-Length: the client disconnected, or a "
+                "middleware read a part of it.",
+                content_type="text/plain",
+            )
+        if isinstance(error, ConfigurationError | RawBodyUnavailable):
+            _log.error("webhook not verified: %s", error)
+        raise error
+
+    def malformed(self, error: MalformedPayload) -> Any:
+        roll_back(open_around())  # a response alone would commit
+        return super().malformed(error)
+
+    def settle(self, lease: Lease, result: Any) -> Steps[Any]:
+        # Settle once the transactions around the view are committed. Django renders template
+        # responses and streams bodies later. An error there rolls nothing back, so it does not
+        # change the outcome.
+        status = self.status_of(result)
+        around = open_around()
+        if not around:
+            yield from lease.settle(status)
+            return result
+        lease.rest()  # stop renewing: without a commit, the lease ends by itself
+        if any(connection.needs_rollback for connection in around):
+            yield from lease.release()
+            return result
+        store = lease.store
+        in_same_db = isinstance(store, DjangoStore) and [each.alias for each in around] == [
+            store.using
+        ]
+        if status not in range(200, 300) or not in_same_db:
+            # With several databases, the first one to commit must not mark the delivery as
+            # handled: the next one may still fail.
+            after_commit(around, lambda: run(lease.settle(status)))
+            return result
+        if (yield from lease.complete()):
+            return result
+        # Another attempt has claimed the delivery meanwhile. Without a rollback, both would write.
+        roll_back(around)
+        return self.respond(in_flight())
+
+    def status_of(self, result: Any) -> int:
+        """Return the status of a response. What is no response counts as success.
+
+        Then the view has run to its end. Some frameworks on top of Django turn its result into a
+        response later: Django Ninja takes an object, or a status with an object.
+        """
+        status: Any = getattr(result, "status_code", 200)
+        if isinstance(result, tuple):
+            status = next(iter(cast("Iterable[Any]", result)), 200)
+        return status if isinstance(status, int) else 200
+
+
+_DJANGO = _Django()
+
+# method_decorator() decorates again for each request. One shared decorator keeps the matcher that
+# was made from the setting.
+_BARE = verify_webhook(FRAPPE)
+
+
+def _verify_frappe(scheme: Scheme, **options: Unpack[Options]) -> Callable[[_View], _View]:
+    return verify_webhook(scheme, **options) if options else _BARE
 
 
 def _is_async(view: Any) -> bool:
@@ -312,63 +351,15 @@ def _exempt(function: _View) -> _View:
     return function
 
 
-def _keep(request: HttpRequest, delivery: Delivery) -> None:
-    """Keep the delivery for the view."""
-    vars(request)[_DELIVERY] = delivery
-    # Tell Django's cache not to store the response. Otherwise a cache_page() above the decorator
-    # would send it in response to unsigned requests.
-    vars(request)["_cache_update_cache"] = False
-
-
-def _endpoint(view: Any, request: HttpRequest) -> str:
-    """Return a name that distinguishes a view, also among classes with the same dispatch()."""
+def _unwrapped(view: Any) -> tuple[Any, Any]:
+    """Return a view without partials, and the class whose dispatch() it is, or None."""
     while isinstance(view, partial):  # method_decorator() passes one
         view = cast("Any", view).func
     # as_view() keeps the class in `view_class`; that of REST framework's view sets, in `cls`.
     kind: Any = getattr(view, "view_class", getattr(view, "cls", None))
     if hasattr(view, "__self__"):
         kind = cast("Any", type(view.__self__))
-    if kind is None:
-        return name_of(view)
-    # The classes that REST framework's @api_view makes differ only in their __name__.
-    name = f"{kind.__module__}.{kind.__qualname__}.{kind.__name__}.{view.__name__}"
-    if not hasattr(kind, "http_method_names"):  # a method of a class that is not a view
-        return name
-    return f"{name} {name_of_handler(kind, request.method)}"
-
-
-def _settle(claim: Claim, response: Any) -> Any:
-    """Settle a claim once the transactions around the view are committed; return the response.
-
-    Django renders template responses and streams bodies later. An error there rolls nothing back,
-    so it does not change the outcome.
-    """
-    status = _status(response)
-    around = open_around()
-    if not around:
-        claim.settle(status)
-        return response
-    claim.rest()  # stop renewing: without a commit, the lease ends by itself
-    if any(connection.needs_rollback for connection in around):
-        claim.release()
-        return response
-    store = claim.store
-    in_same_db = isinstance(store, DjangoStore) and [each.alias for each in around] == [store.using]
-    if status not in range(200, 300) or not in_same_db:
-        # With several databases, the first one to commit must not mark the delivery as handled: the
-        # next one may still fail.
-        after_commit(around, partial(claim.settle, status))
-        return response
-    if claim.complete():
-        return response
-    # Another attempt has claimed the delivery meanwhile. Without a rollback, both would write.
-    roll_back(around)
-    return _respond(in_flight())
-
-
-def _status(response: Any) -> int:
-    """Return the status of a response, or 500 if Django will reject the view's result."""
-    return int(getattr(response, "status_code", 500))
+    return view, kind
 
 
 def _of_django(request: Any) -> HttpRequest:
@@ -421,20 +412,3 @@ def _spooled(request: HttpRequest) -> int:
     size = stream.tell()
     stream.seek(0)
     return size
-
-
-def _refused(error: VerificationError | MalformedPayload) -> HttpResponse:
-    return _respond(refusal(error))
-
-
-def _respond(response: WebhookResponse) -> HttpResponse:
-    return HttpResponse(response.body, status=response.status, headers=response.headers)
-
-
-def _unreadable() -> HttpResponse:
-    # Respond here: Django would log a traceback for each client that disconnects.
-    return HttpResponseBadRequest(
-        "The body is shorter than its Content-Length: the client disconnected, or a middleware "
-        "read a part of it.",
-        content_type="text/plain",
-    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from django.apps import apps
-from django.db import Error, IntegrityError, connections
+from django.db import Error, IntegrityError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
@@ -26,6 +27,15 @@ _log = logging.getLogger("frappe_hooksig")
 _EVERY = 16
 _AT_ONCE = 64
 
+# PostgreSQL's codes for a deadlock and for a conflict between isolated transactions, and MySQL's.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+# https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference
+_CONFLICT_CODES = {"40P01", "40001", 1213, 1020}
+# How often one claim may lose. Each time another one wins, so this does not go on for long.
+_CONFLICTS = 20
+
+_Result = TypeVar("_Result")
+
 
 class DjangoStore:
     """Remembers deliveries in a database, for all processes and hosts that use the database.
@@ -35,6 +45,8 @@ class DjangoStore:
     Other processes must see a claim at once, so the store writes claims on connections of its own.
     It opens as many of them as there are claims at the same moment. They stay open for the
     CONN_MAX_AGE of the database.
+
+    If the clock is put back, a claim still ends no later than its lease after the next attempt.
 
     The store marks a delivery as handled in the transaction around the view, if there is one. So
     the mark is committed or rolled back together with what the view has written.
@@ -74,21 +86,26 @@ class DjangoStore:
             StoreError: The database cannot be reached, or refuses the statement.
         """
         with self._on_its_own():
-            while (state := self._look(key, token, lease)) is None:
-                pass  # another claim changed the row in between: look again
+            state = _until_it_wins(lambda: self._look(_hashed(key), token, lease))
             if state is State.NEW and next(self._claims) % _EVERY == 0:
                 self._delete_expired()
             return state
 
-    def renew(self, key: str, token: str, lease: float) -> bool:
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
+        hashed = [(_hashed(key), token) for key, token in claims]
+        keys, tokens = zip(*hashed, strict=True)
         with self._on_its_own():
             now = self._clock()
-            return bool(self._claimed(key, token, now).update(ends=now + lease))
+            held = self._rows(key__in=keys, token__in=tokens, ends__gt=now)
+            changes = {"ends": now + lease, "duration": lease}
+            _until_it_wins(lambda: self._update_unlocked(held, changes))
+            renewed = set(held.values_list("key", "token"))
+        return [claim in renewed for claim in hashed]
 
     def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`, in the transaction that is open in this thread.
@@ -103,10 +120,11 @@ class DjangoStore:
         now = self._clock()
         if is_open(connections[self.using]):
             with self._explained():
-                claimed = self._rows(key=key, token=token)
-                return bool(claimed.update(token=None, ends=now + retention))
+                claimed = self._rows(key=_hashed(key), token=token)
+                return bool(claimed.update(**_handled(now, retention)))
         with self._on_its_own():
-            return bool(self._claimed(key, token, now).update(token=None, ends=now + retention))
+            claimed = self._claimed(key, token, now)
+            return bool(_until_it_wins(lambda: claimed.update(**_handled(now, retention))))
 
     def release(self, key: str, token: str) -> bool:
         """See `Store.release()`.
@@ -123,7 +141,8 @@ class DjangoStore:
                     cursor.execute("PRAGMA busy_timeout = 0")
             try:
                 # End the lease instead of deleting the row: another process may have claimed it.
-                return bool(self._claimed(key, token, self._clock()).update(ends=0))
+                claimed = self._claimed(key, token, self._clock())
+                return bool(_until_it_wins(lambda: claimed.update(ends=0)))
             finally:
                 if blocks_itself:
                     connection.close()
@@ -134,34 +153,57 @@ class DjangoStore:
         while idle:
             idle.pop().close()
 
-    def _look(self, key: str, token: str, lease: float) -> State | None:
-        """Try once to claim; return None if another claim changed the row in between."""
+    def _look(self, key: str, token: str, lease: float) -> State:
         now = self._clock()
-        found = self._rows(key=key).values_list("token", "ends").first()
-        if found is not None and found[1] > now:
-            return State.DONE if found[0] is None else State.IN_FLIGHT
-        if found is not None:
-            taken = self._rows(key=key, ends__lte=now).update(token=token, ends=now + lease)
-            return State.NEW if taken else None
-        try:
-            self._rows().create(key=key, token=token, ends=now + lease)
-        except IntegrityError:
-            return None
-        return State.NEW
+        claim = {"token": token, "ends": now + lease, "duration": lease}
+        found = self._rows(key=key).values_list("token", "ends", "duration").first()
+        if found is None:
+            try:
+                self._rows().create(key=key, **claim)
+            except IntegrityError:  # another caller was faster
+                return State.IN_FLIGHT
+            return State.NEW
+        token_of_row, ends, duration = found
+        if ends <= now:
+            ended = self._rows(key=key, ends__lte=now)
+            return State.NEW if self._update_unlocked(ended, claim) else State.IN_FLIGHT
+        if ends > now + duration:  # the clock was put back
+            too_long = self._rows(key=key, token=token_of_row, ends__gt=now + duration)
+            self._update_unlocked(too_long, {"ends": now + duration})
+        return State.DONE if token_of_row is None else State.IN_FLIGHT
 
     def _delete_expired(self) -> None:
         """Delete some of the expired rows."""
         expired = self._rows(ends__lte=self._clock())
         try:
             keys = list(expired.order_by("ends").values_list("key", flat=True)[:_AT_ONCE])
-            # Not delete(): it selects the rows first and then deletes by key alone. A row that was
-            # claimed anew in between would be deleted too.
-            expired.filter(key__in=keys)._raw_delete(self.using)  # noqa: SLF001
+            with self._unlocked(expired.filter(key__in=keys)) as free:
+                # Not delete(): it selects the rows first and then deletes by key alone. A row that
+                # was claimed anew in between would be deleted too.
+                free._raw_delete(self.using)  # noqa: SLF001
         except Error as error:  # the claim is valid without it
             _log.warning("%s; expired deliveries were not deleted", self._trouble(error))
 
+    def _update_unlocked(self, rows: QuerySet[Any], changes: Mapping[str, Any]) -> int:
+        with self._unlocked(rows) as free:
+            return free.update(**changes)
+
+    @contextmanager
+    def _unlocked(self, rows: QuerySet[Any]) -> Generator[QuerySet[Any]]:
+        """Lock rows, and leave out those that another transaction has locked.
+
+        A view's transaction that completes a claim locks its row until it commits. That must delay
+        neither the renewal of other claims nor the answer to a retry.
+        """
+        if not connections[self.using].features.has_select_for_update_skip_locked:
+            yield rows
+            return
+        with transaction.atomic(self.using):
+            locked = rows.select_for_update(skip_locked=True).values_list("key", flat=True)
+            yield rows.filter(key__in=list(locked))
+
     def _claimed(self, key: str, token: str, now: float) -> QuerySet[Any]:
-        return self._rows(key=key, token=token, ends__gt=now)
+        return self._rows(key=_hashed(key), token=token, ends__gt=now)
 
     def _rows(self, **conditions: Any) -> QuerySet[Any]:
         rows: QuerySet[Any] = self._model._base_manager.using(self.using)  # noqa: SLF001
@@ -208,6 +250,29 @@ class DjangoStore:
         # PostgreSQL appends the statement, so keep the first line only.
         first_line = str(error).partition("\n")[0]
         return f"the store in database {self.using!r} failed: {first_line}"
+
+
+def _hashed(key: str) -> str:
+    """Return a key that no database takes for another one, as some ignore case and spaces."""
+    return sha256(key.encode()).hexdigest()
+
+
+def _handled(now: float, retention: float) -> dict[str, Any]:
+    """Return the columns of a row whose delivery was handled."""
+    return {"token": None, "ends": now + retention, "duration": retention}
+
+
+def _until_it_wins(action: Callable[[], _Result]) -> _Result:
+    """Repeat an action that the database rolls back in favour of another transaction."""
+    for _ in range(_CONFLICTS):
+        try:
+            return action()
+        except OperationalError as error:  # noqa: PERF203  # the database is much slower
+            cause = error.__cause__
+            codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None)}
+            if not _CONFLICT_CODES & {*codes, *error.args[:1]}:
+                raise
+    return action()
 
 
 def _is_sqlite(connection: BaseDatabaseWrapper) -> bool:

@@ -2,6 +2,7 @@
 
 from frappe_hooksig.integrations.frappe._cache_store import CacheStore
 from frappe_hooksig.integrations.frappe._decorators import (
+    get_claim,
     get_delivery,
     verify_frappe_webhook,
     verify_webhook,
@@ -13,6 +14,7 @@ __all__ = [
     "CacheStore",
     "SecretReference",
     "enqueue_webhook",
+    "get_claim",
     "get_delivery",
     "password",
     "send_webhook",

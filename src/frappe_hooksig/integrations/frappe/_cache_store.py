@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import frappe
@@ -12,10 +14,10 @@ from frappe_hooksig.replay._lua import (
     CLAIM,
     COMPLETE,
     RELEASE,
-    RENEW,
     STATES,
     claimed,
     milliseconds,
+    renew_over,
 )
 from frappe_hooksig.replay._protocol import State
 
@@ -31,15 +33,17 @@ class CacheStore:
     that must not happen, insert a document with the name `get_delivery().dedup_key`, in the same
     transaction as the handler's work.
 
+    The clock of the Redis server ends leases. If it is put back, claims last longer by as much.
+
     Args:
         prefix: The beginning of every key, after the site's own prefix.
     """
 
     def __init__(self, prefix: str = "hooksig:") -> None:
         self._prefix = prefix
-        # The key of each claim, by its token. The lease renewer runs in a thread that belongs to no
-        # site, so it cannot find the site's cache.
-        self._claims: dict[str, _Place] = {}
+        # Where each claim is, by its key and token. The lease renewer runs in a thread that belongs
+        # to no site, so it cannot find the site's cache.
+        self._claims: dict[tuple[str, str], _Place] = {}
 
     def claim(self, key: str, token: str, lease: float) -> State:
         """See `Store.claim()`.
@@ -50,55 +54,82 @@ class CacheStore:
         place = _Place(frappe.cache(), f"{self._prefix}{key}")
         state = STATES[place.run(CLAIM, token, lease)]
         if state is State.NEW:
-            self._claims[token] = place
+            self._claims[key, token] = place
         return state
 
-    def renew(self, key: str, token: str, lease: float) -> bool:  # noqa: ARG002  # the token finds it
+    def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
         """See `Store.renew()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        place = self._claims.get(token)
-        return place is not None and bool(place.run(RENEW, token, lease))
+        places = {claim: self._claims[claim] for claim in claims if claim in self._claims}
+        by_cache: dict[int, list[tuple[str, str]]] = {}
+        for claim, place in places.items():
+            by_cache.setdefault(id(place.cache), []).append(claim)
+        renewed: dict[tuple[str, str], bool] = {}
+        failure: StoreError | None = None
+        for batch in by_cache.values():
+            try:
+                renewed |= zip(batch, _renewed(batch, places, lease), strict=True)
+            except StoreError as error:  # noqa: PERF203  # the caches of other sites may work
+                failure = error
+        if failure is not None:
+            raise failure
+        return [renewed.get(claim, False) for claim in claims]
 
-    def complete(self, key: str, token: str, retention: float) -> bool:  # noqa: ARG002
+    def complete(self, key: str, token: str, retention: float) -> bool:
         """See `Store.complete()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        return self._settle(COMPLETE, token, retention)
+        return self._settle(COMPLETE, key, token, retention)
 
-    def release(self, key: str, token: str) -> bool:  # noqa: ARG002
+    def release(self, key: str, token: str) -> bool:
         """See `Store.release()`.
 
         Raises:
             StoreError: As for `claim()`.
         """
-        return self._settle(RELEASE, token, 0)
+        return self._settle(RELEASE, key, token, 0)
 
-    def _settle(self, script: str, token: str, seconds: float) -> bool:
-        place = self._claims.pop(token, None)
+    def _settle(self, script: str, key: str, token: str, seconds: float) -> bool:
+        place = self._claims.pop((key, token), None)
         return place is not None and bool(place.run(script, token, seconds))
 
 
 class _Place:
     """A key in the cache of the current site."""
 
-    __slots__ = ("_cache", "_name", "_site")
+    __slots__ = ("cache", "name", "site")
 
     def __init__(self, cache: Any, key: str) -> None:
-        self._cache = cache
-        self._name = cache.make_key(key)
-        self._site = frappe.local.site
+        self.cache = cache
+        self.name = cache.make_key(key)
+        self.site = frappe.local.site
 
     def run(self, script: str, token: str, seconds: float) -> int:
+        with self.explained():
+            return int(self.cache.eval(script, 1, self.name, claimed(token), milliseconds(seconds)))
+
+    @contextmanager
+    def explained(self) -> Generator[None]:
         try:
-            return int(
-                self._cache.eval(script, 1, self._name, claimed(token), milliseconds(seconds))
-            )
+            yield
         except RedisError as error:
             # Leave out the text of the error: it may repeat the arguments of AUTH.
-            msg = f"the cache of {self._site} failed: {type(error).__name__}"
+            msg = f"the cache of {self.site} failed: {type(error).__name__}"
             raise StoreError(msg) from None
+
+
+def _renewed(
+    claims: Sequence[tuple[str, str]], places: Mapping[tuple[str, str], _Place], lease: float
+) -> list[bool]:
+    """Renew claims in one cache, on a connection of its own."""
+    first = places[claims[0]]
+    pool = first.cache.connection_pool
+    with first.explained():
+        connection = pool.connection_class(**pool.connection_kwargs)
+        batch = [(places[claim].name, claim[1]) for claim in claims]
+        return renew_over(connection, [batch], lease)

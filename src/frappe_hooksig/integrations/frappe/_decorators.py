@@ -15,30 +15,33 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, TypeVar, cast, overload
 
 import frappe
 from werkzeug.wrappers import Request, Response
 
 from frappe_hooksig._frappe import FRAPPE
+from frappe_hooksig._headers import Headers
 from frappe_hooksig.delivery import Delivery
-from frappe_hooksig.exceptions import (
-    BodyTooLarge,
-    ConfigurationError,
-    MalformedPayload,
-    VerificationError,
+from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError
+from frappe_hooksig.integrations._framework import Admission, Framework, kept
+from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
+from frappe_hooksig.integrations._receiver import (
+    Receiver,
+    name_of,
+    only_a_view,
+    with_or_without_options,
 )
-from frappe_hooksig.integrations._options import Options, Senders, hide_secret
-from frappe_hooksig.integrations._receiver import Receiver, name_of
-from frappe_hooksig.integrations._responses import WebhookResponse, failure, refusal
+from frappe_hooksig.integrations._responses import WebhookResponse, failure
 from frappe_hooksig.integrations._urls import RequestTarget, target_of_environ
 from frappe_hooksig.integrations.frappe._site_secrets import SecretReference, site_config
-from frappe_hooksig.replay import AsyncStore, Deduplicator, Store
-from frappe_hooksig.replay._claims import Claim
+from frappe_hooksig.replay import AsyncStore, Claim, Deduplicator, Store
+from frappe_hooksig.replay._callers import BLOCKING
+from frappe_hooksig.replay._claims import Lease
 from frappe_hooksig.replay._deduplicator import deduplicator_of
+from frappe_hooksig.replay._steps import Steps, run
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -48,7 +51,7 @@ else:
 _View = TypeVar("_View", bound=Callable[[], Any])
 
 # No header can have these keys: WSGI prefixes the keys of headers with HTTP_.
-_DELIVERY = "frappe_hooksig.delivery"
+_ADMISSION = "frappe_hooksig.admission"
 _ENTERED = "frappe_hooksig.entered"
 
 
@@ -72,6 +75,7 @@ def verify_webhook(
         ConfigurationError: An option is missing, has no use, or contradicts another; or the
             method has parameters, is async, or is already whitelisted.
     """
+    scheme_or_verifier = masked_senders(scheme_or_verifier)
     hide_secret(options)
     if scheme_or_verifier == FRAPPE and "secret" not in options:
         # Use a function, which is called for each request, and not a setting, whose matcher is
@@ -79,26 +83,24 @@ def verify_webhook(
         options["secret"] = site_config("webhook_secret")
     if "store" in options:
         options["store"] = _by_site(options["store"], options.get("secret"))
-    receiver = Receiver(scheme_or_verifier, None, target_of=_target_of, **options)
+    receiver = Receiver(_FRAPPE, scheme_or_verifier, **options)
     receiver.refuse_to_wait("the Frappe adapter")
 
     def decorator(view: _View) -> _View:
         _require_method(view)
-        endpoint = name_of(view)
 
         @wraps(view)
         def inner(*_args: Any, **_kwargs: Any) -> Any:
-            claim = _admit(receiver, endpoint)
-            if isinstance(claim, Response):
-                return claim
-            with claim or nullcontext():
-                try:
-                    result = view()
-                except MalformedPayload as error:
-                    result = _respond(refusal(error))
-                if claim is not None:
-                    _settle(claim, result)
-                return result
+            request = _current()
+            if _ENTERED in request.environ:
+                msg = (
+                    "only one decorated method can verify a request, and another one has run "
+                    "already: give each method its own URL, or call a frappe_hooksig.Verifier in "
+                    "one method"
+                )
+                return _FRAPPE.not_verified(ConfigurationError(msg))
+            request.environ[_ENTERED] = True
+            return run(receiver.handle(BLOCKING, request, view, view))
 
         # Frappe fills in and converts arguments by the signature and annotations. Remove both.
         vars(inner)["__signature__"] = inspect.Signature()
@@ -127,13 +129,8 @@ def verify_frappe_webhook(
     Raises:
         ConfigurationError: As for `verify_webhook()`.
     """
-    hide_secret(options)
-    if view is not None and not callable(view):
-        del view  # it may be a secret, and error reporters show local variables
-        msg = "@verify_frappe_webhook(...) takes options by name only: secret=..."
-        raise ConfigurationError(msg)
-    decorator = verify_webhook(FRAPPE, **options)
-    return decorator if view is None else decorator(view)
+    view = only_a_view(view)
+    return with_or_without_options(verify_webhook, view, options)
 
 
 def get_delivery() -> Delivery:
@@ -142,15 +139,39 @@ def get_delivery() -> Delivery:
     Raises:
         ConfigurationError: The method is not decorated, or there is no HTTP request.
     """
+    return _admission().delivery
+
+
+def get_claim() -> Claim:
+    """Return the claim on the delivery of the current request.
+
+    Raises:
+        ConfigurationError: The method is not decorated, or has no store, or there is no request.
+    """
+    return _admission().claim()
+
+
+def _admission() -> Admission:
     request: Request | None = getattr(frappe.local, "request", None)
-    delivery: Delivery | None = None if request is None else request.environ.get(_DELIVERY)
-    if delivery is None:
-        msg = (
-            "this request was not verified. Put @verify_frappe_webhook or @verify_webhook(...) "
-            "below @frappe.whitelist(...), on the method itself"
-        )
+    return kept(
+        None if request is None else request.environ.get(_ADMISSION),
+        "frappe.local.request",
+        "@verify_frappe_webhook or @verify_webhook(...) below @frappe.whitelist(...), on the "
+        "method itself",
+    )
+
+
+def _current() -> Request:
+    """Return the current request.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    request: Request | None = getattr(frappe.local, "request", None)
+    if request is None:
+        msg = "there is no request to verify: a decorated method must be called over HTTP"
         raise ConfigurationError(msg)
-    return delivery
+    return request
 
 
 def _require_method(view: Callable[..., Any]) -> None:
@@ -194,71 +215,64 @@ def _by_site(store: Store | AsyncStore | Deduplicator, secret: object) -> Dedupl
     return replace(deduplicator, tenant=site_and_tenant)
 
 
-def _admit(receiver: Receiver, endpoint: str) -> Claim | Response | None:
-    """Verify the current request, keep its delivery for `get_delivery()`, and claim it.
+class _Frappe(Framework):
+    """Frappe, for the flow of a route. Secrets belong to sites, so there is no setting."""
 
-    Returns:
-        The claim; or None if the method runs without one; or the response to send instead of
-        running the method.
-    """
-    request: Request | None = getattr(frappe.local, "request", None)
-    if request is None:
-        msg = "there is no request to verify: a decorated method must be called over HTTP"
-        raise ConfigurationError(msg)
-    if _ENTERED in request.environ:
-        msg = (
-            "only one decorated method can verify a request, and another one has run already: "
-            "give each method its own URL, or call a frappe_hooksig.Verifier in one method"
-        )
-        return _respond(failure(ConfigurationError(msg)))
-    request.environ[_ENTERED] = True
-    try:
-        delivery = receiver.receive(
-            request, request.headers, request.method, partial(_raw_body, request)
-        )
-        claim = receiver.claim(request, endpoint, delivery)
-    except VerificationError as error:
-        return _respond(refusal(error))
-    except Exception as error:  # noqa: BLE001  # Frappe would show the traceback to a stranger
-        return _respond(failure(error))
-    request.environ[_DELIVERY] = delivery
-    return _respond(claim) if isinstance(claim, WebhookResponse) else claim
+    def headers_of(self, request: Request) -> Headers:
+        return request.headers
 
+    def target_of(self, request: Request) -> RequestTarget:
+        return target_of_environ(request.environ)
 
-def _settle(claim: Claim, result: object) -> None:
-    """Complete a claim on commit; release it on a rollback, or if the status is not 2xx."""
-    if isinstance(result, Response):
-        status = result.status_code
-    else:
-        status = frappe.local.response.get("http_status_code") or 200
-    if status not in range(200, 300):
-        claim.release()
-        return
-    after_commit = getattr(frappe.db, "after_commit", None)
-    if after_commit is None:  # Frappe 14
-        frappe.db.commit()
-        claim.complete()
-        return
-    claim.rest()  # stop renewing: the request ends soon, whatever happens
-    after_commit.add(claim.complete)
-    frappe.db.after_rollback.add(claim.release)
+    def read_body(self, request: Request, limit: int) -> bytes:  # noqa: ARG002
+        return _raw_body(request)
 
+    def keep(self, request: Request, admission: Admission) -> None:
+        request.environ[_ADMISSION] = admission
 
-def _respond(response: WebhookResponse) -> Response:
-    # Frappe responds to an exception with its traceback; Frappe 14 does so with HTTP 200 if the
-    # sender accepts HTML. So return a response. Frappe would then commit, so roll back first.
-    frappe.db.rollback()
-    # A function for the secret may have thrown or printed messages: show them to no stranger.
-    frappe.clear_messages()
-    frappe.local.error_log = []
-    frappe.local.debug_log = []
-    # If the request names the method in `cmd`, Frappe sends frappe.local.response and ignores the
-    # return value.
-    frappe.local.response.update(response.content, http_status_code=response.status)
-    return Response(response.body, response.status, response.headers)
+    def endpoint_of(self, request: Request, view: Callable[[], Any]) -> str:  # noqa: ARG002
+        return name_of(view)
+
+    def respond(self, response: WebhookResponse) -> Response:
+        # Frappe responds to an exception with its traceback; Frappe 14 does so with HTTP 200 if the
+        # sender accepts HTML. So return a response. Frappe would then commit, so roll back first.
+        frappe.db.rollback()
+        # A function for the secret may have thrown or printed messages: show them to no stranger.
+        frappe.clear_messages()
+        frappe.local.error_log = []
+        frappe.local.debug_log = []
+        # If the request names the method in `cmd`, Frappe sends frappe.local.response and ignores
+        # the return value.
+        frappe.local.response.update(response.content, http_status_code=response.status)
+        return Response(response.body, response.status, response.headers)
+
+    def not_verified(self, error: Exception) -> Response:
+        # Frappe would show the traceback to a stranger.
+        return self.respond(failure(error))
+
+    def settle(self, lease: Lease, result: object) -> Steps[Any]:
+        # Complete the claim on commit; release it on a rollback, or if the status is not 2xx.
+        if isinstance(result, Response):
+            status = result.status_code
+        else:
+            status = frappe.local.response.get("http_status_code") or 200
+        after_commit = getattr(frappe.db, "after_commit", None)
+        if status not in range(200, 300):
+            yield from lease.release()
+        elif after_commit is None:  # Frappe 14
+            frappe.db.commit()
+            yield from lease.complete()
+        else:
+            lease.rest()  # stop renewing: the request ends soon, whatever happens
+            after_commit.add(lambda: run(lease.complete()))
+            frappe.db.after_rollback.add(lambda: run(lease.release()))
+        return result
 
 
-def _raw_body(request: Request, _limit: int) -> bytes:
+_FRAPPE = _Frappe()
+
+
+def _raw_body(request: Request) -> bytes:
     """Return the raw body. Frappe has read and kept it, up to its own limit."""
     body = request.get_data()
     most = request.max_content_length
@@ -271,7 +285,3 @@ def _raw_body(request: Request, _limit: int) -> bytes:
 
 def _has_more(request: Request) -> bool:
     return bool(request.environ["wsgi.input"].read(1))
-
-
-def _target_of(request: Request) -> RequestTarget:
-    return target_of_environ(request.environ)

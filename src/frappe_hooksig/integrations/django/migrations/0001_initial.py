@@ -16,9 +16,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="HandledDelivery",
             fields=[
-                ("key", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                ("key", models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ("token", models.CharField(max_length=32, null=True)),
                 ("ends", models.FloatField(db_index=True)),
+                ("duration", models.FloatField()),
             ],
             options={
                 "verbose_name": "handled delivery",

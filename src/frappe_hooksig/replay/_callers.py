@@ -1,0 +1,159 @@
+"""Call a store from sync or from async code, so that no claim is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from inspect import iscoroutinefunction
+from typing import Any, TypeAlias, TypeVar, cast
+
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.replay._protocol import AsyncStore, Store
+from frappe_hooksig.replay._renewal import LeaseRenewer, LoopTask, StoreThreads
+from frappe_hooksig.replay._steps import Steps, run, run_async
+
+_T = TypeVar("_T")
+
+
+class SyncCaller:
+    """Calls a blocking store in the thread of the request.
+
+    Attributes:
+        renewer: Renews the leases of the store.
+    """
+
+    __slots__ = ("renewer",)
+
+    def __init__(self, store: Store) -> None:
+        self.renewer: LeaseRenewer[Any] = StoreThreads.of(store)
+
+    def call(self, function: Callable[..., _T], *args: Any) -> _T:
+        """Call a method of the store."""
+        return function(*args)
+
+    def finish(self, steps: Steps[_T], undo: Callable[[], Steps[Any]] | None = None) -> _T:
+        """Finish a flow.
+
+        Args:
+            steps: The flow.
+            undo: Returns the flow that undoes it. It runs if the request was interrupted, because
+                then nobody receives the result.
+        """
+        try:
+            return run(steps)
+        except Exception:
+            raise
+        except BaseException:  # such as a timeout of gevent, or a signal
+            if undo is not None:
+                run(undo())
+            raise
+
+
+class AsyncCaller:
+    """Calls a store for the requests of the running event loop.
+
+    Attributes:
+        call: Calls a method of the store. Await the result.
+        renewer: Renews the leases of the store.
+    """
+
+    __slots__ = ("call", "renewer")
+
+    def __init__(self, renewer: LeaseRenewer[Any], call: Callable[..., Awaitable[Any]]) -> None:
+        self.renewer = renewer
+        self.call = call
+
+    @classmethod
+    def of(cls, store: Store | AsyncStore) -> AsyncCaller:
+        """Return the caller of a store of either kind."""
+        if is_async(store):
+            return cls(LoopTask.of(cast("AsyncStore", store)), _call)
+        threads = StoreThreads.of(cast("Store", store))
+        return cls(threads, threads.call)
+
+    async def finish(self, steps: Steps[_T], undo: Callable[[], Steps[Any]] | None = None) -> _T:
+        """Finish a flow, even if the request is cancelled meanwhile. See `SyncCaller.finish()`.
+
+        Cancelling a request also cancels everything that it awaits.
+        """
+        task = _start(run_async(steps))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if undo is not None:
+                _start(_undone(task, undo))
+            raise
+
+
+#: Calls a store from sync or from async code.
+Caller: TypeAlias = SyncCaller | AsyncCaller
+
+
+async def _call(function: Callable[..., Awaitable[_T]], *args: Any) -> _T:
+    return await function(*args)
+
+
+async def _undone(task: asyncio.Task[Any], undo: Callable[[], Steps[Any]]) -> None:
+    with suppress(Exception):
+        await task
+    await run_async(undo())
+
+
+def _start(coroutine: Any) -> asyncio.Task[Any]:
+    task: asyncio.Task[Any] = asyncio.create_task(coroutine)
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    return task
+
+
+# Keeps the tasks alive, because an event loop has only weak references to them.
+_running: set[asyncio.Task[Any]] = set()
+
+
+class Blocking:
+    """Makes the calls of a flow in the thread of its request."""
+
+    #: Waits for some seconds.
+    sleep = staticmethod(time.sleep)
+
+    def call(self, function: Callable[..., _T], *args: Any) -> _T:
+        """Call a function that may block."""
+        return function(*args)
+
+    def caller_of(self, store: Store | AsyncStore) -> Caller:
+        """Return the caller of a store.
+
+        Raises:
+            ConfigurationError: The store is for asyncio.
+        """
+        if is_async(store):
+            msg = "store= is an async store, which this view cannot await"
+            raise ConfigurationError(msg)
+        return SyncCaller(cast("Store", store))
+
+
+class Awaiting:
+    """Makes the calls of a flow so that the event loop can await them.
+
+    Args:
+        in_thread: Calls a function with its arguments in a thread, where it may block.
+    """
+
+    sleep = staticmethod(asyncio.sleep)
+
+    def __init__(self, in_thread: Callable[..., Awaitable[Any]]) -> None:
+        self.call = in_thread
+
+    def caller_of(self, store: Store | AsyncStore) -> Caller:
+        """See `Blocking.caller_of()`."""
+        return AsyncCaller.of(store)
+
+
+BLOCKING = Blocking()
+
+
+def is_async(store: object) -> bool:
+    """Whether the methods of a store are awaited."""
+    return iscoroutinefunction(cast("Any", store).claim)
