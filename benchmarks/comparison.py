@@ -47,6 +47,7 @@ class Contender:
         target: What is aimed at: the largest ratio of our time to its time, or the least factor
             by which ours is faster if that is what the table shows.
         requests: Its own, if it cannot read those of the row.
+        is_ordinary: Whether it is timed on its genuine request, though the row is about another.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Contender:
     refusal: type[Exception] | None
     target: float | None = None
     requests: Requests | None = None
+    is_ordinary: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

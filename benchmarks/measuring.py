@@ -87,8 +87,9 @@ def duels(row: Row, effort: Effort) -> list[Duel]:
     """Time the contenders of a row; return how we compare with each other one."""
     laps: list[Lap] = []
     for contender in (row.ours, *row.others):
-        request = row.refused or (contender.requests or row.requests).genuine
-        run = partial(_refused if row.refused else _accepted, contender, request)
+        refused = None if contender.is_ordinary else row.refused
+        request = refused or (contender.requests or row.requests).genuine
+        run = partial(_refused if refused else _accepted, contender, request)
         laps.append(calibrated(run))
     once = sum(map(_duration_ns, laps))
     rounds = max(FEWEST_ROUNDS, int(effort.seconds * 1e9 / once))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,6 +15,12 @@ from benchmarks.comparison import Check
 from benchmarks.traffic import METHOD, URL
 from frappe_hooksig import Scheme
 
+_RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"
+_IS_TIME = {
+    "unix": "len(timestamp) == 10 and timestamp.isascii() and timestamp.isdigit()",
+    "unix-ms": "len(timestamp) == 13 and timestamp.isascii() and timestamp.isdigit()",
+    "rfc3339": "RFC3339.fullmatch(timestamp)",
+}
 _SECONDS = {
     "unix": "int(timestamp)",
     "unix-ms": "int(timestamp) / 1000",
@@ -39,6 +46,7 @@ def by_hand(scheme: Scheme, secret: str) -> Check:
         "SECRET": secret,
         "METHOD": METHOD,
         "URL": URL,
+        "RFC3339": re.compile(_RFC3339, re.ASCII),
     }
     made: dict[str, Check] = {}
     exec(source_of(scheme), names, made)
@@ -66,6 +74,10 @@ def _lines(scheme: Scheme) -> Iterator[str]:
         yield f"message_id = headers.get({scheme.id_header!r})"
         needed.append("message_id")
     needed = needed[1:] if others else needed
+    if others:
+        names = repr(scheme.signature_headers)
+        yield f"several = [headers[name] for name in {names} if name in headers]"
+        needed.append("several")
     if needed:
         yield f"if not {' or not '.join(needed)}:"
         yield "    raise Refused('unsigned')"
@@ -73,43 +85,53 @@ def _lines(scheme: Scheme) -> Iterator[str]:
         yield "if not hmac.compare_digest(SECRET, given):"
         yield "    raise Refused('wrong secret')"
         return
+    yield f"if not {'all(map(str.isascii, several))' if others else 'given.isascii()'}:"
+    yield "    raise Refused('malformed signature')"
     if scheme.separator:
         yield from _entries(scheme)
-    if scheme.signs_timestamp:
-        seconds = _SECONDS[scheme.timestamp_format]
-        yield f"if abs(time.time() - {seconds}) > {scheme.tolerance}:"
-        yield "    raise Refused('too old')"
+    yield from _checks_of_parts(scheme)
     yield f"mac = hmac.new(KEY, {_content(scheme.signed)}, hashlib.{scheme.digest})"
     is_hex = scheme.encoding == "hex"
     yield f"expected = {'mac.hexdigest()' if is_hex else 'base64.b64encode(mac.digest()).decode()'}"
-    if others:
-        yield f"for name in {scheme.signature_headers!r}:"
-        yield "    given = headers.get(name)"
-        yield "    if given and hmac.compare_digest(expected, given):"
-        yield "        return"
-        yield "raise Refused('wrong signature')"
-        return
-    if scheme.separator:
-        yield "if not any(hmac.compare_digest(expected, each) for each in several):"
+    if others or scheme.separator:
+        yield "if not any([hmac.compare_digest(expected, each) for each in several]):"
     else:
         start = f"{scheme.prefix!r} + " if scheme.prefix else ""
         yield f"if not hmac.compare_digest({start}expected, given):"
     yield "    raise Refused('wrong signature')"
 
 
+def _checks_of_parts(scheme: Scheme) -> Iterator[str]:
+    """Yield what checks an id and a time."""
+    if scheme.id_header:
+        yield "if not (0 < len(message_id) <= 256 and message_id.isascii()):"
+        yield "    raise Refused('malformed id')"
+        yield "if not message_id.isprintable() or any([each in message_id for each in '., ']):"
+        yield "    raise Refused('malformed id')"
+    if scheme.signs_timestamp:
+        yield f"if not ({_IS_TIME[scheme.timestamp_format]}):"
+        yield "    raise Refused('malformed time')"
+        seconds = _SECONDS[scheme.timestamp_format]
+        yield f"if abs(time.time() - {seconds}) > {scheme.tolerance}:"
+        yield "    raise Refused('too old')"
+
+
 def _entries(scheme: Scheme) -> Iterator[str]:
     """Yield what takes a header with several entries apart."""
     mark = scheme.prefix[-1]
-    yield "timestamp, several = '', []" if scheme.timestamp_prefix else "several = []"
+    yield "times, several = [], []" if scheme.timestamp_prefix else "several = []"
     yield f"for entry in given.split({scheme.separator!r}):"
     yield f"    name, _, value = entry.partition({mark!r})"
     yield f"    if name == {scheme.prefix[:-1]!r}:"
     yield "        several.append(value)"
     if scheme.timestamp_prefix:
         yield f"    elif name == {scheme.timestamp_prefix[:-1]!r}:"
-        yield "        timestamp = value"
-        yield "if not timestamp:"
-        yield "    raise Refused('no time')"
+        yield "        times.append(value)"
+        yield "if len(times) != 1:"
+        yield "    raise Refused('no time, or several')"
+        yield "timestamp = times[0]"
+    yield f"if len(several) > {scheme.max_signatures}:"
+    yield "    raise Refused('too many signatures')"
 
 
 def _content(signed: str) -> str:

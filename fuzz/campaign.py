@@ -20,6 +20,7 @@ from frappe_hooksig import SecretWarning
 from fuzz.dice import Dice
 from fuzz.layouts import SCHEMES
 from fuzz.target import Escape, Target
+from fuzz.targets.both_ways import BothWays
 from fuzz.targets.command_line import CommandLine
 from fuzz.targets.reading import AllHeaders, OneHeader
 from fuzz.targets.scheme_fields import SchemeFields
@@ -70,6 +71,7 @@ def targets() -> dict[str, Target]:
     """Return all targets by name."""
     everything: list[Target] = [
         *map(Verification, SCHEMES),
+        BothWays(),
         OneHeader(),
         AllHeaders(),
         Times(),

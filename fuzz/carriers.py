@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
 
+from frappe_hooksig._headers import Environ
 from fuzz.dice import Dice
 from fuzz.oracle import Pairs
 
@@ -85,20 +86,23 @@ def _werkzeug(pairs: Pairs) -> Any:
         return list(pairs)
 
 
-def _environ(pairs: Pairs) -> Any:
-    """Return what Werkzeug makes of a WSGI environ, where doubled headers are joined."""
+def _scope(pairs: Pairs) -> Any:
+    """Return what an ASGI server hands over."""
+    return [(_raw(name).lower(), _raw(text)) for name, text in _texts(pairs)]
+
+
+def _environ(pairs: Pairs) -> dict[str, str]:
+    """Return what a WSGI server hands over, where doubled headers are joined."""
     environ: dict[str, str] = {}
     for name, text in _texts(pairs):
         if "_" not in name and name.isascii():  # servers drop them: they would look like others
             key = f"HTTP_{name.upper().replace('-', '_')}"
             environ[key] = f"{environ[key]},{text}" if key in environ else text
-    return _WERKZEUG.EnvironHeaders(environ)
+    return environ
 
 
 def _starlette(pairs: Pairs) -> Any:
-    return _STARLETTE.Headers(
-        raw=[(_raw(name).lower(), _raw(text)) for name, text in _texts(pairs)]
-    )
+    return _STARLETTE.Headers(raw=_scope(pairs))
 
 
 _CARRIERS: dict[str, Callable[[Pairs], Any]] = {
@@ -111,15 +115,17 @@ _CARRIERS: dict[str, Callable[[Pairs], Any]] = {
     "email message": _message,
     "getlist": _Multi,
     "werkzeug": _werkzeug,
-    "werkzeug environ": _environ,
+    "werkzeug environ": lambda pairs: _WERKZEUG.EnvironHeaders(_environ(pairs)),
     "starlette": _starlette,
+    "scope": _scope,
+    "environ": lambda pairs: Environ(_environ(pairs)),
 }
 
 #: How to make each that can be tried here, by name.
 CARRIERS = {name: make for name, make in _CARRIERS.items() if name.split()[0] not in MISSING}
 
-# A plain dict more often: it goes another way, and costs little.
-_DRAWN = (*_CARRIERS, *["dict"] * 4)
+# What goes the short way more often: it costs little.
+_DRAWN = (*_CARRIERS, *["dict"] * 4, *["scope", "environ"] * 2)
 
 
 def drawn(dice: Dice) -> str:

@@ -12,9 +12,9 @@ from benchmarks.__main__ import TABLES
 from benchmarks.comparison import Row
 from benchmarks.duel_table import compare
 from benchmarks.guard import WrongVerdict, try_out
-from benchmarks.measuring import Effort, interleave
+from benchmarks.measuring import Effort, duels, interleave
 from benchmarks.report import markdown, page, summary
-from benchmarks.tables import frappe, providers
+from benchmarks.tables import frappe, providers, refused
 
 ROOT = Path(__file__).parents[1]
 INSTANT = Effort(seconds=0, rounds=1)
@@ -31,11 +31,11 @@ def test_table(row: Row) -> None:
     lines = markdown(table).splitlines()
 
     assert lines[:3] == ["## Frappe", "", "In short."]
-    assert [line.count("|") for line in lines[4:8]] == [len(table.columns) + 1] * 4
-    assert len({len(line) for line in lines[4:8]}) == 1
-    assert [line[0] for line in table.lines] == ["256 B", "256 B"]
-    assert [line[6] for line in table.lines] == ["≤ 1.20", ""]
-    assert summary([table]) == f"{table.met.count(True)} of 1 targets met."
+    assert [line.count("|") for line in lines[4:9]] == [len(table.columns) + 1] * 5
+    assert len({len(line) for line in lines[4:9]}) == 1
+    assert [line[0] for line in table.lines] == ["256 B"] * 3
+    assert [line[6] for line in table.lines] == ["≤ 0.90", "≤ 0.90", ""]
+    assert summary([table]) == f"{table.met.count(True)} of 2 targets met."
     assert page([table], {"processor": "abacus"}).count("abacus") == 1
 
 
@@ -43,6 +43,16 @@ def test_what_a_person_would_write() -> None:
     """For every provider it tells a genuine request from a forged one, as ours does."""
     for each in providers.rows():  # signed when its turn comes
         try_out(each)
+
+
+def test_what_is_refused_is_timed() -> None:
+    """A hostile request is timed against an ordinary one, which is accepted."""
+    *_, hostile = refused.rows()
+    (duel,) = duels(hostile, INSTANT)
+
+    assert duel.theirs.name == "ordinary request"
+    assert duel.our_time > 0
+    assert duel.their_time > 0
 
 
 def test_rounds_take_turns() -> None:

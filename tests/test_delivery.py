@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,10 +15,12 @@ from frappe_hooksig import (
     MalformedPayload,
     PayloadError,
     Scheme,
+    VerifiedRequest,
     Verifier,
     providers,
     sign_payload,
 )
+from tests.senders import WHERE, secret_of
 
 SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
 OLD = "8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs"
@@ -117,7 +122,7 @@ def test_key_of_different_deliveries() -> None:
 def test_key_knows_its_seams() -> None:
     """What is signed around the body does not run into it."""
     around = [(b"ab", b"cd"), (b"a", b"cd"), (b"abc", b"d"), (b"", b"abcd"), (b"abcd", b"")]
-    keys = {Delivery(b"", None, (TAIL, (), None, None, *each)).dedup_key for each in around}
+    keys = {Delivery(b"", None, (TAIL, None, None, *each)).dedup_key for each in around}
 
     assert len(keys) == len(around)
 
@@ -135,6 +140,40 @@ def test_key_of_a_signed_id() -> None:
     other = deliver(b"a", WHSEC, scheme, id="msg_2", timestamp=NOW)
 
     assert first.dedup_key == retry.dedup_key != other.dedup_key
+
+
+COPIES: list[Callable[[Any], Any]] = [
+    copy.copy,
+    copy.deepcopy,
+    *(lambda each, at=at: pickle.loads(pickle.dumps(each, at)) for at in (2, 4, 5)),
+]
+
+
+@pytest.mark.parametrize("name", providers.names())
+def test_copies_keep_no_signature(name: str) -> None:
+    """What a job queue stores has neither the token nor the signature, and is as good otherwise."""
+    scheme = providers.get(name)
+    secret = secret_of(scheme)
+    verifier = Verifier(secret, scheme=scheme, clock=lambda: NOW)
+    moment = NOW if scheme.signs_timestamp else None
+    signed = sign_payload({"id": "7"}, secret, scheme=scheme, timestamp=moment, **WHERE)
+    delivery = verifier.verify(signed.body, signed.headers, **WHERE)
+    verification = verifier.begin(signed.headers, **WHERE)
+    verification.update(signed.body)
+    request = verification.finish()
+
+    for each in (make(found) for make in COPIES for found in (delivery, request)):
+        assert signed.signature.encode() not in pickle.dumps(each)
+        assert signed.signature not in repr([getattr(each, slot, "") for slot in SLOTS])
+        for attribute in ("id", "timestamp", "secret_id", "scheme", "is_signed"):
+            assert getattr(each, attribute) == getattr(delivery, attribute)
+    for each in (make(delivery) for make in COPIES):
+        assert (each.body, each.dedup_key, each.json()) == (
+            *(delivery.body, delivery.dedup_key, delivery.json()),
+        )
+
+
+SLOTS = [*Delivery.__slots__, *VerifiedRequest.__slots__]
 
 
 def test_repr_shows_no_content() -> None:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from frappe_hooksig import Reason, VerificationError, providers
-from frappe_hooksig._headers import MAX_HEADER, Header, indexed, is_readable
+from frappe_hooksig import Reason, Scheme, VerificationError, providers
+from frappe_hooksig._headers import MAX_HEADER, Environ, Header, indexed, is_readable
 from frappe_hooksig._wire import wire_of
 
 NAME = "X-Frappe-Webhook-Signature"
@@ -129,9 +129,62 @@ def test_unprintable(text: str) -> None:
 def test_longest() -> None:
     """The limit itself is accepted, one more is not."""
     assert is_readable("a" * MAX_HEADER)
-    assert wire_of(providers.FRAPPE).parse({NAME: "a" * MAX_HEADER})
+    assert wire_of(providers.GITLAB).parse({"X-Gitlab-Token": "a" * MAX_HEADER})
     with pytest.raises(VerificationError, match="longer than 8192"):
-        wire_of(providers.FRAPPE).parse({NAME: "a" * (MAX_HEADER + 1)})
+        wire_of(providers.GITLAB).parse({"X-Gitlab-Token": "a" * (MAX_HEADER + 1)})
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name", "start"),
+    [
+        (providers.FRAPPE, NAME, ""),
+        (providers.STRIPE, "Stripe-Signature", "t=1700000000,v1="),
+        (providers.DOCUSIGN, "X-DocuSign-Signature-7", ""),
+    ],
+    ids=["one", "entries", "numbered"],
+)
+def test_longest_signature(scheme: Scheme, name: str, start: str) -> None:
+    """A signature may have a wrong length, but none that no MAC has in any spelling."""
+    assert wire_of(scheme).parse({name: start + "a" * 128})
+    with pytest.raises(VerificationError, match="its signature is longer than 128") as caught:
+        wire_of(scheme).parse({name: start + "a" * 129})
+    assert caught.value.reason is Reason.MALFORMED_HEADER
+
+
+@pytest.mark.parametrize(
+    ("scheme", "separator"),
+    [(providers.STRIPE, ","), (providers.PADDLE, ";"), (providers.STANDARD_WEBHOOKS, " ")],
+)
+def test_most_entries(scheme: Scheme, separator: str) -> None:
+    """Entries are counted before they are split: 8 KiB of separators cost no more than a glance."""
+    name = scheme.signature_headers[0]
+    for text in (separator * 80, separator * MAX_HEADER, f"x{separator}" * 4096):
+        with pytest.raises(VerificationError, match="it has more than 80 entries") as caught:
+            wire_of(scheme).parse({name: text})
+        assert caught.value.reason is Reason.MALFORMED_HEADER
+        assert not wire_of(scheme).fits({name: text})
+    with pytest.raises(VerificationError, match="it has no signature"):
+        wire_of(scheme).parse({name: separator * 79})
+
+
+def environ(**values: Any) -> Environ:
+    """Return the headers of an environ, beside what a server puts there."""
+    return Environ({"REQUEST_METHOD": "POST", "wsgi.input": None, **values})
+
+
+def test_environ() -> None:
+    """Headers are found under the keys of a WSGI environ, whose server joins repeated ones."""
+    found = environ(HTTP_X_FRAPPE_WEBHOOK_SIGNATURE="a", CONTENT_TYPE="b", CONTENT_LENGTH="3")
+
+    assert [Header(name).find(found) for name in (NAME, "Content-Type", "content-length")] == [
+        *("a", "b", "3")
+    ]
+    assert Header("Host").find(found) is None
+    assert Header(NAME).find(indexed(environ(HTTP_HOST="h"), whole=True)) is None
+    with pytest.raises(VerificationError, match="occurs more than once"):
+        wire_of(providers.FRAPPE).parse(environ(HTTP_X_FRAPPE_WEBHOOK_SIGNATURE="a,b"))
+    with pytest.raises(VerificationError, match="not printable ASCII"):
+        wire_of(providers.FRAPPE).parse(environ(HTTP_X_FRAPPE_WEBHOOK_SIGNATURE=7))
 
 
 @pytest.mark.parametrize("value", [["a"], 1, object], ids=repr)

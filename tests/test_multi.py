@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
@@ -460,3 +462,33 @@ def test_repr_of_a_refused_one() -> None:
     made = MultiVerifier.__new__(MultiVerifier)
 
     assert repr(made) == "<MultiVerifier, refused>"
+
+
+@pytest.mark.parametrize("spell", [b64encode, urlsafe_b64encode], ids=["standard", "URL-safe"])
+@pytest.mark.parametrize("padding", ["=", ""], ids=["padded", "unpadded"])
+@pytest.mark.parametrize("prefix", ["", "whsec_"])
+def test_token_that_is_a_key_in_base64(
+    spell: Callable[[bytes], bytes], padding: str, prefix: str
+) -> None:
+    """A token that is another scheme's key in any base64 would give that key away."""
+    key = b"\xfb\xef\xbe\xff" * 4 + b"key7"  # has + and / in base64, and needs padding
+    token = prefix + spell(key).decode().rstrip("=" if not padding else "")
+    secret = f"whsec_{b64encode(key).decode()}"
+
+    with pytest.raises(ConfigurationError, match="one of them sends it with each request"):
+        MultiVerifier(
+            Verifier(token, scheme=providers.GITLAB),
+            Verifier(secret, scheme=providers.STANDARD_WEBHOOKS),
+        )
+
+
+def test_urls_of_one_secret_in_two_verifiers() -> None:
+    """URLs that continue one another cannot be split between two verifiers with one secret."""
+    other = replace(providers.SQUARE, name="other", signature_header="X-Other")
+    verifiers = [
+        Verifier(ONE, scheme=scheme, url=f"https://r.example/hook{path}")
+        for scheme, path in ((providers.SQUARE, ""), (other, "/2"))
+    ]
+
+    with pytest.raises(ConfigurationError, match="not the same url"):
+        MultiVerifier(*verifiers)

@@ -32,10 +32,12 @@ LAYERS = [
     | {"cli._captured_request", "cli._commands"},
     {"replay._claims"},
     {"replay"},
-    {"_frappe", "_keys", "_registered_urls", "cli"},
+    {"_frappe", "_keys", "_registered_urls", "_envelope", "cli"},
+    {"delivery"},
+    {"_compiled"},
     {"_wire", "providers", "integrations.django._setting", "integrations.frappe._site_secrets"}
     | {"cli._secret_sources", "__main__"},
-    {"_selection", "delivery", "sign", "cli._options"},
+    {"_selection", "sign", "cli._options"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"cli._providers", "cli._secret", "cli._sign"},
     {"_matching", "freshness", "testing._override"},

@@ -20,6 +20,7 @@ from frappe_hooksig import (
     Delivery,
     MalformedPayload,
     Reason,
+    Scheme,
     Secret,
     Signer,
     TimestampOutOfTolerance,
@@ -29,6 +30,7 @@ from frappe_hooksig import (
     sign_payload,
     verify_payload,
 )
+from frappe_hooksig._keys import make_keys
 from frappe_hooksig.verify import MAX_BODY
 from tests.senders import WHERE, secret_of
 
@@ -191,9 +193,9 @@ def test_none_of_many_headers() -> None:
     assert caught.value.header == "X-DocuSign-Signature-1"
 
 
-def test_a_mismatch_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("secrets", [[SECRET], [SECRET, OLD]], ids=["one", "two"])
+def test_a_mismatch_is_hashed_once(monkeypatch: pytest.MonkeyPatch, secrets: list[str]) -> None:
     """Who sends a wrong signature gets no more hashing out of it than with a right one."""
-    verifier = Verifier([SECRET, OLD])
     started: list[int] = []
 
     def counting(start: Any, position: int) -> Any:
@@ -203,11 +205,19 @@ def test_a_mismatch_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return counted
 
-    for position, key in enumerate(verifier._keys):  # noqa: SLF001
-        monkeypatch.setattr(key, "start", counting(key.start, position))
+    def counted_keys(*args: Any) -> Any:
+        keys = make_keys(*args)
+        for position, key in enumerate(keys):
+            key.start = counting(key.start, position)
+        return keys
 
-    assert reason_of(verifier, {SIGNATURE: "forged"}) is Reason.SIGNATURE_MISMATCH
-    assert started == [0, 1]
+    monkeypatch.setattr("frappe_hooksig._matching.make_keys", counted_keys)
+    for text in ("forged", "0" * 44, mac(SECRET).hex()):
+        started.clear()
+        assert reason_of(Verifier(secrets), {SIGNATURE: text}) in {
+            *(Reason.SIGNATURE_MISMATCH, Reason.WRONG_ENCODING),
+        }
+        assert started == [*range(len(secrets))]
 
 
 @pytest.mark.parametrize("name", ["scheme", "tolerance", "max_body", "other"])
@@ -618,7 +628,12 @@ def test_wrong_encoding_with_the_old_secret() -> None:
     assert reason_of(Verifier([SECRET, OLD]), {SIGNATURE: mac(OLD).hex()}) is Reason.WRONG_ENCODING
 
 
-def test_every_secret_and_candidate_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "secrets"), [("_compiled", [SECRET]), ("_wire", [SECRET, OLD])], ids=["one", "two"]
+)
+def test_every_secret_and_candidate_is_compared(
+    monkeypatch: pytest.MonkeyPatch, module: str, secrets: list[str]
+) -> None:
     """The work does not tell which secret or candidate matched, or whether one did."""
     compared: list[bytes] = []
 
@@ -626,13 +641,13 @@ def test_every_secret_and_candidate_is_compared(monkeypatch: pytest.MonkeyPatch)
         compared.append(presented)
         return hmac.compare_digest(expected, presented)
 
-    monkeypatch.setattr("frappe_hooksig._matching.compare_digest", compare)
-    verifier = Verifier([SECRET, OLD], scheme=providers.STRIPE, clock=lambda: NOW)
+    monkeypatch.setattr(f"frappe_hooksig.{module}.compare_digest", compare)
+    verifier = Verifier(secrets, scheme=providers.STRIPE, clock=lambda: NOW)
     zero = "0" * 64
     for text in (f"v1={TIMED},v1={zero}", f"v1={zero},v1={TIMED}"):
         compared.clear()
         verifier.verify(BODY, {"Stripe-Signature": f"t=1700000000,{text}"})
-        assert len(compared) == 4
+        assert len(compared) == 2 * len(secrets)
 
 
 class TestRegisteredUrls:
@@ -666,6 +681,80 @@ class TestRegisteredUrls:
         assert caught.value.reason is Reason.SIGNATURE_MISMATCH
         with pytest.raises(ConfigurationError, match="pass url=, the URL that the request"):
             verifier.verify(BODY, self.signed(self.ONE))
+
+    @pytest.mark.parametrize(
+        ("signed", "longer", "shorter", "where"),
+        [
+            ("{url}{body}", "https://r.example/hook/2", "https://r.example/hook", "begins with"),
+            ("{url}{body}", "https://r.example/hook?a=1", "https://r.example/hook", "begins with"),
+            ("{url}.{body}", "https://r.example/a.b", "https://r.example/a", "begins with"),
+            ("{url}/{body}", "https://r.example/hook/2", "https://r.example/hook", "begins with"),
+            ("v1{url}aa{body}", "https://r.example/aa", "https://r.example/a", "begins with"),
+            (
+                "{method}{url}{body}{timestamp}",
+                *("https://r.example/hook/2", "https://r.example/hook", "begins with"),
+            ),
+            (
+                "{url}.{timestamp}.{body}",
+                *("https://r.example/a.1700000000.", "https://r.example/a", "begins with"),
+            ),
+            (
+                "{body}{url}",
+                *("https://r.example/?to=https://s.example/", "https://s.example/", "ends with"),
+            ),
+            (
+                "{body}:{url}",
+                *("https://r.example/?to:https://s.example/", "https://s.example/", "ends with"),
+            ),
+            ("{body}aa{url}", "https://r.example/aahttp://b", "http://b", "ends with"),
+        ],
+    )
+    def test_urls_that_continue_one_another(
+        self, signed: str, longer: str, shorter: str, where: str
+    ) -> None:
+        """A signature for one would verify another body at the other: refused at construction."""
+        timed = "{timestamp}" in signed
+        scheme = Scheme(
+            name="made-up",
+            signature_header="X-Signed",
+            timestamp_header="X-Time" if timed else None,
+            signed=signed,
+            encoding="hex",
+        )
+        for urls in ([longer, shorter], [shorter, "https://other.example/", longer]):
+            with pytest.raises(ConfigurationError) as caught:
+                Verifier(SECRET, scheme=scheme, url=urls)
+            assert f"url= has {longer!r}, which {where} {shorter!r}" in str(caught.value)
+
+    def test_seam_that_such_urls_would_leave_open(self) -> None:
+        """Without registered URLs it shows what they are refused for: bytes move into the body."""
+        verifier, hook = Verifier(SECRET, scheme=providers.SQUARE), "https://r.example/hook"
+        headers = sign_payload(b"{}", SECRET, scheme=providers.SQUARE, url=f"{hook}/2").headers
+
+        assert verifier.verify(b"/2{}", headers, url=hook).body == b"/2{}"
+        with pytest.raises(ConfigurationError, match="begins with"):
+            Verifier(SECRET, scheme=providers.SQUARE, url=[hook, f"{hook}/2"])
+
+    @pytest.mark.parametrize(
+        ("signed", "urls"),
+        [
+            ("{url}{body}", ["https://r.example/hook/1", "https://r.example/hook/2"]),
+            ("{url}{body}", ["https://r.example/hook", "https://r.example/hook"]),
+            ("{url}{body}", ["https://a.example/hook", "https://b.a.example/hook"]),
+            ("{url}\n{body}", ["https://r.example/hook", "https://r.example/hook/2"]),
+            ("{url}.{body}", ["https://r.example/hook", "https://r.example/hook/2"]),
+            ("{body}{url}", ["https://r.example/hook", "https://r.example/hook/2"]),
+            ("{body}\n{url}", ["http://b", "http://a?http://b"]),
+        ],
+    )
+    def test_urls_with_a_clear_seam(self, signed: str, urls: list[str]) -> None:
+        """URLs that cannot take bytes from a body may be registered together."""
+        scheme = Scheme(name="made-up", signature_header="X-Signed", signed=signed, encoding="hex")
+        verifier = Verifier(SECRET, scheme=scheme, url=urls)
+
+        for url in urls:
+            headers = sign_payload(BODY, SECRET, scheme=scheme, url=url).headers
+            assert verifier.verify(BODY, headers, url=url)
 
     @pytest.mark.parametrize(
         "url",

@@ -11,14 +11,16 @@ from benchmarks.measuring import Effort
 from benchmarks.traffic import KIB, SECRET, document, requests, size_name
 from frappe_hooksig import VerificationError, Verifier, providers
 
-# The largest body of each size, in bytes, and the ratio to the three lines that is aimed at.
-TARGETS = {256: 1.20, KIB: 1.15, 4 * KIB: 1.08, 64 * KIB: 1.03, KIB * KIB: 1.03}
+# The largest body of each size, in bytes, and the ratio to code by hand that is aimed at.
+TARGETS = {256: 0.90, KIB: 0.92, 4 * KIB: 0.95, 64 * KIB: 1.02, KIB * KIB: 1.02}
 
 TEXT = """\
 The whole of `Verifier.verify(body, headers)`, with eight headers in a dict as Frappe sends them.
 *Three lines* is what people write by hand: `headers.get()`,
-`base64.b64encode(hmac.new(...).digest())`, `hmac.compare_digest()`. *Bare* is the least there
-is: `hmac.digest()`, base64 and `compare_digest()`, for a header that must be there."""
+`base64.b64encode(hmac.new(...).digest())`, `hmac.compare_digest()`. *Careful* looks at the header
+before that, and gives reasons. *Bare* is the least there is: `hmac.digest()`, base64 and
+`compare_digest()`, for a header that must be there. None of them sees a header that came twice,
+as ours does."""
 
 
 def measure(effort: Effort) -> Table:
@@ -38,6 +40,12 @@ def rows() -> Iterator[Row]:
                 Contender(
                     name="three lines",
                     check=by_hand.three_lines(SECRET.encode()),
+                    refusal=by_hand.Refused,
+                    target=target,
+                ),
+                Contender(
+                    name="careful",
+                    check=by_hand.careful(SECRET.encode()),
                     refusal=by_hand.Refused,
                     target=target,
                 ),

@@ -69,7 +69,7 @@ def _standardwebhooks(body: bytes) -> Iterator[Row]:
 
     refusal = standardwebhooks.WebhookVerificationError
     parsing = Contender(
-        name="standardwebhooks, parsing", check=webhook.verify, refusal=refusal, target=2.5
+        name="standardwebhooks, parsing", check=webhook.verify, refusal=refusal, target=3.0
     )
     quiet = Contender(name="standardwebhooks", check=without_json, refusal=refusal)
     yield _row(STANDARD_WEBHOOKS, body, parsing, quiet, secret=WHSEC)
@@ -78,7 +78,7 @@ def _standardwebhooks(body: bytes) -> Iterator[Row]:
 
 def _svix(body: bytes) -> Iterator[Row]:
     check, refusal = svix.webhooks.Webhook(WHSEC).verify, svix.webhooks.WebhookVerificationError
-    contender = Contender(name="svix", check=check, refusal=refusal, target=2.5)
+    contender = Contender(name="svix", check=check, refusal=refusal, target=3.0)
     yield _row(STANDARD_WEBHOOKS, body, contender, secret=WHSEC)
 
 
@@ -95,7 +95,7 @@ def _stripe(body: bytes) -> Iterator[Row]:
         stripe.Webhook.construct_event(body, headers.get("Stripe-Signature"), secret)
 
     refusal = stripe.SignatureVerificationError
-    contender = Contender(name="stripe", check=verify, refusal=refusal, target=1.8)
+    contender = Contender(name="stripe", check=verify, refusal=refusal, target=2.0)
     yield _row(STRIPE, body, contender, secret=secret)
     event = Contender(name="stripe `construct_event()`", check=construct, refusal=refusal)
     yield _row(STRIPE, body, event, secret=secret, parse=True)
@@ -103,7 +103,7 @@ def _stripe(body: bytes) -> Iterator[Row]:
 
 def _slack(body: bytes) -> Iterator[Row]:
     check = SignatureVerifier(SECRET).is_valid_request
-    yield _row(SLACK, body, Contender(name="slack_sdk", check=check, refusal=None))
+    yield _row(SLACK, body, Contender(name="slack_sdk", check=check, refusal=None, target=1.1))
 
 
 def _gidgethub(body: bytes) -> Iterator[Row]:
@@ -111,7 +111,8 @@ def _gidgethub(body: bytes) -> Iterator[Row]:
         validate_event(body, signature=headers["X-Hub-Signature-256"], secret=SECRET)
 
     refusal = gidgethub.ValidationFailure
-    yield _row(GITHUB, body, Contender(name="gidgethub", check=validate, refusal=refusal))
+    contender = Contender(name="gidgethub", check=validate, refusal=refusal, target=1.1)
+    yield _row(GITHUB, body, contender)
 
 
 def _itsdangerous(body: bytes) -> Iterator[Row]:

@@ -85,14 +85,14 @@ def _held(case: Headers) -> list[str]:
             return [str(each) for each in known]  # other spellings are not looked for
     if carrier == "email message":
         texts = [(each, _if_unicode(value)) for each, value in texts]
-    if carrier in {"werkzeug", "werkzeug environ", "starlette"}:
+    if carrier in {"werkzeug", "werkzeug environ", "environ", "starlette", "scope"}:
         sent = [(each, _text(value)) for each, value in case.pairs]
-        if carrier == "starlette":
+        if carrier in {"starlette", "scope"}:
             texts = [
                 (each, value and value.encode("utf-8", "surrogatepass").decode("latin-1"))
                 for each, value in sent
             ]
-        elif carrier == "werkzeug environ":
+        elif carrier != "werkzeug":
             found = values([each for each in sent if "_" not in each[0]], name)
             return [",".join(found)] if found else []
         elif not any(value and {"\r", "\n"} & {*value} for _, value in sent):
@@ -170,7 +170,7 @@ class AllHeaders(Target):
                 msg = f"written by format(), but refused: {error}"
                 raise Escape(msg) from None
             return str(error.reason)
-        _, signatures, seconds, delivery_id, before, after = parsed
+        signatures, (_, seconds, delivery_id, before, after) = parsed
         if case.written is not None:
             moment = case.written[1]
             wanted = None if moment is None else read_seconds(moment, scheme.timestamp_format)

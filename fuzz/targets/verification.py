@@ -191,7 +191,7 @@ class Verification(Target):
 
 def is_doubled(scheme: Scheme, carrier: str, pairs: Pairs) -> bool:
     """Whether a header that decides came twice, and the carrier of the headers shows it."""
-    if carrier in _KEEPS_SPELLINGS or (carrier == "werkzeug environ" and "," in scheme.separator):
+    if carrier in _KEEPS_SPELLINGS or (carrier.endswith("environ") and "," in scheme.separator):
         return False  # the latter has joined them into what several entries look like
     sent = [*dict(pairs).items()] if carrier == "dict subclass" else pairs
     return any(len(values(sent, name)) > 1 for name in oracle.deciding(scheme))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
@@ -33,14 +33,16 @@ class Header:
 
     Attributes:
         name: The name as the sender's documentation spells it. The lookup ignores case.
+        others: Other spellings that plain dicts use: those of ASGI, AWS and HTTP/1 servers.
+        key: The header's key in a WSGI environ.
     """
 
-    __slots__ = ("_others", "name")
+    __slots__ = ("key", "name", "others")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        # Other spellings that plain dicts use: those of ASGI, AWS and HTTP/1 servers.
-        self._others = tuple({name.lower(), name.upper(), name.title()} - {name})
+        self.others = tuple({name.lower(), name.upper(), name.title()} - {name})
+        self.key = _environ_key(name)
 
     def find(self, headers: Headers) -> str | None:
         """Return the header's value, or None if the header is absent.
@@ -58,7 +60,7 @@ class Header:
         if type(headers) is dict:
             plain: dict[str, object] = headers  # pyright: ignore[reportUnknownVariableType]
             text = plain.get(self.name)
-            for spelling in self._others:
+            for spelling in self.others:
                 if spelling in plain and (value := plain[spelling]) is not None:
                     if text is not None:
                         raise self.doubled()
@@ -125,6 +127,85 @@ def indexed(headers: Headers, *, whole: bool = False) -> Headers:
     return Index(headers)
 
 
+class Environ:
+    """The headers in a WSGI environ, or in Django's META.
+
+    The server has joined repeated headers with a comma, which `Wire.parse()` refuses.
+
+    Args:
+        environ: The environ, or META.
+    """
+
+    __slots__ = ("environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self.environ = environ
+
+    def get(self, name: str, /) -> object:
+        """Return the value of a header, or None."""
+        return self.environ.get(_environ_key(name))
+
+
+def reader_of(wanted: Sequence[Header], *, one_by_one: bool) -> Callable[[Any], list[Any] | None]:
+    """Return a function that reads a few headers in one pass over what the server gave.
+
+    For each header it returns the value, or None if it is absent. Instead of a list, it returns
+    None if a header may occur twice, and for headers that are no dict, `Environ` or list of pairs.
+    Then `Header.find()` reads them.
+
+    Args:
+        wanted: The headers.
+        one_by_one: Whether all of them must be in a dict, so that looking them up is faster than
+            walking the dict.
+    """
+    names = [header.name for header in wanted]
+    others = [spelling for header in wanted for spelling in header.others]
+    keys = [header.key for header in wanted]
+    places: dict[object, int] = {}
+    for place, name in enumerate(names):
+        places[name.lower()] = places[name.lower().encode()] = place
+
+    def look_up(headers: dict[str, Any]) -> list[Any] | None:
+        for spelling in others:
+            if spelling in headers:
+                return None
+        found: list[Any] = []
+        for name in names:
+            found.append(headers.get(name))  # noqa: PERF401  # slower before Python 3.12
+        return found
+
+    def read(headers: Any) -> list[Any] | None:
+        kind = type(headers)  # pyright: ignore[reportUnknownVariableType]
+        if kind is dict:
+            return look_up(headers) if one_by_one else _walk(headers.items(), places, len(names))
+        if kind is list:
+            return _walk(headers, places, len(names))
+        return [headers.environ.get(key) for key in keys] if kind is Environ else None
+
+    return read
+
+
+def _walk(
+    pairs: Iterable[tuple[Any, Any]], places: Mapping[object, int], number: int
+) -> list[Any] | None:
+    """Return the values of so many headers; None if one of them occurs twice.
+
+    Args:
+        pairs: The (name, value) pairs of all headers.
+        places: The place of each header in the result, by its name in lower case, as str and bytes.
+        number: How many headers there are to find.
+    """
+    found: list[Any] = [None] * number
+    for name, value in pairs:
+        place = places.get(name.lower())
+        # lower() turns the Kelvin sign into k.
+        if place is not None and value is not None and name.isascii():
+            if found[place] is not None:
+                return None
+            found[place] = value.decode("latin-1") if type(value) is bytes else value
+    return found
+
+
 class Index:
     """Maps the name of each header, in lower case, to all its values."""
 
@@ -147,6 +228,13 @@ class Index:
     def getlist(self, name: str) -> list[Any]:
         """Return all values of a header, which may be none."""
         return self._values.get(name.lower(), [])
+
+
+@lru_cache(maxsize=512)  # the names come from schemes, never from a request
+def _environ_key(name: str) -> str:
+    """Return the key of a header in a WSGI environ (PEP 3333)."""
+    key = name.upper().replace("-", "_")
+    return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
 
 
 def _values(headers: Any, name: str) -> list[Any]:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
+# Turns URL-safe base64 into standard base64.
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+
 _BLOCK_SIZES = {"sha1": 64, "sha256": 64, "sha512": 128}  # bytes
 
 # Keys are compared by salted fingerprints, which are useless outside this process.
@@ -109,8 +112,15 @@ class Key:
 
         Its MAC is always the token, whatever the message.
         """
-        # Another scheme may use the same text as its secret, in any format.
-        keys = (decoded(token, secret_format) for secret_format in get_args(SecretFormat))
+        # Another scheme may use the same text as its secret, in any format. A token may also be
+        # that secret in URL-safe base64, or without padding.
+        text = token.removeprefix(b"whsec_").translate(_TO_STANDARD)
+        spellings = {token, text + b"=" * (-len(text) % 4)}
+        keys = (
+            decoded(spelling, secret_format)
+            for spelling in spellings
+            for secret_format in get_args(SecretFormat)
+        )
         marks = frozenset(mark for key in keys if key for mark in _fingerprints(key))
         # The inner hash has no digest, so that the token is never passed to update().
         return cls(secret_id, _Fixed(b"").copy, _Fixed(token).copy, window, marks, name=name)
@@ -120,16 +130,19 @@ class Key:
         begin, end = self.window
         return begin <= now < end
 
-    def fed(self, start: Callable[[], Hash]) -> Key:
-        """Return this key with an inner hash that has already read the start of the message."""
-        return Key(self.secret_id, start, self.end, self.window, self.fingerprints, name=self.name)
-
     def mac(self, before: bytes, body: bytes, after: bytes) -> Hash:
         """Return the HMAC over three consecutive parts. Joining them would copy the body."""
-        inner, outer = self.start(), self.end()
-        inner.update(before)
+        inner = self.start()
+        if before:
+            inner.update(before)
         inner.update(body)
-        inner.update(after)
+        if after:
+            inner.update(after)
+        return self.finished(inner)
+
+    def finished(self, inner: Hash) -> Hash:
+        """Return the HMAC over the message that an inner hash has read."""
+        outer = self.end()
         outer.update(inner.digest())
         return outer
 

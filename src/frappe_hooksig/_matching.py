@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from hmac import compare_digest
 from math import nan
 
+from frappe_hooksig._compiled import Match, compiled_match
 from frappe_hooksig._keys import Hash, Key, make_keys
 from frappe_hooksig._raw_body import MAX_BODY, checked_max_body, not_raw
 from frappe_hooksig._secret_checks import ALWAYS
@@ -49,10 +49,10 @@ class Matcher:
     __slots__ = (
         "_clock",
         "_has_windows",
-        "_is_hex",
         "_scheme",
         "_wire",
         "keys",
+        "match",
         "max_body",
         "timestamp_from",
         "tolerance",
@@ -70,13 +70,17 @@ class Matcher:
     ) -> None:
         self._wire = wire_of(scheme)
         self._scheme = scheme
-        self._is_hex = scheme.encoding == "hex"
         self._clock = clock
         self.max_body = checked_max_body(max_body)
         self.tolerance = checked_tolerance(scheme, tolerance, timestamp_from)
         self.timestamp_from = timestamp_from
         self.keys = make_keys(several, scheme)
         self._has_windows = any(key.window != ALWAYS for key in self.keys)
+        self.match: Match = self.macs
+        if len(self.keys) == 1 and not self._has_windows and timestamp_from is None:
+            self.match = compiled_match(
+                self.keys[0], scheme.encoding, Delivery, tolerance=self.tolerance, clock=clock
+            )
 
     def verify(self, body: bytes, parsed: ParsedHeaders) -> Delivery:
         """Check the type and size of a body, match its signature, and return the delivery.
@@ -89,101 +93,73 @@ class Matcher:
             raise not_raw(body)
         if len(body) > self.max_body:
             raise BodyTooLarge(self.max_body)
-        return self.match(self.keys, body, parsed)
+        found = self.match(body, parsed)
+        return self.judge(found, body, parsed) if isinstance(found, list) else found
 
-    def match(self, keys: Sequence[Key], body: bytes, parsed: ParsedHeaders) -> Delivery:
-        """Return the delivery if a key signed it and its timestamp is within the tolerance.
+    def macs(self, body: bytes, parsed: ParsedHeaders) -> list[Hash]:
+        """Return the MAC of each key, as a hash. Unlike its bytes, a frame may show the hash."""
+        _, (_, _, _, before, after) = parsed
+        return [key.mac(before, body, after) for key in self.keys]
+
+    def judge(self, macs: Sequence[Hash], body: bytes, parsed: ParsedHeaders) -> Delivery:
+        """Return the delivery if a valid key signed it and its timestamp is within the tolerance.
 
         Args:
-            keys: The attribute `keys`, or copies of these keys that have already read the start of
-                the signed content.
-            body: The body, or the rest of it.
+            macs: The MAC of each key, from `macs()`.
+            body: The body; empty if it came in chunks.
             parsed: The parsed headers.
 
         Raises:
             VerificationError: The request must not be trusted; `reason` says why.
         """
-        valid = keys
-        if self._has_windows:
-            now = self._clock()
-            valid = [key for key in keys if key.is_valid_at(now)]
-        key, mistake = self._matching_key(valid, body, parsed)
+        signatures, envelope = parsed
+        valid, matching = self._valid_keys(), self._matching_keys(macs, signatures)
+        key = next((each for each in matching if each in valid), None)
         if key is None:
-            raise self._mismatch(keys, valid, body, parsed, mistake)
+            usable = [mac for each, mac in zip(self.keys, macs, strict=True) if each in valid]
+            raise self._mismatch(usable, signatures, was_valid=bool(matching))
         if key is not valid[0]:
             self._log_old(key)
-        delivery = Delivery(body, key.secret_id, parsed)
-        if self.tolerance is not None:
-            now = self._clock()
-            if self.timestamp_from is not None:
-                scheme, signatures, _, delivery_id, before, after = parsed
-                time = found_time(self.timestamp_from, delivery, now)
-                parsed = (scheme, signatures, time, delivery_id, before, after)
-                delivery = Delivery(body, key.secret_id, parsed)
-            timestamp = parsed[2]  # unpacking all of it takes longer
-            age = now - (nan if timestamp is None else timestamp)
-            # This form of the comparison refuses NaN, from the clock or for a missing timestamp.
-            if not -self.tolerance <= age <= self.tolerance:
-                raise TimestampOutOfTolerance(age, self.tolerance, self._wire.timestamp_place)
+        delivery = Delivery(body, key.secret_id, envelope)
+        if self.tolerance is None:
+            return delivery
+        now = self._clock()
+        if self.timestamp_from is not None:
+            scheme, _, delivery_id, before, after = envelope
+            time = found_time(self.timestamp_from, delivery, now)
+            delivery = Delivery(body, key.secret_id, (scheme, time, delivery_id, before, after))
+        age = now - (nan if delivery.timestamp is None else delivery.timestamp)
+        # This form of the comparison refuses NaN, from the clock or for a missing timestamp.
+        if not -self.tolerance <= age <= self.tolerance:
+            raise TimestampOutOfTolerance(age, self.tolerance, self._wire.timestamp_place)
         return delivery
 
-    def _matching_key(  # noqa: C901  # one function: the expected MACs must not leave it
-        self, keys: Sequence[Key], body: bytes, parsed: ParsedHeaders
-    ) -> tuple[Key | None, str]:
-        """Return the key that signed. Without one, return None and the wrong encoding, if any.
+    def _valid_keys(self) -> list[Key]:
+        if not self._has_windows:
+            return self.keys
+        now = self._clock()
+        return [key for key in self.keys if key.is_valid_at(now)]
 
-        The expected MACs must not leave this function. When an error is raised, error reporters
-        show the local variables of every frame.
-        """
-        _, signatures, _, _, before, after = parsed
-        encode = self._wire.encode
-        is_hex = self._is_hex
-        macs: list[Hash] = []
-        matched: Key | None = None
-        for key in keys:
-            inner = key.start()  # Key.mac() inlined, which saves a call
-            if before:
-                inner.update(before)
-            inner.update(body)
-            if after:
-                inner.update(after)
-            mac = key.end()
-            mac.update(inner.digest())
-            macs.append(mac)
-            for signature in signatures:
-                given = signature.lower() if is_hex else signature
-                # The expected MAC is in no variable: a signal handler may raise in here.
-                if compare_digest(encode(mac), given) and matched is None:
-                    matched = key
-        if matched is not None or not self._scheme.signs_body:
-            return matched, ""
-        for mac in macs:
-            for spelling, mistake in self._wire.misspellings(mac.digest()):
-                for signature in signatures:
-                    if compare_digest(spelling, signature):
-                        return None, mistake
-        return None, ""
+    def _matching_keys(self, macs: Sequence[Hash], signatures: Sequence[bytes]) -> list[Key]:
+        """Return the keys that signed, whether they are valid now or not. Compare all of them."""
+        pairs = [*zip(self.keys, macs, strict=True)]
+        return [key for key, mac in pairs if self._wire.matches(mac, signatures)]
 
     def _mismatch(
-        self,
-        keys: Sequence[Key],
-        valid: Sequence[Key],
-        body: bytes,
-        parsed: ParsedHeaders,
-        mistake: str,
+        self, macs: Sequence[Hash], signatures: Sequence[bytes], *, was_valid: bool
     ) -> VerificationError:
-        """Return the error that explains why no key matched."""
-        reason, detail = Reason.WRONG_ENCODING, mistake
-        if not mistake:
-            reason = Reason.SIGNATURE_MISMATCH
-            others = [key for key in keys if key not in valid]
-            if self._matching_key(others, body, parsed)[0] is not None:
-                detail = (
-                    "matches a secret that is not valid now: check its not_before and not_after"
-                )
-            elif not self._scheme.signs_body:
-                detail = "does not match the secret: the sender sent another one"
-        return VerificationError(reason, self._scheme.signature_headers[0], detail)
+        """Return the error that explains why no valid key matched."""
+        header = self._scheme.signature_headers[0]
+        for mac in macs:
+            mistake = self._wire.mistake_in(mac, signatures)
+            if mistake is not None:
+                return VerificationError(Reason.WRONG_ENCODING, header, mistake)
+        detail = ""
+        if was_valid:
+            detail = "matches a secret that is not valid now: check its not_before and not_after"
+        elif not self._scheme.signs_body:
+            detail = "does not match the secret: the sender sent another one"
+        return VerificationError(Reason.SIGNATURE_MISMATCH, header, detail)
 
     def _log_old(self, key: Key) -> None:
         """Log that the sender still uses an older secret."""

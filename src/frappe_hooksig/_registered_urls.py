@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import permutations
 from typing import TYPE_CHECKING
 
+from frappe_hooksig._template import texts_beside_url
 from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ def registered(scheme: Scheme, url: str | Sequence[str] | None) -> tuple[str, ..
         url: As for `Verifier`.
 
     Raises:
-        ConfigurationError: One of them is not a URL, or the scheme does not sign the URL.
+        ConfigurationError: One of them is not a URL, the scheme does not sign the URL, or the
+            signed content does not tell two of them apart.
     """
     if url is None:
         return ()
@@ -33,7 +36,35 @@ def registered(scheme: Scheme, url: str | Sequence[str] | None) -> tuple[str, ..
     if not urls or not all(isinstance(each, str) and re.fullmatch(_URL, each) for each in urls):
         msg = "url= must be the whole URL that is registered with the sender: https://..."
         raise ConfigurationError(msg)
+    _require_told_apart(scheme, urls)
     return urls
+
+
+def _require_told_apart(scheme: Scheme, urls: Sequence[str]) -> None:
+    """Refuse two URLs of which one could take bytes from the other's body, or give it some.
+
+    An example for `{url}{body}`: the signature of the body `x` at `.../hook/2` is also that of the
+    body `/2x` at `.../hook`. So the URL before a body must have a clear end, and the URL behind one
+    a clear start. Next to another part than the body, this is stricter than it has to be.
+
+    Raises:
+        ConfigurationError: There are such URLs.
+    """
+    before, after = texts_beside_url(scheme.signed)
+    is_before_body = scheme.signed.index("{url}") < scheme.signed.index("{body}")
+    for one, other in permutations(dict.fromkeys(urls), 2):
+        if is_before_body and (other + after).startswith(one + after):
+            where = "begins with"
+        elif not is_before_body and (before + other).endswith(before + one):
+            where = "ends with"
+        else:
+            continue
+        msg = (
+            f"url= has {other!r}, which {where} {one!r}: scheme {scheme.name!r} signs the URL "
+            "beside the body, so a signature for one of them would verify another body at the "
+            "other. Register URLs that do not continue one another"
+        )
+        raise ConfigurationError(msg)
 
 
 def only_registered(urls: Sequence[str], url: str | None) -> str:
@@ -48,11 +79,10 @@ def only_registered(urls: Sequence[str], url: str | None) -> str:
         ConfigurationError: Several URLs are registered, and `url` is None.
     """
     if url is None:
-        only, *others = urls
-        if others:
+        if len(urls) > 1:
             msg = "several URLs are registered: pass url=, the URL that the request was sent to"
             raise ConfigurationError(msg)
-        return only
+        return urls[0]
     if url not in urls:
         raise VerificationError(Reason.UNKNOWN_URL)
     return url

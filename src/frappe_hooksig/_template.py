@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 from string import Formatter
 
+_LONGEST_METHOD = 20  # characters
 _PARTS = {"body", "timestamp", "id", "method", "url"}
 
 # Parts that may stand side by side in the signed content, without fixed text between them. A
@@ -30,6 +31,18 @@ def pieces(signed: str) -> list[tuple[str, str | None]]:
         ValueError: The template has unbalanced braces.
     """
     return [(text, part) for text, part, _, _ in Formatter().parse(signed)]
+
+
+def is_method(text: str) -> bool:
+    """Whether a text is a method that can be signed: upper-case letters, so its end is clear."""
+    is_upper = text.isascii() and text.isalpha() and text.isupper()
+    return is_upper and len(text) <= _LONGEST_METHOD
+
+
+def texts_beside_url(signed: str) -> tuple[str, str]:
+    """Return the fixed text directly before and directly after the URL in a template with one."""
+    before, _, after = signed.partition("{url}")
+    return before.rpartition("}")[2], after.partition("{")[0]
 
 
 # Cached, because most senders use one of a few templates.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timezone
 from datetime import time as clock_time
 from functools import lru_cache
@@ -30,19 +31,13 @@ _RFC3339 = r"(?a)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(?:Z|([+-])(\d\d):(\d
 # Matches ids that contain an RFC 3339 timestamp, or one that lacks two digits at its start or end.
 # A timestamp beside the id could supply those digits (`+08:` and `2026-...`).
 NEARLY_RFC3339 = r"(?a)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d"
+_DAY = 86_400  # seconds
 _TO_SECONDS = len("2026-11-22T08:00:00")
 
 
 def read_time(text: str, spelling: TimestampFormat) -> float | None:
     """Parse a timestamp into Unix seconds. Return None if it does not have exactly this form."""
-    if spelling == "rfc3339":
-        return _read_rfc3339(text)
-    # isdigit() alone also accepts the digits of other scripts.
-    if text.isdigit() and text.isascii():
-        if spelling == "unix":
-            return float(text) if len(text) == _SECONDS else None
-        return int(text) / 1000 if len(text) == _MILLISECONDS else None
-    return None
+    return TIME_READERS[spelling](text)
 
 
 def spell_time(seconds: float, spelling: TimestampFormat) -> str:
@@ -74,6 +69,17 @@ def is_tolerance(value: object) -> bool:
         return False
 
 
+def _read_unix(text: str) -> float | None:
+    # isdigit() alone also accepts the digits of other scripts.
+    is_time = len(text) == _SECONDS and text.isascii() and text.isdigit()
+    return float(text) if is_time else None
+
+
+def _read_unix_ms(text: str) -> float | None:
+    is_time = len(text) == _MILLISECONDS and text.isascii() and text.isdigit()
+    return int(text) / 1000 if is_time else None
+
+
 def _read_rfc3339(text: str) -> float | None:
     match = _rfc3339().fullmatch(text)
     if match is None:
@@ -87,11 +93,20 @@ def _read_rfc3339(text: str) -> float | None:
         away = sign and clock_time(int(hours), int(minutes))
     except ValueError:  # such as a thirteenth month, or an offset of a day
         return None
-    seconds = (moment - _EPOCH).total_seconds() + float(fraction or 0)
+    since = moment - _EPOCH
+    seconds = since.days * _DAY + since.seconds + float(fraction or 0)
     if away:
         offset = away.hour * 3600 + away.minute * 60
         seconds += offset if sign == "-" else -offset
     return seconds
+
+
+#: `read_time()` for each format.
+TIME_READERS: dict[TimestampFormat, Callable[[str], float | None]] = {
+    "unix": _read_unix,
+    "unix-ms": _read_unix_ms,
+    "rfc3339": _read_rfc3339,
+}
 
 
 @lru_cache(maxsize=1)

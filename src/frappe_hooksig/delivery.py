@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from frappe_hooksig.exceptions import MalformedPayload
 
 if TYPE_CHECKING:
-    from frappe_hooksig._wire import ParsedHeaders
+    from frappe_hooksig._envelope import Envelope
     from frappe_hooksig.scheme import Scheme
 
 __all__ = ["Delivery", "VerifiedRequest"]
@@ -18,19 +18,20 @@ __all__ = ["Delivery", "VerifiedRequest"]
 class VerifiedRequest:
     """A verified request, without its body.
 
-    Only a `Verifier` creates it. Its attributes are read-only.
+    Only a `Verifier` creates it. Its attributes are read-only. It keeps no signature and no token,
+    so it may be pickled, for example for a job queue.
     """
 
-    __slots__ = ("_parsed", "_secret_id")
+    __slots__ = ("_envelope", "_secret_id")
 
-    def __init__(self, secret_id: str | None, parsed: ParsedHeaders) -> None:
+    def __init__(self, secret_id: str | None, envelope: Envelope) -> None:
         self._secret_id = secret_id
-        self._parsed = parsed
+        self._envelope = envelope
 
     @property
     def scheme(self) -> Scheme:
         """The scheme that verified the request."""
-        return self._parsed[0]
+        return self._envelope[0]
 
     @property
     def secret_id(self) -> str | None:
@@ -43,7 +44,7 @@ class VerifiedRequest:
     @property
     def id(self) -> str | None:
         """The sender's id for this delivery, if the scheme signs one (Frappe's does not)."""
-        _, _, _, delivery_id, _, _ = self._parsed
+        _, _, delivery_id, _, _ = self._envelope
         return delivery_id
 
     @property
@@ -52,7 +53,7 @@ class VerifiedRequest:
 
         Frappe's scheme does not sign it. With `timestamp_from`, this is the timestamp in the body.
         """
-        _, _, timestamp, _, _, _ = self._parsed
+        _, timestamp, _, _, _ = self._envelope
         return timestamp
 
     @property
@@ -79,10 +80,10 @@ class Delivery(VerifiedRequest):
 
     __slots__ = ("_body",)
 
-    def __init__(self, body: bytes, secret_id: str | None, parsed: ParsedHeaders) -> None:
+    def __init__(self, body: bytes, secret_id: str | None, envelope: Envelope) -> None:
         self._body = body
         self._secret_id = secret_id  # super().__init__() inlined, which saves a call
-        self._parsed = parsed
+        self._envelope = envelope
 
     @property
     def body(self) -> bytes:
@@ -100,7 +101,7 @@ class Delivery(VerifiedRequest):
         Deliveries to different endpoints, or from different senders, may have equal keys. If they
         share a table, add the endpoint and the sender to the table's key.
         """
-        scheme, _, _, delivery_id, before, after = self._parsed
+        scheme, _, delivery_id, before, after = self._envelope
         if delivery_id is not None:
             return _digest_of(b"id", delivery_id.encode())
         body_id = None if scheme.body_id is None else self._body_id(scheme.body_id)

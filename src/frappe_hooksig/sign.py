@@ -10,8 +10,9 @@ from frappe_hooksig._frappe import FRAPPE
 from frappe_hooksig._keys import Key, make_keys, redacted
 from frappe_hooksig._payload import Payload, new_id, serialised
 from frappe_hooksig._secret_checks import masked_unless
+from frappe_hooksig._template import is_method
 from frappe_hooksig._timestamp import spell_time
-from frappe_hooksig._wire import is_method, wire_of
+from frappe_hooksig._wire import wire_of
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets

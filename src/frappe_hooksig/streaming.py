@@ -87,13 +87,13 @@ class Verification:
         """
         self._end()
         self._feed(b"")
-        pairs = zip(self._matcher.keys, self._hashes, strict=True)
-        fed = [key.fed(each.copy) for key, each in pairs]
-        scheme, signatures, timestamp, delivery_id, _, after = self._parsed
-        rest = self._matcher.match(
-            fed, b"", (scheme, signatures, timestamp, delivery_id, b"", after)
-        )
-        return VerifiedRequest(rest.secret_id, self._parsed)
+        _, (_, _, _, _, after) = self._parsed
+        macs: list[Hash] = []
+        for key, inner in zip(self._matcher.keys, self._hashes, strict=True):
+            inner.update(after)
+            macs.append(key.finished(inner))
+        delivery = self._matcher.judge(macs, b"", self._parsed)
+        return VerifiedRequest(delivery.secret_id, self._parsed[1])
 
     def _end(self) -> None:
         if self._is_over:
@@ -108,7 +108,7 @@ class Verification:
                     "timestamp_from= needs the whole body: call verify(), not update() and finish()"
                 )
                 raise ConfigurationError(msg)
-            _, _, _, _, before, _ = self._parsed
+            _, (_, _, _, before, _) = self._parsed
             self._hashes = [key.start() for key in self._matcher.keys]
             for started in self._hashes:
                 started.update(before)
@@ -117,4 +117,4 @@ class Verification:
 
     def __repr__(self) -> str:
         state = "over" if self._is_over else "not verified"
-        return f"<Verification {self._parsed[0].name}, {self._size} bytes so far, {state}>"
+        return f"<Verification {self._parsed[1][0].name}, {self._size} bytes so far, {state}>"

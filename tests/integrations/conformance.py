@@ -8,6 +8,7 @@ import time
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from hmac import compare_digest
 from typing import Any, ClassVar
 
 import pytest
@@ -17,10 +18,11 @@ from frappe_hooksig import (
     MultiVerifier,
     Signer,
     Verifier,
+    _compiled,
+    _wire,
     providers,
     sign_payload,
 )
-from frappe_hooksig import _matching as matching
 from frappe_hooksig.scheme import Scheme
 from tests.integrations import own_secrets
 from tests.loopback import Server
@@ -43,7 +45,7 @@ BODY = b'{"order": "SO-00001"}'
 TARGET = "/a%20b?x=%C3%A9&y"
 URLS = (
     f"http://hooks.example.com/urls{TARGET}",
-    "http://hooks.example.com/urls/a%20b",
+    "http://plain.example.com/urls/a%20b",
     f"http://other.example.com:8443/urls{TARGET}",
     f"https://hooks.example.com/urls{TARGET}",
 )
@@ -102,18 +104,16 @@ class Comparisons:
 
     def __init__(self) -> None:
         self._count = 0
-        self._compare: Any = None
 
     def so_far(self) -> int:
         """Return how many there were."""
-        if self._compare is None:
-            self._compare = vars(matching)["compare_digest"]
-            vars(matching)["compare_digest"] = self._counted
+        for module in (_compiled, _wire):
+            vars(module)["compare_digest"] = self._counted
         return self._count
 
     def _counted(self, expected: bytes, given: bytes) -> bool:
         self._count += 1
-        return bool(self._compare(expected, given))
+        return compare_digest(expected, given)
 
 
 def signed(body: bytes = BODY, secret: str = SECRET, **headers: str) -> dict[str, str]:
@@ -151,7 +151,7 @@ def header_cases() -> list[Any]:
         ("joined", [(SIGNATURE, f"{right}, {right}")], (400, "duplicate-header")),
         ("hex", [(SIGNATURE, hexadecimal)], (401, "wrong-encoding")),
         ("forged", [(SIGNATURE, "forged")], (401, "signature-mismatch")),
-        ("longest", [(SIGNATURE, "A" * 8000)], (401, "signature-mismatch")),
+        ("longest", [(SIGNATURE, "A" * 8000)], (400, "malformed-header")),
         ("lower-case", [(SIGNATURE.lower(), right)], (200, "")),
         ("upper-case", [(SIGNATURE.upper(), right)], (200, "")),
     ]

@@ -45,7 +45,9 @@ class StarletteRequests(Framework):
     setting = staticmethod(_setting)
 
     def headers_of(self, request: Request) -> Headers:
-        return request.headers
+        # Not request.headers: they walk the same list once for each header.
+        pairs: list[tuple[bytes, bytes]] = request.scope["headers"]
+        return pairs
 
     def target_of(self, request: Request) -> RequestTarget:
         return target_of_scope(request.scope)

@@ -19,7 +19,7 @@ from werkzeug.local import LocalProxy
 from werkzeug.wsgi import LimitedStream, get_content_length
 
 from frappe_hooksig._frappe import SECRET_SETTING
-from frappe_hooksig._headers import Headers
+from frappe_hooksig._headers import Environ, Headers
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError, RawBodyUnavailable
 from frappe_hooksig.integrations._framework import Admission, Framework, kept
@@ -175,7 +175,7 @@ class _Flask(Framework):
     setting = staticmethod(_setting)
 
     def headers_of(self, request: Request) -> Headers:
-        return request.headers
+        return Environ(request.environ)
 
     def target_of(self, request: Request) -> RequestTarget:
         return target_of_environ(request.environ)

@@ -23,7 +23,7 @@ import frappe
 from werkzeug.wrappers import Request, Response
 
 from frappe_hooksig._frappe import FRAPPE
-from frappe_hooksig._headers import Headers
+from frappe_hooksig._headers import Environ, Headers
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError
 from frappe_hooksig.integrations._framework import Admission, Framework, kept
@@ -219,7 +219,7 @@ class _Frappe(Framework):
     """Frappe, for the flow of a route. Secrets belong to sites, so there is no setting."""
 
     def headers_of(self, request: Request) -> Headers:
-        return request.headers
+        return Environ(request.environ)
 
     def target_of(self, request: Request) -> RequestTarget:
         return target_of_environ(request.environ)
