@@ -29,6 +29,18 @@ _NEW = State.NEW
 _Entry: TypeAlias = tuple[float, str, str | None]
 
 
+# The id of this process. To ask the system for it would take a tenth of a claim's time.
+_process = os.getpid()
+
+
+def _enter_process() -> None:
+    global _process  # noqa: PLW0603  # a fork changes it, and nothing else
+    _process = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_enter_process)
+
 # The processes that have been warned.
 _warned: set[int] = set()
 
@@ -66,7 +78,7 @@ class MemoryStore:
         # The lock of each process, by its id. A lock that was made before a fork may be held by a
         # thread that the fork did not copy; one made before gevent patched threads is of no use.
         self._locks: dict[int, threading.Lock] = {}
-        self._made_in = os.getpid()
+        self._made_in = _process
         self._entries: dict[str, _Entry] = {}
         # The same entries, grouped by duration. In each group, the entry that ends next comes
         # first, without sorting. An app has only a few durations. An entry is stale if it is not in
@@ -115,8 +127,7 @@ class MemoryStore:
         return len(self._entries)
 
     def _lock(self) -> threading.Lock:
-        pid = os.getpid()
-        return self._locks.get(pid) or self._first_lock(pid)
+        return self._locks.get(_process) or self._first_lock(_process)
 
     def _first_lock(self, pid: int) -> threading.Lock:
         """Return the lock of a process that uses the store for the first time."""
