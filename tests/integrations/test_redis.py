@@ -344,9 +344,11 @@ class TestRenewal:
             client.rpush("hooksig:0", "something else")
 
             async def renew() -> None:
-                async with waiting_for_cluster(cluster_url) as opened:
-                    async with aclosing(AsyncRedisStore(opened)) as other:
-                        await other.renew(self.CLAIMS, 600)
+                async with (
+                    waiting_for_cluster(cluster_url) as opened,
+                    aclosing(AsyncRedisStore(opened)) as other,
+                ):
+                    await other.renew(self.CLAIMS, 600)
 
             with pytest.raises(StoreError, match="WRONGTYPE"):
                 asyncio.run(renew()) if is_async else store.renew(self.CLAIMS, 600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from inspect import iscoroutine
 from typing import Any, TypeAlias, TypeVar
 
 _T = TypeVar("_T")
@@ -34,9 +35,10 @@ async def run_async(steps: Steps[_T]) -> _T:
         while True:
             try:
                 result = call()
-                # Twice for a lambda around an async function that runs in a thread.
-                while hasattr(result, "__await__"):
+                if hasattr(result, "__await__"):
                     result = await result
+                    if iscoroutine(result):  # of a lambda that ran in a thread
+                        result = await result
             except BaseException as error:  # noqa: BLE001, PERF203  # the flow handles it
                 call = steps.throw(error)
             else:
