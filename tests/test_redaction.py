@@ -18,6 +18,7 @@ import pytest
 import frappe_hooksig
 from frappe_hooksig import (
     ConfigurationError,
+    MultiVerifier,
     Secret,
     SecretWarning,
     Signer,
@@ -28,6 +29,7 @@ from frappe_hooksig import (
     verify_payload,
 )
 from frappe_hooksig.integrations._responses import refusal
+from frappe_hooksig.replay import Deduplicator
 from tests.receivers import Incoming, make_receiver
 from tests.receivers import receive as receive_at
 
@@ -268,6 +270,12 @@ MISPLACED: dict[str, Callable[[Any], object]] = {
     "Signer": lambda secret: Signer(cast("Any", providers.GITHUB), scheme=secret),
     "Signer scheme": lambda secret: Signer("Kz5RtYb3Nc6Vf1Zq4H", scheme=secret),
     "get": providers.get,
+    "Verifier": lambda secret: Verifier(cast("Any", providers.GITHUB), scheme=secret),
+    "Verifier scheme": lambda secret: Verifier("Kz5RtYb3Nc6Vf1Zq4H", scheme=secret),
+    "verify_payload": lambda secret: verify_payload(BODY, {}, "Kz5RtYb3Nc6Vf1Z", scheme=secret),
+    "MultiVerifier": lambda secret: MultiVerifier(secret, Verifier("Kz5RtYb3Nc6Vf1Zq4H")),
+    "Deduplicator": lambda secret: Deduplicator(str(secret)),  # type: ignore[arg-type]
+    "generate_secret": frappe_hooksig.generate_secret,
 }
 
 

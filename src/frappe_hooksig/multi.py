@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from frappe_hooksig._secret_checks import masked_unless
 from frappe_hooksig._selection import (
     index_headers,
     require_one_reading,
@@ -51,6 +52,7 @@ class MultiVerifier:
     __slots__ = ("_verifiers", "_wires")
 
     def __init__(self, *verifiers: Verifier) -> None:
+        verifiers = tuple(masked_unless(Verifier, each) for each in verifiers)  # not a secret
         if not verifiers[1:] or not all(isinstance(each, Verifier) for each in verifiers):
             msg = "MultiVerifier() takes two or more Verifier objects"
             raise ConfigurationError(msg)

@@ -12,6 +12,7 @@ from frappe_hooksig._keys import redacted
 from frappe_hooksig._matching import Matcher
 from frappe_hooksig._raw_body import MAX_BODY, not_raw
 from frappe_hooksig._registered_urls import only_registered, registered
+from frappe_hooksig._secret_checks import masked_unless
 from frappe_hooksig._tolerance import TimestampFrom
 from frappe_hooksig._wire import wire_of
 from frappe_hooksig.delivery import Delivery
@@ -73,6 +74,7 @@ class Verifier:
     ) -> None:
         several = redacted(secret)
         del secret  # error reporters show the local variables of every frame
+        scheme = masked_unless(Scheme, scheme)  # it is the secret if the two were swapped
         wire = wire_of(scheme)
         self._parse, self._parse_loosely = wire.parse_any, wire.parse_loosely
         self._scheme = scheme
@@ -231,6 +233,7 @@ def verify_payload(
     """
     several = redacted(secret)
     del secret  # error reporters show the local variables of every frame
+    scheme, body = masked_unless(Scheme, scheme), masked_unless(bytes, body)
     verifier = Verifier(
         several,
         scheme=scheme,

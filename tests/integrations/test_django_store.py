@@ -24,7 +24,12 @@ from django.utils.decorators import method_decorator
 from django.views import View
 
 from frappe_hooksig import ConfigurationError, StoreError
-from frappe_hooksig.integrations.django import DjangoStore, get_delivery, verify_frappe_webhook
+from frappe_hooksig.integrations.django import (
+    DjangoStore,
+    _decorators,
+    get_delivery,
+    verify_frappe_webhook,
+)
 from frappe_hooksig.replay import MemoryStore, State
 from frappe_hooksig.testing import SharedStoreConformance
 from tests.integrations.conformance import BODY, signed
@@ -410,7 +415,6 @@ FAILURES: list[Any] = [
     pytest.param(raises(ValueError("x")), BODY, id="raises"),
     pytest.param(raises(Http404("x")), BODY, id="raises-404"),
     pytest.param(parses, b"{", id="no-json"),
-    pytest.param(lambda _request: None, BODY, id="no-answer"),
 ]
 
 
@@ -471,6 +475,31 @@ class TestOnce:
         assert first.status_code not in range(200, 300)
         assert watched.settled == [("released", False)]
         assert site.post(body).content == b"handled"
+
+    def test_no_response(self, watched: Any) -> None:
+        """A view whose result is no response has run to its end: the retry is a repeat."""
+        site = Site(watched)
+        site.view = lambda _request: None
+
+        assert site.post().status_code == 500  # Django itself wants a response
+        assert site.post().json()["status"] == "duplicate"
+        assert watched.settled == [("completed", False)]
+
+    @pytest.mark.parametrize(
+        ("result", "status"),
+        [
+            (HttpResponse(status=404), 404),
+            (None, 200),
+            ({"status_code": 400}, 200),
+            ((400, {}), 400),
+            (("a", "b"), 200),
+            ((), 200),
+        ],
+        ids=str,
+    )
+    def test_status(self, result: Any, status: int) -> None:
+        """Frameworks on top of Django take objects, or a status with an object."""
+        assert _decorators._DJANGO.status_of(result) == status  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     def test_late(self, watched: Any, clock: Clock) -> None:
         """Who outlives the lease changes nothing of the claim of who has taken over."""

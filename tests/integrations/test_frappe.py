@@ -340,6 +340,12 @@ class TestStores:
         assert answer.outcome == (503, "store-unavailable")
         assert site.sql("select * from noted") == []
 
+    def test_transaction(self, server: Server) -> None:
+        """A repeat that has waited sees what the first attempt has committed meanwhile."""
+        answer = server.send("/looked-up", BODY, signed())
+
+        assert answer.json()["message"] == {"in_transaction": False}
+
     def test_tenants(self, server: Server) -> None:
         """Two of them never share a delivery, nor do two sites."""
         answers = [

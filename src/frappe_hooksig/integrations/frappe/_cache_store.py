@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -55,6 +56,8 @@ class CacheStore:
         place = _Place(frappe.cache(), f"{self._prefix}{key}")
         state = STATES[place.run(CLAIM, token, lease)]
         if state is State.NEW:
+            self._forget()
+            place.ends = time.monotonic() + lease
             self._claims[key, token] = place
         return state
 
@@ -75,6 +78,10 @@ class CacheStore:
                 renewed |= zip(batch, _renewed(batch, places, lease), strict=True)
             except StoreError as error:  # noqa: PERF203  # the caches of other sites may work
                 failure = error
+        ends = time.monotonic() + lease
+        for claim, is_held in renewed.items():
+            if is_held:
+                places[claim].ends = ends
         if failure is not None:
             raise failure
         return [renewed.get(claim, False) for claim in claims]
@@ -95,20 +102,32 @@ class CacheStore:
         """
         return self._settle(RELEASE, key, token, 0)
 
+    def _forget(self) -> None:
+        """Forget claims whose lease has ended. After a failed commit, Frappe settles none."""
+        now = time.monotonic()
+        for claim, place in list(self._claims.items()):
+            if place.ends < now:
+                self._claims.pop(claim, None)
+
     def _settle(self, script: str, key: str, token: str, seconds: float) -> bool:
         place = self._claims.pop((key, token), None)
         return place is not None and bool(place.run(script, token, seconds))
 
 
 class _Place:
-    """A key in the cache of the current site."""
+    """A key in the cache of the current site.
 
-    __slots__ = ("cache", "name", "site")
+    Attributes:
+        ends: When the lease ends, by the monotonic clock.
+    """
+
+    __slots__ = ("cache", "ends", "name", "site")
 
     def __init__(self, cache: Any, key: str) -> None:
         self.cache = cache
         self.name = cache.make_key(key)
         self.site = frappe.local.site
+        self.ends = 0.0
 
     def run(self, script: str, token: str, seconds: float) -> int:
         with self.explained():
