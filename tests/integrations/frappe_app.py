@@ -20,6 +20,7 @@ from frappe_hooksig import Secret, Verifier, providers
 from frappe_hooksig.integrations.frappe import (
     CacheStore,
     enqueue_webhook,
+    get_claim,
     get_delivery,
     password,
     site_config,
@@ -249,8 +250,11 @@ def secret_from_the_database(_request: Request) -> str:
 
 
 def in_transaction() -> dict[str, bool]:
-    """Tell whether the transaction of the look-up is still open."""
-    return {"in_transaction": vars(frappe.db)["_connection"].in_transaction}
+    """Tell whether the transaction of the look-up is still open, and whether the claim holds."""
+    return {
+        "in_transaction": vars(frappe.db)["_connection"].in_transaction,
+        "is_claimed": 0 < get_claim().seconds_left <= 4,
+    }
 
 
 serve_looked_up = to_guests(

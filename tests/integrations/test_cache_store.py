@@ -101,6 +101,18 @@ def commands(client: Any) -> int:
     return calls
 
 
+def test_claims_that_nobody_settles(folder: Path) -> None:
+    """After a failed commit, Frappe tells the store nothing: it forgets the claim by itself."""
+    store = CacheStore()
+    one = OnSite(store, folder, "one")
+    one.claim("a", "1", 4)
+    store._claims["a", "1"].ends = 0  # noqa: SLF001  # as if it had ended long ago
+    one.claim("b", "2", 4)
+
+    assert list(store._claims) == [("b", "2")]  # noqa: SLF001
+    frappe.cache().connection_pool.disconnect()
+
+
 def test_sites(folder: Path, valkey_url: str) -> None:
     """The claims of all sites that share a cache are renewed by one command."""
     store = CacheStore()

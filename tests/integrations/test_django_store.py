@@ -27,10 +27,11 @@ from frappe_hooksig import ConfigurationError, StoreError
 from frappe_hooksig.integrations.django import (
     DjangoStore,
     _decorators,
+    get_claim,
     get_delivery,
     verify_frappe_webhook,
 )
-from frappe_hooksig.replay import MemoryStore, State
+from frappe_hooksig.replay import Deduplicator, MemoryStore, State
 from frappe_hooksig.testing import SharedStoreConformance
 from tests.integrations.conformance import BODY, signed
 from tests.integrations.once import deliver
@@ -475,6 +476,20 @@ class TestOnce:
         assert first.status_code not in range(200, 300)
         assert watched.settled == [("released", False)]
         assert site.post(body).content == b"handled"
+
+    def test_claim(self, watched: Any) -> None:
+        """A view learns how long its claim lasts."""
+        site = Site(watched)
+        site.view = lambda request: HttpResponse(str(get_claim(request).seconds_left))
+
+        assert 3 < float(site.post().content) <= 4
+
+    def test_tenant_that_fails(self) -> None:
+        """An error of the app's own function is the app's: nobody catches it."""
+        site = Site(Deduplicator(MemoryStore(), tenant=raises(ZeroDivisionError("x"))))
+
+        assert site.post().status_code == 500
+        assert site.calls == 0
 
     def test_no_response(self, watched: Any) -> None:
         """A view whose result is no response has run to its end: the retry is a repeat."""

@@ -344,7 +344,7 @@ class TestStores:
         """A repeat that has waited sees what the first attempt has committed meanwhile."""
         answer = server.send("/looked-up", BODY, signed())
 
-        assert answer.json()["message"] == {"in_transaction": False}
+        assert answer.json()["message"] == {"in_transaction": False, "is_claimed": True}
 
     def test_tenants(self, server: Server) -> None:
         """Two of them never share a delivery, nor do two sites."""

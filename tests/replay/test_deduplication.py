@@ -305,6 +305,20 @@ class TestTimes:
         with pytest.raises(ConfigurationError, match=r"tenant= returned \w+, not a str"):
             claim(asked)
 
+    def test_tenants_with_one_repr(self) -> None:
+        """Two senders stay two, however their names describe themselves."""
+
+        class Hidden(str):
+            __slots__ = ()
+
+            def __repr__(self) -> str:
+                return "'***'"
+
+        asked = on_route(MemoryStore(), tenant=Hidden)
+        assert run(lease_of(asked, "a").complete())
+        assert run(lease_of(asked, "b").complete())
+        assert claim(asked, "a") is State.DONE
+
     @pytest.mark.parametrize("name", ["tenant", "store"])
     def test_async_function(self, name: str) -> None:
         """Nobody would await it."""
@@ -375,6 +389,19 @@ class TestClaim:
         """The caller learns that the store cannot tell whether it is a repeat."""
         with pytest.raises(StoreError, match="the store is away"):
             claim(on_route(Failing("claim")))
+
+    def test_interrupted_while_settling(self) -> None:
+        """What may be settled already is not undone."""
+
+        class Interrupted(MemoryStore):
+            def complete(self, key: str, token: str, retention: float) -> bool:
+                super().complete(key, token, retention)
+                raise KeyboardInterrupt
+
+        asked = on_route(Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            run(lease_of(asked).complete())
+        assert claim(asked) is State.DONE
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
     def test_interrupted_in_the_moment_of_the_claim(self, error: type[BaseException]) -> None:
@@ -571,6 +598,51 @@ class TestRenewal:
 
         assert run(lease_of(asked).complete())
 
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_thread_that_ends_with_an_error(self) -> None:
+        """The next claim gets another one."""
+        ends = [True]
+
+        class Ending(MemoryStore):
+            def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
+                if ends:
+                    raise SystemExit(ends.pop())
+                return super().renew(claims, lease)
+
+        asked = on_route(Ending(), lease=0.6)
+        first = lease_of(asked, endpoint="first")
+        time.sleep(0.4)
+        second = lease_of(asked, endpoint="second")
+        time.sleep(0.8)
+
+        assert run(second.complete())
+        assert run(first.release())
+
+    def test_log_that_fails(self) -> None:
+        """An error in a filter of the log does not end the renewals."""
+        failing = ["renew"]
+
+        class FailingOnce(MemoryStore):
+            def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
+                if failing:
+                    raise StoreError(failing.pop())
+                return super().renew(claims, lease)
+
+        lease = lease_of(on_route(FailingOnce(), lease=0.6))
+
+        def fail(_record: object) -> bool:
+            raise RuntimeError
+
+        log = logging.getLogger("frappe_hooksig")
+        log.addFilter(fail)
+        try:
+            time.sleep(0.4)
+        finally:
+            log.removeFilter(fail)
+        time.sleep(0.4)
+
+        assert run(lease.complete())
+
     def test_claim_that_is_lost(self) -> None:
         """A lease that has ended is not renewed any more."""
         store = MemoryStore()
@@ -723,6 +795,27 @@ def test_cancelled_in_the_moment_of_its_claim(make: Any, moment: int) -> None:
         return await run_async((await claim_async(asked)).complete())
 
     assert asyncio.run(play())
+
+
+def test_function_that_raises_stop_iteration() -> None:
+    """A store that calls next() in vain fails, and its caller does not wait for ever."""
+    wrong = type("Wrong", (MemoryStore,), {"claim": lambda *_args: next(iter(()))})
+
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        asyncio.run(asyncio.wait_for(claim_async(on_route(wrong())), 5))
+
+
+def test_coroutine_from_a_thread() -> None:
+    """A lambda around an async function is called in a thread, and its coroutine is awaited."""
+
+    async def answer() -> int:
+        return 200
+
+    def steps() -> Any:
+        status = yield lambda: asyncio.to_thread(lambda: answer())  # noqa: PLW0108
+        return status
+
+    assert asyncio.run(run_async(steps())) == 200
 
 
 def test_event_loops_are_forgotten() -> None:

@@ -78,6 +78,25 @@ def test_inner_one_counts(flask_app: Any) -> None:
         assert flask_app()["status"] == "duplicate"
 
 
+def test_equal_stores(flask_app: Any) -> None:
+    """The inner block ends its own store, not one that is equal to it."""
+
+    class Equal(MemoryStore):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Equal)
+
+        def __hash__(self) -> int:
+            return 0
+
+    with override(store=Equal()):
+        flask_app()
+        with override(store=Equal()):
+            assert flask_app()["status"] == "handled"
+        assert flask_app()["status"] == "duplicate"
+
+
 def test_unittest(flask_app: Any) -> None:
     """A TestCase enters it in setUp()."""
 

@@ -35,7 +35,7 @@ from frappe_hooksig.integrations._options import Options, Senders, hide_secret, 
 from frappe_hooksig.integrations._receiver import READS, Receiver, name_of
 from frappe_hooksig.integrations._responses import refusal
 from frappe_hooksig.replay import Claim
-from frappe_hooksig.replay._steps import run_async
+from frappe_hooksig.replay._steps import Steps, run_async
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -274,11 +274,16 @@ async def _settle(
     _traceback: object,
 ) -> None:
     """Settle the claims by the status of the response. Release them if there is none."""
-    for admission in admissions:
-        if error is None and responses and admission.lease is not None:
-            await run_async(admission.lease.settle(responses[0].status_code))
-        else:
-            await run_async(admission.release())
+    left = [*admissions]
+    for admission in left:  # one that cannot be settled now must not keep the others renewed
+        admission.rest()
+    async with AsyncExitStack() as each_of_them:
+        for admission in left:
+            if error is None and responses and admission.lease is not None:
+                steps: Steps[Any] = admission.lease.settle(responses[0].status_code)
+            else:
+                steps = admission.release()
+            each_of_them.push_async_callback(run_async, steps)
 
 
 class _FastAPI(StarletteRequests):
@@ -297,8 +302,9 @@ _FASTAPI = _FastAPI()
 def _webhooks_of(dependant: Dependant, overridden: Mapping[Any, Any]) -> Iterator[Webhook]:
     for each in dependant.dependencies:
         if each.call not in overridden:
-            if isinstance(each.call, Webhook):
-                yield each.call
+            webhook = getattr(each.call, "__self__", each.call)  # of Webhook.claim, its webhook
+            if isinstance(webhook, Webhook):
+                yield webhook
             yield from _webhooks_of(each, overridden)
 
 

@@ -99,8 +99,8 @@ class Deduplication:
         return lease if state is State.NEW else _known(state)
 
     def _of_request(self, request: object) -> Store | AsyncStore:
-        if overriding:
-            return overriding[-1]
+        for other in overriding[-1:]:
+            return other
         if self._store_of is None:
             return cast("Store | AsyncStore", self._store)
         store: Store | AsyncStore = self._store_of(request)
@@ -115,8 +115,8 @@ class Deduplication:
                 "keys of their deliveries"
             )
             raise ConfigurationError(msg)
-        # repr() marks where each text ends.
-        parts = repr((self._names, endpoint, tenant, delivery.dedup_key))
+        # repr() marks where each text ends. That of a subclass of str could be the same for all.
+        parts = repr((self._names, endpoint, str.__str__(tenant), delivery.dedup_key))
         return sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from math import inf
-from threading import Condition, Thread
+from threading import Condition, Thread, current_thread
 from typing import Any, Generic, Protocol, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from frappe_hooksig.exceptions import StoreError
 from frappe_hooksig.replay._protocol import AsyncStore, Store
-from frappe_hooksig.replay._steps import Steps, run, run_async
+from frappe_hooksig.replay._steps import Steps, run, run_async, without_stop_iteration
 
 _log = logging.getLogger("frappe_hooksig")
 
@@ -111,7 +111,9 @@ class LeaseRenewer(ABC, Generic[_AnyStore]):
                     self.remove(lease)
         except Exception as error:  # noqa: BLE001  # the next attempt may succeed
             unexplained = None if isinstance(error, StoreError) else error
-            _log.warning("leases of deliveries were not renewed: %s", error, exc_info=unexplained)
+            message = "leases of deliveries were not renewed: %s"
+            with suppress(Exception):  # a filter of the log must not end the renewals
+                _log.warning(message, error, exc_info=unexplained)
 
 
 class StoreThreads(LeaseRenewer[Store]):
@@ -150,8 +152,7 @@ class StoreThreads(LeaseRenewer[Store]):
                 self._changed.notify()
 
     def _start(self, lease: Renewable) -> None:
-        steps = self._renewing()
-        thread = Thread(target=run, args=(steps,), name="frappe_hooksig leases", daemon=True)
+        thread = Thread(target=self._run, name="frappe_hooksig leases", daemon=True)
         self._last_used = time.monotonic()
         try:
             thread.start()
@@ -160,13 +161,21 @@ class StoreThreads(LeaseRenewer[Store]):
             raise
         self._thread = thread
 
+    def _run(self) -> None:
+        try:
+            run(self._renewing())
+        finally:  # also after an error such as SystemExit, so that the next claim starts a thread
+            with self._changed:
+                if self._thread is current_thread():
+                    self._thread = None
+
     def _wait(self) -> bool:
         with self._changed:
             now = time.monotonic()
             if self._leases:
                 self._last_used = now
             elif now - self._last_used > _IDLE:
-                self._thread = None
+                self._thread = None  # in here, so that no lease is added meanwhile
                 return True
             # Wake up before any later lease can be due, so that add() need not wake the thread.
             soonest = min((lease.due for lease in tuple(self._leases)), default=inf)
@@ -184,7 +193,7 @@ class StoreThreads(LeaseRenewer[Store]):
             if self._callers is None:
                 self._callers = ThreadPoolExecutor(_CALLERS, "frappe_hooksig store")
         try:
-            future = self._callers.submit(function, *args)
+            future = self._callers.submit(without_stop_iteration, function, *args)
         except RuntimeError as error:  # too many threads, or the process is exiting
             msg = f"the store cannot be called: {error}"
             raise StoreError(msg) from error

@@ -46,3 +46,18 @@ async def run_async(steps: Steps[_T]) -> _T:
     except StopIteration as end:
         flow_result: _T = end.value
         return flow_result
+
+
+def without_stop_iteration(function: Callable[..., _T], *args: Any) -> _T:
+    """Call a function in a thread, for an event loop. Turn a `StopIteration` into another error.
+
+    Before Python 3.12, a future cannot hold a `StopIteration`: whoever awaits it waits for ever.
+
+    Raises:
+        RuntimeError: The function raised `StopIteration`, for example by `next()`.
+    """
+    try:
+        return function(*args)
+    except StopIteration as error:
+        msg = f"{getattr(function, '__qualname__', function)} raised StopIteration"
+        raise RuntimeError(msg) from error

@@ -32,4 +32,5 @@ def override(*, store: Store | AsyncStore) -> Generator[None]:
     try:
         yield
     finally:
-        overriding.remove(store)
+        last = max(i for i, each in enumerate(overriding) if each is store)  # not an equal one
+        del overriding[last]

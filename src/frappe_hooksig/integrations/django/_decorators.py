@@ -51,7 +51,7 @@ from frappe_hooksig.integrations.django._transactions import after_commit, open_
 from frappe_hooksig.replay import Claim
 from frappe_hooksig.replay._callers import BLOCKING, Awaiting, run_to_the_end
 from frappe_hooksig.replay._claims import Lease
-from frappe_hooksig.replay._steps import Steps, run, run_async
+from frappe_hooksig.replay._steps import Steps, run, run_async, without_stop_iteration
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 
@@ -192,7 +192,7 @@ def _secret() -> Secrets:
 
 
 async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    return await sync_to_async(function)(*args)
+    return await sync_to_async(without_stop_iteration)(function, *args)
 
 
 # Makes the calls of a flow. Functions that may block run in a thread, where they may use the ORM.
