@@ -47,6 +47,7 @@ def interpreters() -> list[str]:
 # The tests that need more than the core.
 OF_FRAMEWORKS = [
     "tests/integrations",
+    "tests/testing/test_override.py",
     *(f"tests/test_{name}.py" for name in ("demo", "docs", "examples", "public_face")),
     *(f"tests/test_example_{name}.py" for name in ("django", "frappe")),
 ]
