@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sqlite3
@@ -560,7 +561,8 @@ class TestFork:
         child = process.Process(target=work)
         child.start()
         assert results.get() == "ready"
-        store._pool.idle.clear()  # noqa: SLF001
+        del store._pool  # noqa: SLF001  # the parent's connections are closed
+        gc.collect()
         run = [sys.executable, "-c", CLAIM.replace('"c"', '"z"'), str(tmp_path / PATH)]
         subprocess.run(run, check=True, capture_output=True)
         go_on.set()
@@ -568,7 +570,6 @@ class TestFork:
         assert results.get() == ["NEW", True]
         assert results.get() == "DONE\n"
         child.join()
-        assert store.claim("b", "2", 60) is IN_FLIGHT
 
     def test_while_threads_write(self, tmp_path: Path) -> None:
         """No child is locked out, and no thread of the parent."""
@@ -638,6 +639,15 @@ class TestFork:
 
         with pytest.raises(StoreError, match="is being forked"):
             store.claim("a", "1", 60)
+
+    def test_dropped_before_a_fork(self, store: SQLiteStore, tmp_path: Path) -> None:
+        """A store that nobody has any more leaves no connection open."""
+        dropped = SQLiteStore(tmp_path / PATH)
+        dropped.claim("a", "1", 60)
+        del dropped
+
+        assert not (tmp_path / f"{PATH}-wal").exists()
+        assert store.claim("b", "1", 60) is NEW
 
     def test_no_forks(self, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where nothing can fork, nothing has to be watched."""

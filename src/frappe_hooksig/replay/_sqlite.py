@@ -93,6 +93,12 @@ class _Pool:
     def __init__(self) -> None:
         self.idle: list[_Connection] = []
 
+    def close(self) -> None:
+        while self.idle:
+            self.idle.pop().close()
+
+    __del__ = close  # connections are in cycles, which Python collects later
+
 
 class SQLiteStore:
     """Remembers deliveries in a file, for all threads and processes that use it.
@@ -353,8 +359,7 @@ def _before_fork() -> None:
             return
         time.sleep(_LOOKS_EVERY)
     for pool in list(_pools):
-        while pool.idle:
-            pool.idle.pop().close()
+        pool.close()
     _users.discard(os.getpid())
 
 
