@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections import deque
@@ -11,8 +14,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
 from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 from secrets import token_hex
+from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -25,6 +30,7 @@ from frappe_hooksig.replay import (
     SQLiteStore,
     State,
     _memory,
+    _sqlite,
     _workers,
 )
 from frappe_hooksig.testing import SharedStoreConformance, StoreConformance
@@ -451,7 +457,7 @@ class TestFile:
         """A path where nothing can be written is named."""
         store = SQLiteStore(tmp_path / "missing" / PATH)
 
-        with pytest.raises(StoreError, match=r"missing/deliveries\.sqlite failed: .*No such file"):
+        with pytest.raises(StoreError, match=r"missing/deliveries\.sqlite failed: unable to open"):
             store.claim("a", "1", 4)
 
     def test_no_database(self, tmp_path: Path) -> None:
@@ -462,3 +468,191 @@ class TestFile:
         with pytest.raises(StoreError, match="not a database"):
             SQLiteStore(path).claim("a", "1", 4)
         assert path.read_text().startswith("something else")
+
+    def test_spare_of_another_user(
+        self, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A spare file that cannot be written is an error of the store."""
+        store.claim("a", "1", 60)
+
+        def fail(*_: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        def full(*_: object) -> int:
+            msg = "database or disk is full"
+            raise sqlite3.OperationalError(msg)
+
+        monkeypatch.setattr(_sqlite, "_write", full)
+        monkeypatch.setattr(os, "truncate", fail)
+        with pytest.raises(StoreError, match="Permission denied"):
+            store.complete("a", "1", 60)
+
+    def test_mode_of_the_spare(self, store: SQLiteStore, tmp_path: Path) -> None:
+        """Who may write the file may write the spare file."""
+        (tmp_path / PATH).touch()
+        (tmp_path / PATH).chmod(0o666)
+        store.claim("a", "1", 60)
+
+        assert stat.S_IMODE((tmp_path / f"{PATH}-spare").stat().st_mode) == 0o666
+
+    def test_spare_is_kept(self, small_disk: Path) -> None:
+        """What is left of the spare file stays if there is no room for the rest."""
+        store = SQLiteStore(small_disk / PATH)
+        store.claim("a", "1", 600)
+        spare = small_disk / f"{PATH}-spare"
+        kept = spare.read_bytes()[:50_000]
+        os.truncate(spare, len(kept))
+        fill(small_disk / "other")
+        os.truncate(small_disk / "other", (small_disk / "other").stat().st_size - 8192)
+
+        with pytest.raises(StoreError, match="No space left"):
+            store.claim("b", "1", 600)
+        assert spare.read_bytes() == kept
+        (small_disk / "other").unlink()
+        assert store.claim("b", "1", 600) is NEW
+        assert spare.read_bytes()[: len(kept)] == kept
+        assert spare.stat().st_size == 128 * 1024
+
+    def test_spare_is_a_link(self, store: SQLiteStore, tmp_path: Path) -> None:
+        """No other file is written."""
+        (tmp_path / "other").touch()
+        (tmp_path / f"{PATH}-spare").symlink_to(tmp_path / "other")
+
+        with pytest.raises(StoreError, match="symbolic links"):
+            store.claim("a", "1", 60)
+        assert (tmp_path / "other").read_bytes() == b""
+
+    def test_spare_is_a_pipe(self, store: SQLiteStore, tmp_path: Path) -> None:
+        """No pipe is waited for, or written."""
+        os.mkfifo(tmp_path / f"{PATH}-spare")
+
+        with pytest.raises(StoreError, match="No such device"):
+            store.claim("a", "1", 60)
+        reader = os.open(tmp_path / f"{PATH}-spare", os.O_RDONLY | os.O_NONBLOCK)
+        with pytest.raises(StoreError, match="not a regular file"):
+            store.claim("a", "1", 60)
+        os.close(reader)
+
+
+CLAIM = """
+import sys
+from frappe_hooksig.replay import SQLiteStore
+print(SQLiteStore(sys.argv[1], clock=lambda: 1e6, timeout=20).claim("c", "2", 60).name)
+"""
+
+
+class TestFork:
+    """A process that has used a store forks."""
+
+    def test_completed_in_the_child(self, store: SQLiteStore, tmp_path: Path) -> None:
+        """What the child completed stays, whoever else comes and goes."""
+        store.claim("a", "1", 60)
+        process = get_context("fork")
+        results, go_on = process.SimpleQueue(), process.Event()
+
+        def work() -> None:
+            store.claim("b", "1", 60)
+            results.put("ready")
+            go_on.wait(60)
+            results.put([store.claim("c", "1", 60).name, store.complete("c", "1", 600)])
+            run = [sys.executable, "-c", CLAIM, str(tmp_path / PATH)]
+            results.put(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+
+        child = process.Process(target=work)
+        child.start()
+        assert results.get() == "ready"
+        del store._pool  # noqa: SLF001  # the parent's connections are closed
+        gc.collect()
+        run = [sys.executable, "-c", CLAIM.replace('"c"', '"z"'), str(tmp_path / PATH)]
+        subprocess.run(run, check=True, capture_output=True)
+        go_on.set()
+
+        assert results.get() == ["NEW", True]
+        assert results.get() == "DONE\n"
+        child.join()
+
+    def test_while_threads_write(self, tmp_path: Path) -> None:
+        """No child is locked out, and no thread of the parent."""
+        store = SQLiteStore(tmp_path / PATH, timeout=20)
+        stop = Event()
+
+        def write(name: int) -> int:
+            for number in count():
+                store.claim(f"{name} {number}", "1", 60)
+                if stop.is_set():
+                    return number
+            raise AssertionError
+
+        process = get_context("fork")
+        results = process.SimpleQueue()
+        with ThreadPoolExecutor(2) as pool:
+            writers = [pool.submit(write, name) for name in range(2)]
+            try:
+                for number in range(8):
+                    child = process.Process(
+                        target=lambda key: results.put(store.claim(key, "1", 60).name),
+                        args=(f"child {number}",),
+                    )
+                    child.start()
+                    child.join()
+                    assert results.get() == "NEW"
+            finally:
+                stop.set()
+        assert all(writer.result() for writer in writers)
+
+    def test_during_a_call(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A child that has a connection of its parent says so; its parent goes on."""
+        monkeypatch.setattr(_sqlite, "_WAIT", 0.05)
+        in_call, go_on = Event(), Event()
+
+        def clock() -> float:
+            in_call.set()
+            go_on.wait(60)
+            return 1_000_000.0
+
+        store = SQLiteStore(tmp_path / PATH, clock=clock)
+        thread = Thread(target=store.claim, args=("a", "1", 60))
+        thread.start()
+        in_call.wait(60)
+        process = get_context("fork")
+        results = process.SimpleQueue()
+
+        def work() -> None:
+            try:
+                store.claim("b", "1", 60)
+            except StoreError as error:
+                results.put(str(error))
+
+        child = process.Process(target=work)
+        child.start()
+        child.join()
+        go_on.set()
+        thread.join()
+
+        assert results.get().endswith("fork before the first use")
+        assert store.claim("a", "2", 60) is IN_FLIGHT
+
+    def test_call_during_a_fork(self, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A call waits for the fork, and not for ever."""
+        monkeypatch.setattr(_sqlite, "_WAIT", 0.05)
+        monkeypatch.setattr(_sqlite, "_forks", [None])
+
+        with pytest.raises(StoreError, match="is being forked"):
+            store.claim("a", "1", 60)
+
+    def test_dropped_before_a_fork(self, store: SQLiteStore, tmp_path: Path) -> None:
+        """A store that nobody has any more leaves no connection open."""
+        dropped = SQLiteStore(tmp_path / PATH)
+        dropped.claim("a", "1", 60)
+        del dropped
+
+        assert not (tmp_path / f"{PATH}-wal").exists()
+        assert store.claim("b", "1", 60) is NEW
+
+    def test_no_forks(self, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where nothing can fork, nothing has to be watched."""
+        monkeypatch.delattr(os, "register_at_fork")
+        watch = _sqlite._watch_forks.__wrapped__  # noqa: SLF001
+        monkeypatch.setattr(_sqlite, "_watch_forks", watch)
+
+        assert store.claim("a", "1", 60) is NEW

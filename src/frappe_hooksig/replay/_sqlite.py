@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
+from weakref import WeakSet
 
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
 from frappe_hooksig.replay._protocol import State
@@ -54,6 +56,27 @@ _UNBOUNDED = 1_073_741_823  # pages: a limit that every version of SQLite accept
 # The size of the spare file, and what it gives up at once, in bytes.
 _SPARE = 128 * 1024
 _PIECE = 16 * 1024
+# Where there are symbolic links and pipes, neither is followed or waited for.
+_APPEND = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | os.O_CREAT
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+# A fork copies SQLite's table of the locks that the process holds, and the child believes that it
+# holds them, too. So no connection may be open at a fork: calls that are running end first, and
+# new ones wait. There are no locks here, because a child, or gevent's hub, could wait for them for
+# ever: a call is added before it looks for forks, and a fork before it looks for calls.
+_forks: list[object] = []
+_calls: set[object] = set()
+_pools: WeakSet[_Pool] = WeakSet()
+_users: set[int] = set()  # the process that has connections
+_WAIT = 5  # seconds
+_FORKED = "this process was forked while its parent used a SQLiteStore: fork before the first use"
+_FORKING = "the process is being forked"
 
 
 class _Connection(sqlite3.Connection):
@@ -62,6 +85,19 @@ class _Connection(sqlite3.Connection):
     def __del__(self) -> None:
         with suppress(sqlite3.ProgrammingError):  # it was never opened
             self.close()
+
+
+class _Pool:
+    """The connections of a store that no thread uses."""
+
+    def __init__(self) -> None:
+        self.idle: list[_Connection] = []
+
+    def close(self) -> None:
+        while self.idle:
+            self.idle.pop().close()
+
+    __del__ = close  # connections are in cycles, which Python collects later
 
 
 class SQLiteStore:
@@ -106,9 +142,8 @@ class SQLiteStore:
         self._max_bytes = max_bytes
         self._clock = clock
         self._claims = count(1)
-        # The idle connections of each process, by its id. A forked process must not use its
-        # parent's. Connections of threads would be mixed up if gevent patched threads meanwhile.
-        self._idle: dict[int, list[_Connection]] = {}
+        # Connections of threads would be mixed up if gevent patched threads meanwhile.
+        self._pool = _Pool()
 
     def claim(self, key: str, token: str, lease: float) -> State:
         """See `Store.claim()`.
@@ -116,8 +151,8 @@ class SQLiteStore:
         Raises:
             StoreError: The file is locked, full, or cannot be written.
         """
-        self._restore_spare()
         with self._connected() as connection:
+            self._restore_spare()
             now = self._clock()
             values = {"key": key, "token": token, "end": now + lease, "now": now, "duration": lease}
             steps = self._make_room(connection, now)
@@ -189,19 +224,30 @@ class SQLiteStore:
 
     @contextmanager
     def _connected(self) -> Generator[sqlite3.Connection]:
-        idle = self._idle.setdefault(os.getpid(), [])
         try:
-            try:
-                connection = idle.pop()
-            except IndexError:
-                connection = self._opened()
-            yield connection
-        except sqlite3.Error as error:
+            with _call():
+                try:
+                    connection = self._pool.idle.pop()
+                except IndexError:
+                    connection = self._opened()
+                try:
+                    yield connection
+                except BaseException as error:
+                    # A full disk may have no room for the log of another connection.
+                    if isinstance(error, OSError) or str(error) == _FULL:
+                        self._pool.idle.append(connection)
+                    else:
+                        connection.close()
+                    raise
+                self._pool.idle.append(connection)
+        except (sqlite3.Error, OSError) as error:
             msg = f"the store {self._path} failed: {error}"
             raise StoreError(msg) from error
-        idle.append(connection)
 
     def _opened(self) -> _Connection:
+        _watch_forks()
+        _pools.add(self._pool)
+        _users.add(os.getpid())
         connection = sqlite3.connect(
             self._path,
             timeout=self._timeout,
@@ -235,20 +281,18 @@ class SQLiteStore:
 
     def _restore_spare(self) -> None:
         """Reserve the space that completes claims if the disk is full."""
-        if self._spare_size() == _SPARE:
+        if self._spare_size() >= _SPARE:
             return
+        database = os.stat(self._path)  # noqa: PTH116  # as below
+        descriptor = os.open(self._spare, _APPEND, stat.S_IMODE(database.st_mode))
         try:
-            # Random, because some file systems store no zeros.
-            Path(self._spare).write_bytes(os.urandom(_SPARE))
-        except OSError as error:
-            with suppress(OSError):
-                os.truncate(self._spare, 0)
-            msg = f"the store {self._path} failed: {error}"
-            raise StoreError(msg) from error
+            _fill(descriptor, database)
+        finally:
+            os.close(descriptor)
 
     def _spare_size(self) -> int:
         try:
-            return os.stat(self._spare).st_size  # noqa: PTH116  # half the time of Path.stat()
+            return os.lstat(self._spare).st_size  # half the time of Path.lstat()
         except OSError:
             return 0
 
@@ -276,6 +320,73 @@ class SQLiteStore:
                 if left < 0 or not _is_out_of_space(error):
                     raise
                 os.truncate(self._spare, left)
+
+
+@contextmanager
+def _call() -> Generator[None]:
+    """Keep forks away while a connection is in use."""
+    call = object()
+    deadline = time.monotonic() + _WAIT
+    _calls.add(call)
+    try:
+        while _forks:
+            _calls.discard(call)
+            if time.monotonic() > deadline:
+                raise sqlite3.OperationalError(_FORKING)
+            time.sleep(_LOOKS_EVERY)
+            _calls.add(call)
+        if _users - {os.getpid()}:
+            raise sqlite3.OperationalError(_FORKED)
+        yield
+    finally:
+        _calls.discard(call)
+
+
+@cache
+def _watch_forks() -> None:
+    if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_forks.pop, after_in_child=_enter_process
+        )
+
+
+def _before_fork() -> None:
+    """Close all connections. If a call does not end in time, the child may not use any store."""
+    _forks.append(None)
+    deadline = time.monotonic() + _WAIT
+    while _calls:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_LOOKS_EVERY)
+    for pool in list(_pools):
+        pool.close()
+    _users.discard(os.getpid())
+
+
+def _enter_process() -> None:
+    """Forget the forks and the calls of the parent's threads."""
+    _forks.clear()
+    _calls.clear()
+
+
+def _fill(descriptor: int, database: os.stat_result) -> None:
+    """Fill up the spare file, or leave it as it was."""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        msg = "its spare file is not a regular file"
+        raise OSError(msg)
+    if not found.st_size and hasattr(os, "fchown"):  # whatever the umask, and who makes it
+        with suppress(OSError):
+            os.fchmod(descriptor, stat.S_IMODE(database.st_mode))
+            os.fchown(descriptor, database.st_uid, database.st_gid)
+    size = found.st_size
+    try:
+        while size < _SPARE:
+            # Random, because some file systems store no zeros.
+            size += os.write(descriptor, os.urandom(_SPARE - size))
+    except OSError:
+        os.ftruncate(descriptor, found.st_size)
+        raise
 
 
 def _has_wal(connection: sqlite3.Connection) -> bool:
