@@ -32,7 +32,7 @@ demo: $(VENV)/demo.stamp ## Send what real Frappe sites sent to a real Flask ser
 
 test: $(VENV)/test.stamp ## Run the tests, in less than 4 minutes; SEED=2 repeats what it drew.
 	@echo "To draw the same examples again: make test SEED=$(DRAW)"
-	$(PYTEST) --hypothesis-seed=$(DRAW)
+	$(PYTEST) --hypothesis-seed=$(DRAW) -m "not long"
 
 coverage: $(VENV)/test.stamp ## Measure that the tests reach every branch.
 	$(BIN)/coverage erase

@@ -70,7 +70,7 @@ def full(session: nox.Session) -> None:
     session.install(".[django,fastapi,flask,redis,starlette]", "--group", "test")
     # What many processes do together is the same with each Python.
     left_out = "--ignore=tests/integrations/test_many_processes.py"
-    session.run(*PYTEST, left_out, *OF_FRAMEWORKS, env=QUICK)
+    session.run(*PYTEST, "-m", "not long", left_out, *OF_FRAMEWORKS, env=QUICK)
 
 
 @nox.session(python=PYTHONS[:1])

@@ -172,6 +172,7 @@ def test_busy_threads(make_site: Any, notes: Path, load: Load) -> None:
     assert send_all(make_site, notes, load) == {1: load.count}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("load", HUNG_UP if FULL else HUNG_UP[:1], ids=str)
 def test_sender_that_hangs_up(make_site: Any, notes: Path, load: Load) -> None:
     """A handler goes on when its sender gives up, so that it is not begun again and again."""
@@ -270,6 +271,7 @@ class Link:
             target.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("framework", ["flask", "starlette"] if FULL else ["flask"])
 def test_slow_link(make_site: Any, notes: Path, framework: str) -> None:
     """If each command to the store takes long, the leases of a process are renewed in time."""
@@ -287,6 +289,7 @@ def test_slow_link(make_site: Any, notes: Path, framework: str) -> None:
     assert statuses == [200] * 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("framework", ["flask", "starlette"] if FULL else ["flask"])
 def test_slow_store(make_site: Any, notes: Path, framework: str) -> None:
     """If a store takes a second for each call, the leases of a process are renewed in time."""
@@ -309,6 +312,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("framework", "path"), PLACES if FULL else PLACES[:1])
 @pytest.mark.parametrize("store", ["sqlite", "redis"] if FULL else ["redis"])
 def test_stopped_process(
@@ -320,6 +324,7 @@ def test_stopped_process(
         assert_asks(first, second, notes, path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bench", VERSIONS if FULL else VERSIONS[-1:], indirect=True)
 def test_stopped_process_of_frappe(bench: Bench, notes: Path) -> None:
     """The same in a site, with its cache as the store."""
@@ -345,6 +350,7 @@ def assert_asks(first: Server, second: Server, notes: Path, path: str, number: s
     assert (statuses[-1], answer.status) == (200, 503)
 
 
+@pytest.mark.long
 def test_clock_put_back(make_site: Any, notes: Path) -> None:
     """The claim of a process that died does not last for as long as the clock was put back."""
     ahead = make_site("flask", "sqlite", AHEAD="3600")
