@@ -88,12 +88,14 @@ class _Renewals:
         client = self._client
         if initialize is not None:
             yield initialize
-        by_node: dict[Any, list[tuple[str, str]]] = {}
+        # By name, because nodes have no hash in redis-py 4.
+        by_node: dict[str, tuple[Any, list[tuple[str, str]]]] = {}
         for claim in claims:
-            by_node.setdefault(client.get_node_from_key(claim[0]), []).append(claim)
+            node = client.get_node_from_key(claim[0])
+            by_node.setdefault(node.name, (node, []))[1].append(claim)
         renewed: dict[tuple[str, str], bool] = {}
         failure: redis.RedisError | None = None
-        for node, batch in by_node.items():
+        for node, batch in by_node.values():
             alone = [[claim] for claim in batch]  # their keys are in different slots
             # A node of the async client is a pool itself.
             pool = client.get_redis_connection(node).connection_pool if initialize is None else node
