@@ -38,8 +38,8 @@ def _enter_process() -> None:
     _process = os.getpid()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_enter_process)
+# Windows cannot fork, and has no such function.
+getattr(os, "register_at_fork", dict)(after_in_child=_enter_process)
 
 # The processes that have been warned.
 _warned: set[int] = set()
