@@ -17,10 +17,15 @@ from frappe_hooksig.replay._steps import Steps, run, run_async
 _T = TypeVar("_T")
 
 
+def _call(function: Callable[..., _T], *args: Any) -> _T:
+    return function(*args)
+
+
 class SyncCaller:
     """Calls a blocking store in the thread of the request.
 
     Attributes:
+        call: Calls a method of the store.
         renewer: Renews the leases of the store.
     """
 
@@ -29,9 +34,7 @@ class SyncCaller:
     def __init__(self, store: Store) -> None:
         self.renewer: LeaseRenewer[Any] = StoreThreads.of(store)
 
-    def call(self, function: Callable[..., _T], *args: Any) -> _T:
-        """Call a method of the store."""
-        return function(*args)
+    call = staticmethod(_call)
 
     def finish(self, steps: Steps[_T], undo: Callable[[], Steps[Any]] | None = None) -> _T:
         """Finish a flow.
@@ -75,29 +78,29 @@ class AsyncCaller:
 
     async def finish(self, steps: Steps[_T], undo: Callable[[], Steps[Any]] | None = None) -> _T:
         """Finish a flow, even if the request is cancelled meanwhile. See `SyncCaller.finish()`."""
-        task = _start(run_async(steps))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if undo is not None:
-                _start(_undone(task, undo))
-            raise
+        return await run_to_the_end(steps, undo)
 
 
 #: Calls a store from sync or from async code.
 Caller: TypeAlias = SyncCaller | AsyncCaller
 
 
-async def run_to_the_end(steps: Steps[_T]) -> _T:
+async def run_to_the_end(steps: Steps[_T], undo: Callable[[], Steps[Any]] | None = None) -> _T:
     """Make the calls of a flow like `run_async()`, even if the request is cancelled meanwhile.
 
     Cancelling a request also cancels everything that it awaits.
+
+    Args:
+        steps: The flow.
+        undo: As for `SyncCaller.finish()`.
     """
-    return await asyncio.shield(_start(run_async(steps)))
-
-
-async def _call(function: Callable[..., Awaitable[_T]], *args: Any) -> _T:
-    return await function(*args)
+    task = _start(run_async(steps))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if undo is not None:
+            _start(_undone(task, undo))
+        raise
 
 
 async def _undone(task: asyncio.Task[Any], undo: Callable[[], Steps[Any]]) -> None:
@@ -120,13 +123,12 @@ _running: set[asyncio.Task[Any]] = set()
 class Blocking:
     """Makes the calls of a flow in the thread of its request."""
 
+    #: Calls a function that may block.
+    call = staticmethod(_call)
+
     def sleep(self, seconds: float) -> None:
         """Wait for some seconds."""
         time.sleep(seconds)  # looked up now, because gevent may have replaced it
-
-    def call(self, function: Callable[..., _T], *args: Any) -> _T:
-        """Call a function that may block."""
-        return function(*args)
 
     def caller_of(self, store: Store | AsyncStore) -> Caller:
         """Return the caller of a store.
