@@ -17,8 +17,8 @@ from django.db import connections, transaction
 
 from frappe_hooksig import StoreError
 from frappe_hooksig.integrations.django import DjangoStore
-from frappe_hooksig.testing import SharedStoreConformance
 from tests.databases import mariadb, postgresql
+from tests.integrations.django_store_cases import DjangoStoreCases
 from tests.integrations.test_django import SETTINGS
 from tests.replay.test_stores import DONE, IN_FLIGHT, NEW, Clock
 
@@ -68,13 +68,17 @@ def note() -> None:
         cursor.execute("INSERT INTO noted VALUES ('x')")
 
 
-class Cases(SharedStoreConformance):
+class Cases(DjangoStoreCases):
     """What the store does in each database.
 
     Attributes:
         repeatable_read: Makes the transactions of a connection see nothing that is committed later.
         completes: Whether a transaction of that kind completes what was renewed meanwhile.
     """
+
+    # Not a missing socket file, for which PyMySQL leaves a socket unclosed.
+    ELSEWHERE: ClassVar[dict[str, str]] = {"HOST": "127.0.0.1", "PORT": "1"}
+    DATABASE = ALIAS
 
     repeatable_read: ClassVar[Any]
     completes: ClassVar[bool]
@@ -84,23 +88,6 @@ class Cases(SharedStoreConformance):
         self.settings = served
         self.clock = Clock()
         HandledDelivery.objects.using(ALIAS).all().delete()
-
-    @contextmanager
-    def open_store(self) -> Iterator[DjangoStore]:
-        store = DjangoStore(ALIAS, clock=self.clock)
-        yield store
-        store.close()
-
-    @contextmanager
-    def open_unreachable_store(self) -> Iterator[DjangoStore]:
-        with pytest.MonkeyPatch.context() as patch:
-            # Not a missing socket file, for which PyMySQL leaves a socket unclosed.
-            patch.setitem(self.settings, "HOST", "127.0.0.1")
-            patch.setitem(self.settings, "PORT", "1")
-            yield DjangoStore(ALIAS, clock=self.clock)
-
-    def let_pass(self, seconds: float) -> None:
-        self.clock.now += seconds
 
     @pytest.mark.parametrize(("is_undone", "state"), [(False, DONE), (True, IN_FLIGHT)])
     def test_transaction(self, is_undone: bool, state: Any) -> None:  # noqa: FBT001

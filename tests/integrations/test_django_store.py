@@ -8,10 +8,10 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 from django.core.management import call_command
@@ -32,12 +32,12 @@ from frappe_hooksig.integrations.django import (
     verify_frappe_webhook,
 )
 from frappe_hooksig.replay import Deduplicator, MemoryStore, State
-from frappe_hooksig.testing import SharedStoreConformance
 from tests.integrations.conformance import BODY, signed
+from tests.integrations.django_store_cases import DjangoStoreCases
 from tests.integrations.once import deliver
 from tests.integrations.test_django import SETTINGS, posted
 from tests.loopback import Server, gunicorn
-from tests.replay.test_stores import Clock
+from tests.replay.test_stores import Clock, check_clock_put_back
 
 # isort: split
 # What needs Django's settings, which are made by the import of test_django.
@@ -105,28 +105,16 @@ def store(database: dict[str, Any], clock: Clock) -> Iterator[DjangoStore]:
     made.close()
 
 
-class TestConformance(SharedStoreConformance):
+class TestConformance(DjangoStoreCases):
     """In SQLite; tests/integrations/test_django_databases.py has the other databases."""
+
+    ELSEWHERE: ClassVar[dict[str, str]] = {"NAME": "/nowhere/site.sqlite"}
+    DATABASE = ALIAS
 
     @pytest.fixture(autouse=True)
     def _database(self, database: dict[str, Any], clock: Clock) -> None:
         self.settings = database
         self.clock = clock
-
-    @contextmanager
-    def open_store(self) -> Iterator[DjangoStore]:
-        store = DjangoStore(ALIAS, clock=self.clock)
-        yield store
-        store.close()
-
-    @contextmanager
-    def open_unreachable_store(self) -> Iterator[DjangoStore]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(self.settings, "NAME", "/nowhere/site.sqlite")
-            yield DjangoStore(ALIAS, clock=self.clock)
-
-    def let_pass(self, seconds: float) -> None:
-        self.clock.now += seconds
 
 
 class TestDjangoStore:
@@ -282,19 +270,7 @@ class TestDjangoStore:
 
     def test_clock_put_back(self, store: DjangoStore, clock: Clock) -> None:
         """A claim and a handled delivery last no longer than was said, from the next look on."""
-        store.claim("a", "1", 4)
-        store.claim("b", "1", 4)
-        store.complete("b", "1", 60)
-        clock.now -= 3600
-
-        assert store.claim("a", "2", 4) is IN_FLIGHT
-        assert store.claim("b", "2", 4) is DONE
-        clock.now += 3
-        assert store.claim("a", "2", 4) is IN_FLIGHT
-        clock.now += 1.1
-        assert store.claim("a", "2", 4) is NEW
-        clock.now += 57
-        assert store.claim("b", "2", 4) is NEW
+        check_clock_put_back(store, clock)
 
     def test_migration(self) -> None:
         """It makes what the model says; a row is shown by its key."""
