@@ -50,6 +50,7 @@ _OUT_OF_SPACE = {_FULL, "disk I/O error"}
 _LOCKED = "database is locked"
 _LOOKS_EVERY = 0.01  # seconds
 _NO_MORE = object()
+_MOMENT = 1e-6  # seconds
 _UNBOUNDED = 1_073_741_823  # pages: a limit that every version of SQLite accepts
 
 
@@ -203,8 +204,13 @@ class SQLiteStore:
     ) -> list[bool]:
         """Change the rows of claims in one transaction; return which were still running."""
         now = self._clock()
-        same = {"now": now, "end": now + seconds, "duration": seconds}
-        rows = [{"key": key, "token": token, "to": to, **same} for key, token, to in claims]
+        same = {"now": now, "duration": seconds}
+        # Each row ends a moment before the next one, so that the index of ends grows at its end. In
+        # the middle, it would leave pages half empty, for which a full disk has no room.
+        rows = [
+            {"key": key, "token": token, "to": to, "end": now + seconds - _MOMENT * left, **same}
+            for left, (key, token, to) in zip(reversed(range(len(claims))), claims, strict=True)
+        ]
         with self._connected() as connection:
             try:
                 with _transaction(connection) if len(rows) > 1 else nullcontext():
