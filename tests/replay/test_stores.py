@@ -281,6 +281,8 @@ class TestFile:
         assert store.renew([(key, key) for key in keys], 600) == [True] * len(keys)
         assert all(store.complete(key, key, 600) for key in keys[:-9])
         assert all(store.release(key, key) for key in keys[-9:])
+        os.truncate(small_disk / f"{PATH}-spare", 0)  # as if completing had needed all of it
+        fill(small_disk / "more")
         with pytest.raises(StoreError, match=f"{PATH} failed: .*No space left on device"):
             store.claim("late", "1", 600)
         assert store.renew([("late", "1"), ("later", "1")], 600) == [False, False]
