@@ -68,7 +68,7 @@ _MODULES = {
     "verify": ("Verifier", "verify_payload"),
 }
 # Its own modules, as `frappe_hooksig.exceptions` after a plain `import frappe_hooksig`.
-_SUBMODULES = {*_MODULES, "exceptions", "freshness", "providers", "replay"}
+_SUBMODULES = {*_MODULES, "exceptions", "explain", "freshness", "observe", "providers", "replay"}
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 

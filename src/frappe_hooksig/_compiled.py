@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from frappe_hooksig._compression import CONTENT_ENCODING, GzipHeaders, is_gzip
 from frappe_hooksig._headers import MAX_HEADER, Environ, Header, reader_of
 from frappe_hooksig._template import is_method
 from frappe_hooksig._timestamp import TIME_READERS
@@ -33,16 +34,19 @@ Parse: TypeAlias = "Callable[[Any, str | None, str | None], _Parsed | None]"
 #: Matches a body with its parsed headers. Returns the MAC of each key if it does not accept.
 Match: TypeAlias = "Callable[[bytes, _Parsed], Delivery | list[Hash]]"
 
-# Functions that encode a MAC, and what they put behind it.
-_ENCODERS: dict[Encoding, tuple[Callable[[bytes], bytes], bytes]] = {
-    "hex": (hexlify, b""),
-    "base64": (b2a_base64, b"\n"),
-    "plain": (bytes, b""),
+# Functions that encode a MAC. A function of our own would have the MAC in a variable.
+_ENCODERS: dict[Encoding, Callable[[bytes], bytes]] = {
+    "hex": hexlify,
+    "base64": b2a_base64,
+    "base64url": b2a_base64,
+    "plain": bytes,
 }
+# Exchanges the alphabets of base64 and base64url, so that no text of one is accepted for the other.
+_OTHER_ALPHABET = bytes.maketrans(b"+/-_", b"-_+/")
 # These tables turn usual characters into letters and digits, which isalnum() then finds several
 # times faster than isprintable(): those of hex and base64, and those of headers with entries.
-_AS_ALNUM = bytes.maketrans(b"+/=", b"000")
-_ENTRIES_AS_ALNUM = bytes.maketrans(b"+/=,; _", b"0000000")
+_AS_ALNUM = bytes.maketrans(b"+/=-_", b"00000")
+_ENTRIES_AS_ALNUM = bytes.maketrans(b"+/=-_,;& ", b"000000000")
 
 
 def compiled_parse(
@@ -97,8 +101,31 @@ def compiled_parse(
     return parse
 
 
+def parse_of_decoded(parse: Parse, *, is_loose: bool) -> Parse:
+    """Return `parse()` for a scheme that signs decoded bodies.
+
+    Args:
+        parse: Parses the other headers, from `compiled_parse()`.
+        is_loose: Whether to leave compressed bodies to `Matcher.verify()`.
+    """
+    # In one pass: looked up one by one, an unusual spelling in a dict would count as absent.
+    read = reader_of([Header(CONTENT_ENCODING)], one_by_one=False)
+
+    def parse_all(headers: Any, method: str | None, url: str | None) -> _Parsed | None:
+        found = read(headers)
+        parsed = None if found is None else parse(headers, method, url)
+        if found is None or parsed is None or found[0] is None:
+            return parsed
+        is_compressed = type(found[0]) is str and is_gzip(found[0])
+        return GzipHeaders(parsed) if is_compressed and not is_loose else None
+
+    return parse_all
+
+
 def _signatures_in(scheme: Scheme, length: int | None, *, is_loose: bool) -> _SignaturesIn:
     """Return the function that reads the signatures of a scheme."""
+    if scheme.timestamp_is_first and length is not None:
+        return _nameless_in(scheme, length)
     if scheme.separator and length is not None:
         one_in = _one_in(scheme.prefix, length, is_loose=is_loose)
         return _entries_in(scheme, length, one_in)
@@ -200,6 +227,35 @@ def _entries_in(  # noqa: C901  # one pass over the entries
     return signatures_in
 
 
+def _nameless_in(scheme: Scheme, length: int) -> _SignaturesIn:
+    """Return a function that reads a header of a timestamp, and signatures without prefixes.
+
+    Args:
+        scheme: The scheme.
+        length: The length of an encoded MAC, in characters.
+    """
+    separator, most, lengths = scheme.separator.encode(), scheme.max_signatures, {length}
+
+    def signatures_in(found: Sequence[Any]) -> tuple[Sequence[bytes], str] | None:
+        text = found[0]
+        if type(text) is not str or len(text) > MAX_HEADER or not text.isascii():
+            return None
+        raw = text.encode()
+        entries = raw.split(separator, most + 1)
+        timestamp, *signatures = [entry.lstrip(b" ") for entry in entries]
+        if (
+            {*map(len, signatures)} != lengths
+            or len(signatures) > most
+            or not raw.translate(_ENTRIES_AS_ALNUM).isalnum()
+            # A comma that is no separator shows that a server joined two headers.
+            or (separator != b"," and b"," in raw)
+        ):
+            return None
+        return signatures, timestamp.decode()
+
+    return signatures_in
+
+
 def _parse_of_one(header: Header, scheme: Scheme, length: int, *, is_loose: bool) -> Parse:
     """Return `parse()` for a single MAC of the body, which is what most senders send."""
     name, others, key, prefix = header.name, header.others, header.key, scheme.prefix
@@ -250,23 +306,30 @@ def compiled_match(
         clock: Returns the current time, in Unix seconds.
     """
     start, end, secret_id, new = key.start, key.end, key.secret_id, object.__new__
-    is_hex, (encode, line_end) = encoding == "hex", _ENCODERS[encoding]
+    is_hex, is_url_safe, encode = encoding == "hex", encoding == "base64url", _ENCODERS[encoding]
+    # What the encoder writes behind the text that the header has.
+    padding = b"=" * (-len(start().digest()) % 3) if is_url_safe else b""
+    ending = padding + b"\n" if encode is b2a_base64 else b""
 
     def match(body: bytes, parsed: _Parsed) -> Delivery | list[Hash]:
         signatures, envelope = parsed
         _, timestamp, _, before, after = envelope
-        inner, mac = start(), end()
+        inner = mac = start()
         if before:
             inner.update(before)
         inner.update(body)
         if after:
             inner.update(after)
-        mac.update(inner.digest())
+        if end is not None:
+            mac = end()
+            mac.update(inner.digest())
         is_signed = False
         for signature in signatures:
             # The expected MAC is in no variable: a signal handler may raise an error in here, and
             # error reporters show the local variables of every frame.
-            given = signature.lower() if is_hex else signature + line_end
+            given = signature.lower() if is_hex else signature + ending
+            if is_url_safe:
+                given = given.translate(_OTHER_ALPHABET)
             if compare_digest(encode(mac.digest()), given):
                 is_signed = True
         if is_signed and (

@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 from frappe_hooksig.exceptions import PayloadError
 
 #: Payloads that can be signed: bytes and str as they are, everything else as JSON.
-Payload: TypeAlias = bytes | str | dict[Any, Any] | list[Any] | float | bool | None
+Payload: TypeAlias = (
+    bytes | bytearray | memoryview | str | dict[Any, Any] | list[Any] | float | bool | None
+)
 
 
 def new_id() -> str:
@@ -23,8 +25,8 @@ def serialised(payload: Payload) -> tuple[bytes, dict[str, str]]:
     Raises:
         PayloadError: The payload cannot be turned into bytes.
     """
-    if isinstance(payload, bytes):
-        return payload, {}
+    if isinstance(payload, bytes | bytearray | memoryview):
+        return bytes(payload), {}
     if isinstance(payload, str):
         try:
             return payload.encode(), {}

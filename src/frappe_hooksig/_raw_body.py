@@ -8,6 +8,17 @@ from frappe_hooksig.exceptions import ConfigurationError
 MAX_BODY = 25 * 1024 * 1024
 
 
+def raw_bytes(body: bytes | bytearray | memoryview) -> bytes:
+    """Return a raw body as bytes. Another buffer is copied, because its owner may change it.
+
+    Raises:
+        TypeError: The body is text, or was parsed.
+    """
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise not_raw(body)
+    return bytes(body)
+
+
 def not_raw(body: object) -> TypeError:
     """Return the error for a body that is not bytes. It names what to pass instead."""
     return TypeError(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import permutations
 from typing import TYPE_CHECKING
 
+from frappe_hooksig._escaping import escaped_url
 from frappe_hooksig._template import texts_beside_url
 from frappe_hooksig.exceptions import ConfigurationError, Reason, VerificationError
 
@@ -84,5 +85,7 @@ def only_registered(urls: Sequence[str], url: str | None) -> str:
             raise ConfigurationError(msg)
         return urls[0]
     if url not in urls:
-        raise VerificationError(Reason.UNKNOWN_URL)
+        known = ", ".join(map(escaped_url, urls))
+        private = f"it was sent to {escaped_url(url)}; registered are {known}"
+        raise VerificationError(Reason.UNKNOWN_URL, private_detail=private)
     return url

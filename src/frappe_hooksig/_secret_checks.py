@@ -8,12 +8,14 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import sys
 import warnings
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Iterator
+from functools import lru_cache
 from math import inf
-from typing import Literal, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from frappe_hooksig.exceptions import SecretWarning
 
@@ -29,8 +31,21 @@ FORMATS: dict[SecretFormat, str] = {
     "text": "text with at least one byte other than NUL",
     "hex": "an even number of hex digits, not all 0",
     "base64": "padded base64 of a key that is not all NUL",
-    "whsec": "padded base64 of a key that is not all NUL, with or without whsec_ before it",
+    "whsec": "base64 of a key that is not all NUL, with or without whsec_ before it",
 }
+
+#: A place in the source, for warnings: the file and the line.
+Place: TypeAlias = tuple[str, int]
+
+# What a receiver can do: most senders make their secrets themselves.
+_REMEDY = (
+    "copy it again from the sender's page; if you choose it yourself, generate_secret() makes one"
+)
+#: What to do if a secret cannot be decoded although nothing is missing, for error messages.
+TEXT_AS_KEY = (
+    ". If it is complete, the sender uses its text as the key: "
+    'dataclasses.replace(scheme, secret_format="text")'
+)
 
 _SHORTEST = 16  # bytes: 128 bits, and no provider generates less
 _FEWEST = 4  # distinct bytes
@@ -113,6 +128,24 @@ def masked_unless(kinds: type | tuple[type, ...], value: _Value) -> _Value:
     return cast("_Value", type(kind.__name__, (), names)())
 
 
+def unknown_options(options: dict[str, object], known: frozenset[str]) -> str | None:
+    """Return a message on unknown options, or None. Remove all, as a misspelt one may be a secret.
+
+    Args:
+        options: The options, of which none is kept if one is unknown.
+        known: The names of all options.
+    """
+    unknown = sorted(options.keys() - known)
+    if not unknown:
+        return None
+    options.clear()
+    from difflib import get_close_matches  # rarely needed
+
+    close = get_close_matches(unknown[0], sorted(known), n=1)
+    hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(sorted(known))}"
+    return f"unknown option {', '.join(unknown)}: {hint}"
+
+
 def refusal(value: object, raw: bytes) -> str | None:
     """Return why a secret must be refused, as the end of a sentence, or None.
 
@@ -140,6 +173,8 @@ def decoded(raw: bytes, secret_format: SecretFormat) -> bytes:
         if secret_format == "hex":
             return bytes.fromhex(raw.decode("ascii")) if raw.isalnum() else b""
         text = raw.removeprefix(b"whsec_") if secret_format == "whsec" else raw
+        if secret_format == "whsec" and b"=" not in text:
+            text += b"=" * (-len(text) % 4)  # some senders leave the padding out
         key = b64decode(text, validate=True)
     except (ValueError, NotBase64):
         return b""
@@ -160,9 +195,9 @@ def fits_header(raw: bytes) -> bool:
 def suspicions(raw: bytes) -> Iterator[str]:
     """Yield a warning for each suspicious feature of a secret, with its remedy."""
     if len(raw.rstrip(b"\0")) < _SHORTEST:
-        yield f"is shorter than {_SHORTEST} bytes and could be guessed: use generate_secret()"
+        yield f"is shorter than {_SHORTEST} bytes and could be guessed: {_REMEDY}"
     elif len(set(raw)) < _FEWEST:
-        yield "repeats itself and could be guessed: use generate_secret()"
+        yield f"repeats itself and could be guessed: {_REMEDY}"
     if raw.startswith(b"\xef\xbb\xbf"):
         yield "starts with a byte order mark, which is part of the key: save the file without it"
     text = _text(raw)
@@ -172,7 +207,7 @@ def suspicions(raw: bytes) -> Iterator[str]:
     if re.fullmatch(r"b?(\".*\"|'.*'|`.*`)", shown):
         yield "is in quotes, which are part of the key: remove them if the sender shows none"
     if len(shown) <= _LONGEST_PLACEHOLDER and re.fullmatch(_PLACEHOLDER, shown):
-        yield "looks like a placeholder: use generate_secret()"
+        yield f"looks like a placeholder: {_REMEDY}"
 
 
 def suspicions_in_use(
@@ -195,24 +230,66 @@ def suspicions_in_use(
     if set(rewritten_characters) & set(text):
         yield (
             f"contains one of {rewritten_characters}, which the sender may replace when it stores "
-            "the secret: use generate_secret()"
+            "the secret: choose another one, such as from generate_secret()"
         )
     if secret_format == "text":
         return
     length = strength(raw, secret_format)
     if length < _SHORTEST:
-        yield f"decodes to {length} bytes only: use generate_secret()"
+        yield f"decodes to {length} bytes only and could be guessed: {_REMEDY}"
     elif re.fullmatch(_ENCODED, _text(decoded(raw, secret_format))):
         yield "looks encoded twice, because it decodes to hex or base64: pass the decoded text"
 
 
-def warn(message: str) -> None:
-    """Issue a `SecretWarning` that points to the first caller outside of this package."""
-    depth, frame = 0, inspect.currentframe()
+class Origin:
+    """Where plain secrets come from.
+
+    Attributes:
+        name: The setting, the environment variable or the argument, for messages.
+        place: The place in the source to blame for a secret that is read later; None for the
+            place that is running.
+    """
+
+    __slots__ = ("name", "place")
+
+    def __init__(self, name: str, place: Place | None = None) -> None:
+        self.name = name
+        self.place = place
+
+
+def warn(message: str, place: Place | None = None) -> None:
+    """Issue a `SecretWarning`, and log it once.
+
+    Args:
+        message: The message.
+        place: The place to blame; by default that of the first caller outside of this package.
+    """
+    if "logging" in sys.modules:  # a program that has not loaded it has no log
+        _log_once(message)
+    file, line = place or running_place()
+    warnings.warn_explicit(message, SecretWarning, file, line, registry=_shown)
+
+
+def running_place() -> Place:
+    """Return the place of the first caller outside of this package."""
+    frame = inspect.currentframe()
     package = __name__.partition(".")[0]
-    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        depth, frame = depth + 1, frame.f_back
-    warnings.warn(message, SecretWarning, stacklevel=depth + 1)
+    while frame and (
+        frame.f_globals.get("__name__", "").partition(".")[0] == package
+        or frame.f_code.co_filename.startswith("<frozen ")  # that imports this package
+    ):
+        frame = frame.f_back
+    return ("sys", 1) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+
+_shown: dict[Any, Any] = {}  # the warnings that Python has shown already
+
+
+@lru_cache(maxsize=256)
+def _log_once(message: str) -> None:
+    import logging  # only if it is loaded anyway
+
+    logging.getLogger("frappe_hooksig").warning("%s", message)
 
 
 def _text(raw: bytes) -> str:

@@ -57,8 +57,11 @@ def select(wires: Sequence[Wire], headers: Headers) -> int:
 
 def is_one_secret(one: Scheme, other: Scheme) -> bool:
     """Whether a text is the same key in both schemes, or one of the schemes sends the text."""
-    formats = {one.secret_format, other.secret_format}
-    is_one_key = len(formats) == 1 or formats == {"base64", "whsec"}
+    formats = [
+        {"base64" if each == "whsec" else each for each in scheme.secret_formats}
+        for scheme in (one, other)
+    ]
+    is_one_key = not formats[0].isdisjoint(formats[1])
     return is_one_key or one.signs_body != other.signs_body
 
 
@@ -122,8 +125,9 @@ def _content(scheme: Scheme) -> tuple[str, str]:
     return scheme.signed, scheme.timestamp_format if scheme.signs_timestamp else ""
 
 
-def _weakness(scheme: Scheme) -> tuple[bool, bool, bool]:
-    return not scheme.signs_body, not scheme.signs_timestamp, scheme.digest == "sha1"
+def _weakness(scheme: Scheme) -> tuple[bool, bool, bool, bool]:
+    is_bare, is_sha1 = scheme.algorithm == "hash", scheme.digest == "sha1"
+    return not scheme.signs_body, not scheme.signs_timestamp, is_bare, is_sha1
 
 
 def _signature_headers(scheme: Scheme) -> tuple[str, ...]:

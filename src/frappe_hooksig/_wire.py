@@ -11,7 +11,8 @@ from hmac import compare_digest
 from itertools import pairwise
 from typing import TypeAlias
 
-from frappe_hooksig._compiled import compiled_parse
+from frappe_hooksig._compiled import compiled_parse, parse_of_decoded
+from frappe_hooksig._compression import CONTENT_ENCODING, GzipHeaders, is_gzip
 from frappe_hooksig._envelope import Envelope
 from frappe_hooksig._headers import MAX_HEADER, Header, Headers, Index, indexed, is_readable
 from frappe_hooksig._keys import Hash
@@ -47,8 +48,8 @@ class Wire:
         encode: Encodes a MAC as the header contains it, without prefix.
         length: The length of an encoded MAC, in characters; None for a secret that is sent itself.
         parse_quickly: Parses usual headers, like `parse()`. Returns None for any others.
-        parse_loosely: The same, but a signature may contain any characters. One that then matches
-            has the right ones.
+        parse_loosely: The same for bodies that are not compressed, but a signature may contain any
+            characters. One that then matches has the right ones.
         timestamp_place: Name of the header that contains the timestamp, or None.
         has_many_headers: Whether the scheme reads so many headers that indexing all headers of a
             request is faster.
@@ -58,8 +59,11 @@ class Wire:
         "_after",
         "_before",
         "_by_name",
+        "_coding",
         "_commas",
+        "_has_time_entry",
         "_id",
+        "_lengths",
         "_misspellings",
         "_most_entries",
         "_needs",
@@ -70,6 +74,7 @@ class Wire:
         "_signature",
         "_timestamp",
         "_timestamp_format",
+        "_timestamp_is_first",
         "_timestamp_prefix",
         "encode",
         "has_many_headers",
@@ -83,12 +88,14 @@ class Wire:
     def __init__(self, scheme: Scheme) -> None:
         self.scheme = scheme
         self.encode = _ENCODERS[scheme.encoding]
+        self._has_time_entry = scheme.timestamp_is_first or scheme.timestamp_prefix != ""
         self.timestamp_place = (
-            scheme.signature_headers[0] if scheme.timestamp_prefix else scheme.timestamp_header
+            scheme.signature_headers[0] if self._has_time_entry else scheme.timestamp_header
         )
         self._prefix = scheme.prefix
         self._separator = scheme.separator
         self._timestamp_prefix = scheme.timestamp_prefix
+        self._timestamp_is_first = scheme.timestamp_is_first
         self._timestamp_format: TimestampFormat = scheme.timestamp_format
         self._signature = tuple(map(Header, scheme.signature_headers))
         # With many signature headers, searching the request's headers for them is faster.
@@ -112,14 +119,24 @@ class Wire:
         self._misspellings = [
             (name, encode, len(encode(empty)))
             for name, encode in _MISSPELLINGS
-            if scheme.signs_body and name != scheme.encoding
+            if scheme.signs_body and encode is not self.encode
         ]
-        self.parse_quickly, self.parse_loosely = (
+        # The lengths that a MAC may have, in whatever encoding; empty for a secret that is sent.
+        self._lengths = frozenset(
+            [self.length, *(length for _, _, length in self._misspellings)] if self.length else ()
+        )
+        quickly, loosely = (
             compiled_parse(
                 scheme, self.length, is_loose=is_loose, is_id=self.is_id, around=self.around
             )
             for is_loose in (False, True)
         )
+        self._coding = None
+        if scheme.signs_decoded_body:
+            self._coding = Header(CONTENT_ENCODING)
+            quickly = parse_of_decoded(quickly, is_loose=False)
+            loosely = parse_of_decoded(loosely, is_loose=True)
+        self.parse_quickly, self.parse_loosely = quickly, loosely
 
     def parse(
         self, headers: Headers, method: str | None = None, url: str | None = None
@@ -151,15 +168,17 @@ class Wire:
         else:
             text = header.find(known)
             if text is None:
-                raise header.missing()
+                raise self._missing(header, known)
             if self._separator:
                 signatures, timestamp = self._read_entries(header, text)
             else:
                 signatures = (self._read_signature(header, text),)
+        if self._lengths and self._lengths.isdisjoint(map(len, signatures)):
+            raise self._wrong_length(signatures[0])
         if self._timestamp is not None:
             timestamp = self._timestamp.find(known)
             if timestamp is None:
-                raise self._timestamp.missing()
+                raise self._missing(self._timestamp, known)
         time: float | None = None
         if timestamp is not None:
             time = read_time(timestamp, self._timestamp_format)
@@ -168,8 +187,10 @@ class Wire:
         delivery_id = None if self._id is None else self._read_id(known, self._id)
         before, after = self.around(timestamp, delivery_id, method, url)
         if method is not None and "method" in self._needs and not is_method(method):
-            raise VerificationError(Reason.SIGNATURE_MISMATCH, self.scheme.signature_headers[0])
-        return signatures, (self.scheme, time, delivery_id, before, after)
+            detail = "does not match the method, which is not written in capital letters"
+            raise VerificationError(Reason.SIGNATURE_MISMATCH, header.name, detail)
+        parsed = signatures, (self.scheme, time, delivery_id, before, after)
+        return parsed if self._coding is None else self._with_coding(parsed, known, self._coding)
 
     def matches(self, mac: Hash, signatures: Sequence[bytes]) -> bool:
         """Whether one of the presented signatures is this MAC. Each is compared."""
@@ -218,6 +239,8 @@ class Wire:
             return False
         padded = text.split(self._separator) if self._separator else [text]
         entries = [entry.lstrip(" ") for entry in padded]
+        if self._timestamp_is_first and read_time(entries.pop(0), self._timestamp_format) is None:
+            return False
         return any(
             entry.startswith(self._prefix) and self.length in {None, len(entry) - len(self._prefix)}
             for entry in entries
@@ -262,7 +285,7 @@ class Wire:
     ) -> dict[str, str]:
         """Return the headers with these signatures, in the form that `parse()` accepts."""
         entries = [self._prefix + signature.decode() for signature in signatures]
-        if self._timestamp_prefix:
+        if self._has_time_entry:
             entries.insert(0, f"{self._timestamp_prefix}{timestamp}")
         if self._separator:
             entries = [self._separator.join(entries)]
@@ -288,6 +311,18 @@ class Wire:
         is_beside_time = self._timestamp_format == "rfc3339" and ":" in text
         return not (is_beside_time and re.search(NEARLY_RFC3339, text))
 
+    def _with_coding(
+        self, parsed: ParsedHeaders, headers: Headers, header: Header
+    ) -> ParsedHeaders:
+        """Mark the parsed headers if the body is compressed."""
+        coding = header.find(headers)
+        if coding is None:
+            return parsed
+        if not is_gzip(coding):
+            detail = "the body must be compressed once, with gzip, or not at all"
+            raise header.malformed(detail)
+        return GzipHeaders(parsed)
+
     def _read_numbered(self, headers: Headers) -> list[bytes]:
         """Return the signatures in several headers. Some of them may be absent."""
         present: Iterable[Header] = self._signature
@@ -299,7 +334,7 @@ class Wire:
             if text is not None:
                 signatures.append(self._read_signature(header, text))
         if not signatures:
-            raise self._signature[0].missing()
+            raise self._missing(self._signature[0], headers)
         return signatures
 
     def _read_signature(self, header: Header, entry: str) -> bytes:
@@ -311,7 +346,7 @@ class Wire:
             raise header.doubled()
         signature = entry.removeprefix(self._prefix)
         if not signature or (signature == entry and self._prefix):
-            raise self._none(header)
+            raise self._none(header, entry)
         return self._bounded(header, signature)
 
     def _read_entries(self, header: Header, text: str) -> tuple[list[bytes], str | None]:
@@ -322,24 +357,30 @@ class Wire:
             detail = f"it has more than {self._most_entries} entries"
             raise header.malformed(detail)
         entries = [padded.lstrip(" ") for padded in text.split(self._separator)]  # `t=1, v1=abc`
-        # A server joined two headers. If the separator is a comma, this cannot be detected.
+        # A server joined two headers. If the separator is a comma, this does not show here.
         if any(entry.count(",") > self._commas for entry in entries):
             raise header.doubled()
+        timestamps: list[str] = []
+        if self._timestamp_is_first:
+            timestamps = [entries.pop(0)]
+            # A server joined two headers with the separator.
+            if any(read_time(entry, self._timestamp_format) is not None for entry in entries):
+                raise header.doubled()
         prefix = self._prefix
         found = [entry for entry in entries if entry.startswith(prefix) and entry != prefix]
         signatures = [self._bounded(header, entry.removeprefix(prefix)) for entry in found]
         if not signatures:
-            raise self._none(header)
+            raise self._none(header, text)
         if len(signatures) > self.scheme.max_signatures:
             detail = f"it has more than {self.scheme.max_signatures} signatures"
             raise header.malformed(detail)
-        if not self._timestamp_prefix:
-            return signatures, None
-        timestamps = [each for each in entries if each.startswith(self._timestamp_prefix)]
-        if len(timestamps) != 1:
-            detail = f"it must have exactly one timestamp that starts with {self._timestamp_prefix}"
-            raise header.malformed(detail)
-        return signatures, timestamps[0].removeprefix(self._timestamp_prefix)
+        start = self._timestamp_prefix
+        if start:
+            timestamps = [each.removeprefix(start) for each in entries if each.startswith(start)]
+            if len(timestamps) != 1:
+                detail = f"it must have exactly one timestamp that starts with {start}"
+                raise header.malformed(detail)
+        return signatures, timestamps[0] if timestamps else None
 
     def _has_too_many_entries(self, text: str) -> bool:
         return bool(self._separator) and text.count(self._separator) >= self._most_entries
@@ -351,10 +392,26 @@ class Wire:
             raise header.malformed(detail)
         return signature.encode()
 
-    def _none(self, header: Header) -> VerificationError:
-        if not self._prefix:
+    def _wrong_length(self, signature: bytes) -> VerificationError:
+        """Return the error for signatures that have the length of no MAC, in whatever encoding."""
+        from frappe_hooksig._clues import wrong_length  # here, as below: only refusals need it
+
+        detail = wrong_length(self.scheme, signature.decode(), self.length or 0)
+        return self._signature[0].malformed(detail)
+
+    def _missing(self, header: Header, headers: Headers) -> VerificationError:
+        from frappe_hooksig._clues import missing
+
+        return missing(self.scheme, header.name, headers)
+
+    def _none(self, header: Header, text: str) -> VerificationError:
+        if self._timestamp_is_first:
+            return header.malformed("it has no signature after its first entry, the timestamp")
+        if not text or not self._prefix:
             return header.malformed("it is empty")
-        return header.malformed(f"it has no signature that starts with {self._prefix}")
+        from frappe_hooksig._clues import without_prefix
+
+        return header.malformed(without_prefix(self.scheme, header.name, text))
 
     def _no_time(self, text: str) -> VerificationError:
         """Return the error for a malformed timestamp."""
@@ -363,13 +420,14 @@ class Wire:
             return header.unreadable(text)
         if header is not None and "," in text:
             return header.doubled()
-        detail = SPELLINGS[self._timestamp_format]
+        digits = f": it has {len(text)} digits" if text.isascii() and text.isdigit() else ""
+        detail = SPELLINGS[self._timestamp_format] + digits
         return VerificationError(Reason.MALFORMED_TIMESTAMP, self.timestamp_place, detail)
 
     def _read_id(self, headers: Headers, header: Header) -> str:
         text = header.find(headers)
         if text is None:
-            raise header.missing()
+            raise self._missing(header, headers)
         if self.is_id(text):
             return text
         if not is_readable(text):
@@ -427,14 +485,19 @@ def _plain(mac: Hash) -> bytes:
     return mac.digest()
 
 
-_ENCODERS: dict[str, Callable[[Hash], bytes]] = {"hex": _hex, "base64": _base64, "plain": _plain}
+_ENCODERS: dict[str, Callable[[Hash], bytes]] = {
+    "hex": _hex,
+    "base64": _base64,
+    "base64url": _url_safe_unpadded,
+    "plain": _plain,
+}
 
 _MISSPELLINGS: list[tuple[str, Callable[[Hash], bytes]]] = [
     ("hex", _hex),
     ("hex", _upper_hex),
     ("base64", _base64),
     ("base64 without padding", _unpadded),
-    ("URL-safe base64", _url_safe),
+    ("URL-safe base64 with padding", _url_safe),
     ("URL-safe base64 without padding", _url_safe_unpadded),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery", "VerifiedRequest"]
 
+# The beginning of a form (application/x-www-form-urlencoded), which JSON cannot have.
+_FORM = rb"[A-Za-z0-9_.*+%\[\]-]+=[!#-;=?-z~]*"
+_LOOKED_AT = 1024  # bytes
+
+# Where the senders that send forms by default can be set to send JSON, by scheme.
+_GITHUBS = "in GitHub, set the webhook's content type to application/json"
+_CONTENT_TYPES = {"github": _GITHUBS, "github-sha1": _GITHUBS}
+
 
 class VerifiedRequest:
     """A verified request, without its body.
@@ -22,7 +31,9 @@ class VerifiedRequest:
     so it may be pickled, for example for a job queue.
     """
 
-    __slots__ = ("_envelope", "_secret_id")
+    __slots__ = ("_envelope", "_secret_id", "_unsigned_event")
+
+    _unsigned_event: str | None  # only there if `unsigned_events` was used, which saves time
 
     def __init__(self, secret_id: str | None, envelope: Envelope) -> None:
         self._secret_id = secret_id
@@ -57,6 +68,16 @@ class VerifiedRequest:
         return timestamp
 
     @property
+    def unsigned_event(self) -> str | None:
+        """The event that the scheme's `event_header` names, if it is in `unsigned_events`.
+
+        **No signature covers it.** Somebody who holds a request can send it again under another
+        listed event. It is None without `unsigned_events`. With them, None means that the event is
+        not listed: respond with HTTP 200 and do not handle the request, as every adapter does.
+        """
+        return getattr(self, "_unsigned_event", None)
+
+    @property
     def is_signed(self) -> bool:
         """Whether a signature covers the body.
 
@@ -87,7 +108,10 @@ class Delivery(VerifiedRequest):
 
     @property
     def body(self) -> bytes:
-        """The raw body, exactly as it was verified."""
+        """The raw body, exactly as it was signed.
+
+        It is decompressed if the sender compresses what it has signed.
+        """
         return self._body
 
     @property
@@ -95,12 +119,17 @@ class Delivery(VerifiedRequest):
         """The 64 hex digits that this delivery and its repeats have in common.
 
         It is made from the signed id, else from the id in the body (`Scheme.body_id`), else from
-        all signed content. It does not depend on the signature, which differs between secrets, nor
-        on unsigned headers.
+        all signed content; and from `unsigned_event`. It does not depend on the signature, which
+        differs between secrets, nor on any other unsigned header.
 
         Deliveries to different endpoints, or from different senders, may have equal keys. If they
         share a table, add the endpoint and the sender to the table's key.
         """
+        key = self._key_of_signed()
+        event = self.unsigned_event
+        return key if event is None else _digest_of(b"event", event.encode(), key.encode())
+
+    def _key_of_signed(self) -> str:
         scheme, _, delivery_id, before, after = self._envelope
         if delivery_id is not None:
             return _digest_of(b"id", delivery_id.encode())
@@ -133,8 +162,22 @@ class Delivery(VerifiedRequest):
         try:
             return json.loads(self._body)
         except (ValueError, RecursionError):  # includes UnicodeDecodeError and JSONDecodeError
-            msg = f"the verified body of {len(self._body)} bytes is not JSON"
+            msg = f"the verified body of {len(self._body)} bytes {self._kind()}"
         raise MalformedPayload(msg)
+
+    def _kind(self) -> str:
+        """Say what a body is that is no JSON. Its text is not repeated."""
+        start = self._body[:_LOOKED_AT]
+        if not start:
+            return "is empty, not JSON"
+        if start.startswith(b"\x1f\x8b"):
+            return "is compressed (gzip), not JSON: decompress delivery.body"
+        if start.lstrip().startswith(b"<"):
+            return "is XML or HTML, not JSON"
+        if re.fullmatch(_FORM, start):
+            setting = _CONTENT_TYPES.get(self.scheme.name)
+            return f"is a form, not JSON: {setting or 'read delivery.body as a form'}"
+        return "is not JSON"
 
     def _described(self) -> str:
         return f"{super()._described()}, {len(self._body)} bytes"

@@ -24,7 +24,7 @@ class Reason(str, Enum):
 
     #: A header that the scheme needs is absent, so the request is unsigned.
     MISSING_HEADER = "missing-header"
-    #: A header cannot be read. For example, it is empty, not ASCII, or lacks its prefix.
+    #: A header cannot be read. For example, it is empty, or its signature has an impossible length.
     MALFORMED_HEADER = "malformed-header"
     #: A header that must be unique occurs twice, or a server joined two of them with a comma.
     DUPLICATE_HEADER = "duplicate-header"
@@ -89,17 +89,28 @@ class SecretWarning(UserWarning):
 
 
 _SENTENCES = {
-    Reason.MISSING_HEADER: "no {header} header: the request is unsigned, or a proxy dropped it",
+    Reason.MISSING_HEADER: "no {header} header{detail}",
     Reason.MALFORMED_HEADER: "{header} cannot be read: {detail}",
-    Reason.DUPLICATE_HEADER: "{header} occurs more than once",
-    Reason.WRONG_ENCODING: "{header} holds the right signature, but as {detail}",
-    Reason.SIGNATURE_MISMATCH: (
-        "{header} does not match the body: another secret was used, "
-        "or the body was changed or serialised anew after signing"
+    Reason.DUPLICATE_HEADER: (
+        "{header} occurs more than once (a server may have joined the two with a comma)"
     ),
+    Reason.WRONG_ENCODING: "{header} holds the right signature, but as {detail}",
+    Reason.SIGNATURE_MISMATCH: "{header} {detail}",
     Reason.UNKNOWN_URL: "the request's URL is not one of the registered ones (url=)",
     Reason.MALFORMED_TIMESTAMP: "the timestamp in {header} is not {detail}",
 }
+
+# What a sentence says if there is no detail.
+_DETAILS = {
+    Reason.MISSING_HEADER: ": the request is unsigned, or a proxy dropped it",
+    Reason.SIGNATURE_MISMATCH: (
+        "does not match the body: another secret was used, "
+        "or the body was changed or serialised anew after signing"
+    ),
+}
+
+# No two plausible clocks are this far apart, in seconds: 3170 years.
+_OTHER_UNIT = 1e11
 
 
 class VerificationError(HooksigError):
@@ -110,11 +121,18 @@ class VerificationError(HooksigError):
         header: Name of the header to check; None if the reason is in the body or the URL.
     """
 
-    def __init__(self, reason: Reason, header: str | None = None, detail: str = "") -> None:
-        super().__init__(reason, header, detail)
+    def __init__(
+        self,
+        reason: Reason,
+        header: str | None = None,
+        detail: str = "",
+        private_detail: str = "",
+    ) -> None:
+        super().__init__(reason, header, detail, private_detail)
         self.reason = reason
         self.header = header
         self._detail = detail  # our own words: never contains request or secret data
+        self._private_detail = private_detail  # may contain a URL, escaped, and no secret
 
     @property
     def status(self) -> int:
@@ -123,11 +141,21 @@ class VerificationError(HooksigError):
 
     @property
     def message(self) -> str:
-        """The error as one sentence. It never contains request or secret data."""
-        if self.reason is Reason.SIGNATURE_MISMATCH and self._detail:
-            return f"{self.header} {self._detail}"
+        """The error as one sentence, which the sender may see.
+
+        It never contains request or secret data, nor anything that you have configured.
+        """
         sentence = _SENTENCES.get(self.reason, self.reason.value)
-        return sentence.format(header=self.header or "the body", detail=self._detail)
+        detail = self._detail or _DETAILS.get(self.reason, "")
+        return sentence.format(header=self.header or "the body", detail=detail)
+
+    @property
+    def log_message(self) -> str:
+        """The message with what only your log may show, such as the URL that was verified.
+
+        It never contains a secret. Text of the request is escaped and cut off.
+        """
+        return f"{self.message}; {self._private_detail}" if self._private_detail else self.message
 
     def __str__(self) -> str:
         return self.message
@@ -155,9 +183,10 @@ class TimestampOutOfTolerance(VerificationError):
     def message(self) -> str:
         """The error as one sentence."""
         side = "ago" if self.age > 0 else "ahead of this clock"
+        hint = ": is it in milliseconds?" if self.age < -_OTHER_UNIT else ""
         return (
             f"the timestamp in {self.header or 'the body'} is {abs(self.age):.0f} s {side}, "
-            f"tolerance {self.tolerance:g} s"
+            f"tolerance {self.tolerance:g} s{hint}"
         )
 
 

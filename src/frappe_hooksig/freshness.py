@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo
 
 from frappe_hooksig._timestamp import read_time
@@ -18,13 +18,18 @@ __all__ = ["TimestampFrom", "body_time"]
 # Frappe's format: str() of a naive datetime, which leaves out a fraction of 0.
 _LOCAL = re.compile(r"(?a)(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
 
+# Numbers from here on are milliseconds: 1973 in milliseconds, the year 5138 in seconds.
+_LEAST_IN_MS = 10**11
 
-def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery], float | datetime]:
+
+def body_time(
+    field: str = "modified", *, time_zone: str, unit: Literal["s", "ms"] = "s"
+) -> Callable[[Delivery], float | datetime]:
     """Return a function for `timestamp_from=` that reads a field of a JSON body.
 
     The field is a date and time as Frappe writes it, `2026-11-22 09:35:43.019032`, in the site's
-    time zone. It may also have an offset, or be a number of Unix seconds. A request with any other
-    value is refused.
+    time zone. It may also have an offset, or be a number of Unix seconds or milliseconds. A request
+    with any other value is refused.
 
     >>> from frappe_hooksig import sign_payload, verify_payload
     >>> secret = "S6D3Kvx1yMJ8Hv5Gm2QzTn4wRb7LpXce"
@@ -39,16 +44,21 @@ def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery]
     Args:
         field: Name of the field. For a nested field, join the names with dots: `data.modified`.
         time_zone: The site's time zone, such as `Asia/Kolkata`. Copy it from *System Settings*.
+        unit: The unit of a number: "s" for Unix seconds, "ms" for milliseconds.
 
     Returns:
         A function that returns a delivery's timestamp. It raises a `VerificationError` if the
         field is missing or has no valid timestamp.
 
     Raises:
-        ConfigurationError: The time zone is unknown, or `field` is not the name of a field.
+        ConfigurationError: The time zone or the unit is unknown, or `field` is not the name of a
+            field.
     """
     if not (isinstance(field, str) and all(field.split("."))):
         msg = f"field={field!r} is not a field's name, such as modified or data.modified"
+        raise ConfigurationError(msg)
+    if unit not in ("s", "ms"):
+        msg = f'unit={unit!r} is not known: it must be "s" for seconds or "ms" for milliseconds'
         raise ConfigurationError(msg)
     names = field.split(".")
     zone = _zone(time_zone)
@@ -62,6 +72,15 @@ def body_time(field: str = "modified", *, time_zone: str) -> Callable[[Delivery]
                 )
             found = cast("dict[str, Any]", found)[name]
         time = _read(found, zone)
+        if isinstance(time, int | float):
+            if unit == "ms":
+                return time / 1000
+            if time >= _LEAST_IN_MS:
+                detail = (
+                    f"in seconds: the field {field!r} seems to be in milliseconds, which "
+                    'body_time(unit="ms") reads'
+                )
+                raise VerificationError(Reason.MALFORMED_TIMESTAMP, detail=detail)
         if time is None:
             detail = f"a date and time as Frappe writes it, in the field {field!r}"
             raise VerificationError(Reason.MALFORMED_TIMESTAMP, detail=detail)

@@ -33,8 +33,8 @@ class MultiVerifier:
 
     The strongest scheme whose headers are all present is selected. Schemes that sign a timestamp
     come first, then schemes without one, then secrets that are sent as they are. Within each group,
-    SHA-1 comes last. Equally strong schemes keep their order. If two schemes have the same headers,
-    the form of the signature decides.
+    schemes without HMAC come last, and before them SHA-1. Equally strong schemes keep their order.
+    If two schemes have the same headers, the form of the signature decides.
 
     An attacker can select the weakest scheme by leaving headers out. Remove that scheme as soon as
     its senders no longer need it.
@@ -46,7 +46,7 @@ class MultiVerifier:
     Raises:
         ConfigurationError: Two verifiers have the same scheme, or schemes that cannot be told apart
             by their headers. Or two have a secret in common, but do not sign the same content, or
-            differ in `tolerance`, `timestamp_from` or `url`.
+            differ in `tolerance`, `timestamp_from`, `url` or `unsigned_events`.
     """
 
     __slots__ = ("_verifiers", "_wires")
@@ -72,7 +72,12 @@ class MultiVerifier:
         return self._verifiers
 
     def verify(
-        self, body: bytes, headers: Headers, *, method: str | None = None, url: str | None = None
+        self,
+        body: bytes | bytearray | memoryview,
+        headers: Headers,
+        *,
+        method: str | None = None,
+        url: str | None = None,
     ) -> Delivery:
         """Verify a request with the selected verifier. See `Verifier.verify()`.
 
@@ -122,12 +127,13 @@ def _require_equal_checks(one: Verifier, other: Verifier) -> None:
     A request that the stricter one refuses could be sent with the other one's header.
 
     Raises:
-        ConfigurationError: Their `tolerance`, `timestamp_from` or `url` differ.
+        ConfigurationError: Their `tolerance`, `timestamp_from`, `url` or `unsigned_events` differ.
     """
-    for name in ("tolerance", "timestamp_from", "urls"):
+    for name in ("tolerance", "timestamp_from", "urls", "unsigned_events"):
         if getattr(one, name) != getattr(other, name):
             msg = (
                 f"{one.scheme.name!r} and {other.scheme.name!r} have a secret in common, but not "
-                f"the same {name.removesuffix('s')}: use different secrets, or check both alike"
+                f"the same {'url' if name == 'urls' else name}: use different secrets, or check "
+                "both alike"
             )
             raise ConfigurationError(msg)

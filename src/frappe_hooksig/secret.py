@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -125,7 +125,7 @@ class Secret:
             self._not_after = _moment(not_after, inf)
             if not self._not_before < self._not_after:
                 problem = "is never valid: not_before must be earlier than not_after"
-        subject = source or "the secret"
+        subject = source or ("the secret" if self._id is None else f"the secret {self._id!r}")
         if problem:
             msg = f"{subject} {problem}"
             raise ConfigurationError(msg)
@@ -192,14 +192,18 @@ SecretLike: TypeAlias = Secret | str | bytes
 Secrets: TypeAlias = SecretLike | Sequence[SecretLike]
 
 
-def generate_secret(secret_format: SecretFormat = "text") -> str:
+def generate_secret(secret_format: SecretFormat | tuple[SecretFormat, ...] = "text") -> str:
     """Return a new secret of 32 random bytes.
 
     By default it is URL-safe text, which Frappe's Webhook form stores unchanged. Frappe rewrites
     `<`, `>` and `&` in a secret that looks like HTML.
 
+    A secret begins with a letter or a digit, so that no command takes it for an option or a path.
+    It ends with one too, or with the `=` of base64. This costs less than a tenth of a bit.
+
     Args:
-        secret_format: How the scheme writes its secrets: `Scheme.secret_format`.
+        secret_format: How the scheme writes its secrets: `Scheme.secret_format`. Of several
+            formats, the first is used.
 
     Raises:
         ConfigurationError: `secret_format` is unknown.
@@ -209,13 +213,17 @@ def generate_secret(secret_format: SecretFormat = "text") -> str:
     >>> generate_secret("whsec").startswith("whsec_")
     True
     """
+    if isinstance(secret_format, tuple):
+        secret_format = secret_format[0]
     if secret_format not in FORMATS:
         del secret_format  # it may be a secret, and error reporters show local variables
         msg = f"secret_format= must be one of {', '.join(FORMATS)}: see Scheme.secret_format"
         raise ConfigurationError(msg)
+    # A first byte below 248 makes the first character a letter or a digit, in both kinds of base64.
+    # The last one always is: of 32 bytes, it has 4 bits.
+    key = bytes([secrets.randbelow(248)]) + secrets.token_bytes(31)
     if secret_format == "text":
-        return secrets.token_urlsafe(32)
-    key = secrets.token_bytes(32)
+        return urlsafe_b64encode(key).rstrip(b"=").decode()
     if secret_format == "hex":
         return key.hex()
     return ("whsec_" if secret_format == "whsec" else "") + b64encode(key).decode()

@@ -13,7 +13,7 @@ from frappe_hooksig._secret_checks import masked_unless
 from frappe_hooksig._template import is_method
 from frappe_hooksig._timestamp import spell_time
 from frappe_hooksig._wire import wire_of
-from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 
@@ -84,7 +84,10 @@ class Signer:
         del secret  # error reporters show the local variables of every frame
         scheme = masked_unless(Scheme, scheme)
         self._wire = wire_of(scheme)
-        keys = make_keys(several, scheme)
+        first: dict[int, Key] = {}  # of the keys of each secret
+        for key in make_keys(several, scheme):
+            first.setdefault(key.place, key)
+        keys = [*first.values()]
         if len(keys) > scheme.capacity > 1:
             msg = (
                 f"there are {len(keys)} secrets, but a request of scheme {scheme.name!r} carries "
@@ -112,7 +115,8 @@ class Signer:
         """Return the bytes to send and the headers to send them with.
 
         Send `body` as it is. Do not pass the payload to an HTTP client's `json=`. The client would
-        serialise the payload again, into bytes that were not signed.
+        serialise the payload again, into bytes that were not signed. Only if the scheme says
+        `signs_decoded_body`, you may compress `body` with gzip, and add Content-Encoding.
 
         Args:
             payload: bytes as they are, str as UTF-8; a dict, list, number, bool or None is
@@ -138,6 +142,12 @@ class Signer:
         wire = self._wire
         before, after = wire.around(time_text, delivery_id, method, url)
         signatures = [wire.encode(key.mac(before, body, after)) for key in self._valid_keys()]
+        if not all(signatures):
+            msg = (
+                f"scheme {scheme.name!r} signs only UTF-8 without NUL bytes: "
+                "a bare hash does not protect other bodies"
+            )
+            raise PayloadError(msg)
         headers |= wire.format(signatures, timestamp=time_text, id=delivery_id)
         return SignedPayload(body, headers, signatures[0].decode())
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from frappe_hooksig._raw_body import not_raw
+from frappe_hooksig._compression import Decompression, GzipHeaders
+from frappe_hooksig._events import keep_event
+from frappe_hooksig._raw_body import not_raw, raw_bytes
 from frappe_hooksig.delivery import Delivery, VerifiedRequest
 from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError
 
 if TYPE_CHECKING:
+    from frappe_hooksig._headers import Headers
     from frappe_hooksig._keys import Hash
     from frappe_hooksig._matching import Matcher
     from frappe_hooksig._wire import ParsedHeaders
@@ -27,16 +30,38 @@ class Verification:
     that you have fed. Do not use it in several threads at once.
     """
 
-    __slots__ = ("_hashes", "_is_over", "_matcher", "_parsed", "_size")
+    __slots__ = (
+        "_decompression",
+        "_event",
+        "_hashes",
+        "_headers",
+        "_is_over",
+        "_matcher",
+        "_parsed",
+        "_size",
+        "_url",
+    )
 
-    def __init__(self, matcher: Matcher, parsed: ParsedHeaders) -> None:
+    def __init__(
+        self,
+        matcher: Matcher,
+        parsed: ParsedHeaders,
+        headers: Headers,
+        url: str | None,
+        event: str | None = None,
+    ) -> None:
         self._matcher = matcher
         self._parsed = parsed
+        self._headers = headers  # and the URL: to say why a signature does not match
+        self._url = url
+        self._event = event
         self._hashes: Sequence[Hash] = ()  # of the chunks, one for each key
         self._size = 0
+        is_compressed = isinstance(parsed, GzipHeaders)
+        self._decompression = Decompression(matcher.max_body) if is_compressed else None
         self._is_over = False
 
-    def verify(self, body: bytes) -> Delivery:
+    def verify(self, body: bytes | bytearray | memoryview) -> Delivery:
         """Verify a whole body.
 
         Args:
@@ -47,22 +72,24 @@ class Verification:
             TypeError: The body is not bytes.
             RuntimeError: Chunks were fed before, or the verification is over.
         """
-        if not isinstance(body, bytes):
-            raise not_raw(body)
+        body = raw_bytes(body)
         self._end()
         if self._hashes:
             msg = "verify() was called after update(): only finish() can verify chunks"
             raise RuntimeError(msg)
-        return self._matcher.verify(body, self._parsed)
+        delivery = self._matcher.verify(body, self._parsed, self._headers, self._url)
+        keep_event(delivery, self._event)
+        return delivery
 
     def update(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Feed the next chunk of the body. It is hashed, not kept.
+        """Feed the next chunk of the body, as it was received. It is hashed, not kept.
 
         Args:
             chunk: Raw bytes of any size, in contiguous memory.
 
         Raises:
             BodyTooLarge: All chunks together are larger than `max_body`.
+            VerificationError: The body cannot be decompressed.
             TypeError: The chunk is not bytes.
             BufferError: The chunk is a memoryview with gaps.
             ConfigurationError: The verifier has a `timestamp_from`, which needs the whole body.
@@ -74,7 +101,7 @@ class Verification:
         self._size += memoryview(chunk).nbytes
         if self._size > self._matcher.max_body:
             raise BodyTooLarge(self._matcher.max_body)
-        self._feed(chunk)
+        self._feed(self._decompression.feed(chunk) if self._decompression else chunk)
         self._is_over = False
 
     def finish(self) -> VerifiedRequest:
@@ -86,14 +113,20 @@ class Verification:
             RuntimeError: The verification is over.
         """
         self._end()
+        if self._decompression:
+            self._decompression.finish()
         self._feed(b"")
         _, (_, _, _, _, after) = self._parsed
         macs: list[Hash] = []
         for key, inner in zip(self._matcher.keys, self._hashes, strict=True):
             inner.update(after)
             macs.append(key.finished(inner))
-        delivery = self._matcher.judge(macs, b"", self._parsed)
-        return VerifiedRequest(delivery.secret_id, self._parsed[1])
+        delivery = self._matcher.judge(
+            macs, b"", self._parsed, size=self._size, headers=self._headers, url=self._url
+        )
+        verified = VerifiedRequest(delivery.secret_id, self._parsed[1])
+        keep_event(verified, self._event)
+        return verified
 
     def _end(self) -> None:
         if self._is_over:

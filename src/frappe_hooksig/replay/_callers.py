@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent import futures
 from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import Any, TypeAlias, TypeVar, cast
@@ -130,6 +131,10 @@ class Blocking:
         """Wait for some seconds."""
         time.sleep(seconds)  # looked up now, because gevent may have replaced it
 
+    def wait(self, calls: Sequence[futures.Future[Any]], seconds: float) -> None:
+        """Wait until calls in other threads are done, but not for longer than some seconds."""
+        futures.wait(calls, seconds)
+
     def caller_of(self, store: Store | AsyncStore) -> Caller:
         """Return the caller of a store.
 
@@ -153,6 +158,15 @@ class Awaiting:
 
     def __init__(self, in_thread: Callable[..., Awaitable[Any]]) -> None:
         self.call = in_thread
+
+    async def wait(self, calls: Sequence[futures.Future[Any]], seconds: float) -> None:
+        """See `Blocking.wait()`."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # another kind of loop, such as Trio's: do without
+            return
+        waiting = [asyncio.wrap_future(call, loop=loop) for call in calls]
+        await asyncio.wait(waiting, timeout=seconds)
 
     def caller_of(self, store: Store | AsyncStore) -> Caller:
         """See `Blocking.caller_of()`."""

@@ -60,6 +60,7 @@ class Lease:
         due: When the next renewal is due, by the monotonic clock.
         ends: When the lease ends, by the monotonic clock, as far as this process knows.
         is_settled: Whether the store was told to complete or release the claim.
+        on_loss: Called if the lease had ended before the claim was settled; or None.
         store: The store.
         token: The token of the claim.
     """
@@ -71,6 +72,7 @@ class Lease:
         "ends",
         "is_settled",
         "key",
+        "on_loss",
         "seconds",
         "store",
         "token",
@@ -87,6 +89,7 @@ class Lease:
         self.token = token_hex(16)
         self.due = self.ends = 0.0
         self.is_settled = False
+        self.on_loss: Callable[[], object] | None = None
 
     def claim(self) -> Steps[State]:
         """Claim the delivery. If it is new, renew the lease from now on.
@@ -167,4 +170,6 @@ class Lease:
             return False
         if not held:
             _log.warning("a delivery was not %s: its lease had already ended", what)
+            if self.on_loss is not None:
+                self.on_loss()
         return bool(held)

@@ -9,6 +9,7 @@ from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
+from frappe_hooksig._overriding import innermost, overriding
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.replay._callers import Awaiting, Blocking, is_async
 from frappe_hooksig.replay._claims import Lease
@@ -27,11 +28,6 @@ _LOOKS_EVERY = 0.1  # seconds
 
 # The default for senders that retry after minutes, not seconds. A short lease helps little there.
 _LONGEST_LEASE = 30  # seconds
-
-
-#: The stores that `frappe_hooksig.testing.override()` has put in the place of all others. The last
-#: one is used.
-overriding: list[Store | AsyncStore] = []
 
 
 class Deduplication:
@@ -99,7 +95,8 @@ class Deduplication:
         return lease if state is State.NEW else _known(state)
 
     def _of_request(self, request: object) -> Store | AsyncStore:
-        for other in overriding[-1:]:
+        other: Store | AsyncStore | None = innermost("store") if overriding else None
+        if other is not None:
             return other
         if self._store_of is None:
             return cast("Store | AsyncStore", self._store)

@@ -104,9 +104,9 @@ def require_store(store: object) -> None:
         hint = (
             "pass a function inside Deduplicator(...)"
             if callable(store)
-            else 'such as SQLiteStore("deliveries.sqlite")'
+            else 'pass one, such as SQLiteStore("deliveries.sqlite")'
         )
-        msg = f"store= is {type(store).__name__}, not a store: {hint}"
+        msg = f"store= is of type {type(store).__name__}, not a store: {hint}"
         raise ConfigurationError(msg)
 
 
