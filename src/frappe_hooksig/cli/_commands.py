@@ -16,7 +16,9 @@ from frappe_hooksig.cli._output import PROGRAM, show_version, wrote
 #: `add_arguments(parser)` and `run(options)`. The latter returns the exit status and the output.
 COMMANDS: Final = {
     "verify": "check whether a request is genuine; if not, say why",
+    "explain": "find out why a signature does not match",
     "sign": "sign a body, and print the headers to send with it",
+    "trigger": "send recorded events to a receiver, signed with its secret",
     "secret": "make a new secret",
     "providers": "list the built-in schemes",
 }
@@ -25,6 +27,7 @@ COMMANDS: Final = {
 # an argument, which may be a secret. An option's own name (`\S+`) is harmless.
 _MESSAGES: Final = (
     (r"the following arguments are required: COMMAND", "the command is missing"),
+    (r"the following arguments are required: ([A-Z, ]+)", r"missing: \1"),
     (
         r"argument COMMAND: invalid choice:.*",
         f"there is no such command: the commands are {', '.join(COMMANDS)}",
@@ -44,7 +47,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
         description="Sign and verify webhooks of Frappe, ERPNext, GitHub, Stripe and others.",
-        epilog="Exit status: 0 done or verified, 1 refused, 2 wrong use.",
+        epilog="Exit status: 0 done or verified, 1 refused, 2 wrong use; others: COMMAND --help.",
     )
     parser.add_argument(
         "--version", action=_ShowVersion, nargs=0, help="show program's version number and exit"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from functools import partial
 
 from frappe_hooksig._frappe import FRAPPE, SECRET_SETTING
 from frappe_hooksig._registered_urls import registered
@@ -24,22 +25,43 @@ def add_body(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_headers(parser: argparse.ArgumentParser, what: str = "a header of the request") -> None:
+    """Add `-H`, which can be used more than once.
+
+    Args:
+        parser: The parser of a command.
+        what: What the header is to the command.
+    """
+    parser.add_argument(
+        "-H",
+        "--header",
+        metavar="'NAME: VALUE'",
+        action="append",
+        default=[],
+        help=f"{what}; or @FILE, a file with one header on each line",
+    )
+
+
 def add_scheme(parser: argparse.ArgumentParser) -> None:
     """Add `--scheme`."""
     parser.add_argument(
         "--scheme",
         metavar="NAME",
-        type=_scheme,
+        type=partial(scheme_named, "--scheme"),
         default=FRAPPE,
         help=f"how the sender signs: see {PROGRAM} providers (default: frappe)",
     )
 
 
-def add_where(parser: argparse.ArgumentParser) -> None:
-    """Add `--method` and `--url`."""
+def add_where(parser: argparse.ArgumentParser, method: str = "POST") -> None:
+    """Add `--method` and `--url`.
+
+    Args:
+        parser: The parser.
+        method: The default method, for the help.
+    """
     parser.add_argument(
-        "--method",
-        help="the HTTP method, if the scheme signs it (default: that of --request, else POST)",
+        "--method", help=f"the HTTP method, if the scheme signs it (default: {method})"
     )
     parser.add_argument(
         "--url", help="the URL that is registered with the sender, if the scheme signs it"
@@ -115,11 +137,22 @@ def moment(option: str, text: str) -> float:
     return seconds
 
 
-def _scheme(name: str) -> Scheme:
-    from frappe_hooksig.providers import get  # fifty schemes, which are not needed for Frappe's
+def scheme_named(option: str, name: str) -> Scheme:
+    """Return the scheme with a name.
+
+    Args:
+        option: The option or argument with the name, for the error.
+        name: The name, or an alias.
+
+    Raises:
+        WrongUse: No scheme has this name.
+    """
+    from frappe_hooksig.providers import (
+        get,
+    )  # sixty-five schemes, which are not needed for Frappe's
 
     try:
         return get(name)
     except ConfigurationError as error:
-        msg = f"--scheme: {error}"
+        msg = f"{option}: {error}"
         raise WrongUse(msg) from error

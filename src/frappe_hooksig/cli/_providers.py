@@ -26,16 +26,17 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
         import json
 
         return DONE, json.dumps([_described(scheme) for scheme in schemes])
-    rows = [("NAME", "SIGNED", "WRITTEN AS", "TOLERANCE", "SECRET", "HEADERS")]
+    rows = [("NAME", "SIGNED", "WRITTEN AS", "TOLERANCE", "SECRET", "REPEATS BY", "HEADERS")]
     rows += [
         (
             scheme.name,
             scheme.signed or "-",
             scheme.encoding
             if scheme.encoding == "plain"
-            else f"{scheme.prefix}{scheme.encoding} ({scheme.digest})",
+            else f"{scheme.prefix}{scheme.encoding} ({_hash_of(scheme)})",
             f"{scheme.tolerance:g} s" if scheme.signs_timestamp else "-",
-            scheme.secret_format,
+            "/".join(scheme.secret_formats),
+            _repeats(scheme),
             " ".join(_shortened(scheme.header_names)),
         )
         for scheme in schemes
@@ -45,9 +46,21 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
     return DONE, "\n".join(lines)
 
 
+def _hash_of(scheme: Scheme) -> str:
+    return scheme.digest if scheme.algorithm == "hmac" else f"bare {scheme.digest}"
+
+
 def _shortened(names: list[str]) -> list[str]:
     """Return the names of headers. If there are more than four, return the first and the last."""
     return names if len(names) <= _SHOWN else [names[0], "...", names[-1]]
+
+
+def _repeats(scheme: Scheme) -> str:
+    """Return what the attempts of a delivery have in common."""
+    if scheme.dedup_by == "body-id":
+        return f"body {scheme.body_id}"
+    event = " and event" if scheme.event_header else ""
+    return f"{scheme.dedup_by or '-'}{event}"
 
 
 def _described(scheme: Scheme) -> dict[str, Any]:
@@ -59,7 +72,13 @@ def _described(scheme: Scheme) -> dict[str, Any]:
         "signed": scheme.signed,
         "prefix": scheme.prefix,
         "encoding": scheme.encoding,
+        "algorithm": scheme.algorithm,
         "digest": scheme.digest,
         "tolerance": scheme.tolerance if scheme.signs_timestamp else None,
         "secret_format": scheme.secret_format,
+        "event_header": scheme.event_header,
+        "dedup_by": scheme.dedup_by,
+        "body_id": scheme.body_id,
+        "retry_horizon": scheme.retry_horizon,
+        "response_timeout": scheme.response_timeout,
     }

@@ -11,6 +11,7 @@ from frappe_hooksig.cli._captured_request import read_headers, split_request
 from frappe_hooksig.cli._input import check_standard_input, opened, read
 from frappe_hooksig.cli._options import (
     add_body,
+    add_headers,
     add_json,
     add_scheme,
     add_secrets,
@@ -41,14 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Check whether a request is genuine. If it is not, say why."
     parser.epilog = _EXAMPLES
     add_body(parser)
-    parser.add_argument(
-        "-H",
-        "--header",
-        metavar="'NAME: VALUE'",
-        action="append",
-        default=[],
-        help="a header of the request; or @FILE, a file with one header on each line",
-    )
+    add_headers(parser)
     parser.add_argument(
         "--request",
         metavar="FILE",
@@ -56,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "line, body; - for standard input",
     )
     add_scheme(parser)
-    add_where(parser)
+    add_where(parser, "that of --request, else POST")
     add_secrets(parser)
     parser.add_argument(
         "--now",
@@ -115,7 +109,7 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
 
 def _verifier(options: argparse.Namespace) -> Verifier:
     """Return the verifier that the options describe."""
-    secrets = read_secrets(options)
+    secrets = read_secrets(options, notes=True)
     if len(secrets) > 1:
         import logging
 
@@ -148,8 +142,8 @@ def _verified(request: VerifiedRequest, *, as_json: bool) -> str:
 
 def _refused(error: VerificationError, *, as_json: bool) -> str:
     if not as_json:
-        return f"refused: {error.reason}\n{error}"
+        return f"refused: {error.reason}\n{error.log_message}"
     import json
 
     answer = {"verified": False, "reason": error.reason, "header": error.header}
-    return json.dumps(answer | {"message": str(error)})
+    return json.dumps(answer | {"message": error.log_message})
