@@ -6,6 +6,7 @@ import os
 from io import BytesIO
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
@@ -43,6 +44,7 @@ class StarletteRequests(Framework):
     """Starlette's requests and responses, for the flow of a route."""
 
     setting = staticmethod(_setting)
+    reads_environment = True
 
     def headers_of(self, request: Request) -> Headers:
         # Not request.headers: they walk the same list once for each header.
@@ -84,6 +86,9 @@ class StarletteRequests(Framework):
     def keep(self, request: Request, admission: Admission) -> None:
         request.scope[_ADMISSION] = admission
 
+    def status_of_error(self, error: BaseException) -> int | None:
+        return error.status_code if isinstance(error, HTTPException) else None
+
     def respond(self, response: WebhookResponse) -> Response:
         return Response(response.body, response.status, response.headers)
 
@@ -102,9 +107,14 @@ _GONE = (
 
 def _content_length(request: Request) -> int | None:
     """Return the body's length in bytes, or None if no header states it."""
-    if "transfer-encoding" in request.headers:
-        return None  # RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length
+    # In one pass: request.headers would walk the list for each name.
+    length: bytes | None = None
+    for name, value in request.scope["headers"]:
+        if name == b"transfer-encoding":
+            return None  # RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length
+        if name == b"content-length" and length is None:
+            length = value
     try:
-        return int(request.headers.get("content-length", ""))
+        return None if length is None else int(length)
     except ValueError:
         return None

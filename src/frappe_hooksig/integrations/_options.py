@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, TypedDict, cast
 
 from frappe_hooksig._keys import redacted
-from frappe_hooksig._secret_checks import masked_unless
+from frappe_hooksig._secret_checks import masked_unless, unknown_options
 from frappe_hooksig._tolerance import TimestampFrom
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.multi import MultiVerifier
+from frappe_hooksig.observe import Observer
 from frappe_hooksig.replay import AsyncStore, Deduplicator, Store
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
@@ -33,11 +34,14 @@ class Options(TypedDict, total=False):
             scheme has a default: the framework's setting `FRAPPE_WEBHOOK_SECRET`, else the
             environment variable of that name.
         tolerance: How far a signed timestamp may be from now, in seconds, in the past or in the
-            future. The default is the scheme's own tolerance; with `timestamp_from`, 24 hours.
+            future. The default is the scheme's own tolerance; with `timestamp_from`, 36 hours.
         timestamp_from: A function that takes the verified delivery and returns the timestamp in
             its body. For schemes that sign no timestamp; see `Verifier`.
         url: The URL that is registered with the sender, for schemes that sign the URL. If you pass
             several URLs, the URL of each request must be one of them.
+        unsigned_events: The events that you handle, for schemes whose events only an unsigned
+            header tells apart (`Scheme.event_header`): a list of the header's values. Required
+            with `store`. A request with another event gets HTTP 200 and does not reach the view.
         trust_forwarded: Whether to trust `X-Forwarded-Proto` and `X-Forwarded-Host`. Set it only
             if a proxy in front sets both headers and removes those of the client. The headers only
             select one of several registered URLs.
@@ -45,15 +49,20 @@ class Options(TypedDict, total=False):
         store: A store that remembers deliveries, so that each is handled once; or a
             `frappe_hooksig.replay.Deduplicator` with more options. Without a store, the handler
             runs again for a repeated delivery.
+        observe: A function, or several, that get an event for what becomes of each request; see
+            `frappe_hooksig.observe`. The default is `frappe_hooksig.observe.log`; list it too if
+            you want to keep it.
     """
 
     secret: SecretSource
     tolerance: float | None
     timestamp_from: TimestampFrom | None
     url: str | Sequence[str] | None
+    unsigned_events: Sequence[str] | None
     trust_forwarded: bool
     max_body: int | None
     store: Store | AsyncStore | Deduplicator
+    observe: Observer | Sequence[Observer]
 
 
 def masked_senders(senders: Senders) -> Senders:
@@ -79,19 +88,15 @@ def hide_secret(options: Options) -> None:
     """
     if "store" in options and isinstance(options["store"], str):  # redis://:password@host
         options["store"] = masked_unless((), options["store"])
-    unknown = sorted(set(options) - Options.__optional_keys__)
-    if unknown:
-        cast("dict[str, object]", options).clear()  # a misspelt one may be the secret
-        msg = (
-            f"unknown option {', '.join(unknown)}: the options are "
-            f"{', '.join(sorted(Options.__optional_keys__))}"
-        )
-        raise ConfigurationError(msg)
+    problem = unknown_options(cast("dict[str, object]", options), Options.__optional_keys__)
+    if problem is not None:
+        raise ConfigurationError(problem)
     if "secret" in options:
         if options["secret"] is None:
             msg = (
-                "secret=None: the setting or environment variable that you passed is not set. "
-                "For Frappe's default, leave secret= out"
+                "secret= is None: the setting or environment variable that you passed is not set. "
+                'secret=Secret.from_env("NAME") reads a variable, and its error names it. Only '
+                "Frappe's scheme has a default, for which you leave secret= out"
             )
             raise ConfigurationError(msg)
         if not callable(options["secret"]):

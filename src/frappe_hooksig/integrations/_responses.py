@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from frappe_hooksig.exceptions import (
     HooksigError,
     MalformedPayload,
-    StoreError,
     VerificationError,
 )
 
@@ -29,7 +28,7 @@ class WebhookResponse:
     Attributes:
         status: The HTTP status.
         headers: The headers, including Content-Type.
-        content: The JSON object in the body.
+        content: The JSON object in the body. If it is empty, there is no body.
     """
 
     status: int
@@ -39,11 +38,17 @@ class WebhookResponse:
     @property
     def body(self) -> bytes:
         """The content as JSON."""
-        return json.dumps(self.content).encode()
+        return json.dumps(self.content).encode() if self.content else b""
+
+    def without_body(self) -> WebhookResponse:
+        """Return the same response without its body, for senders that accept none."""
+        headers = {**self.headers, "Content-Length": "0"}
+        headers.pop("Content-Type", None)
+        return WebhookResponse(self.status, headers, {})
 
 
 def refusal(error: VerificationError | MalformedPayload) -> WebhookResponse:
-    """Return the response to a refused request, and log the reason, nothing else.
+    """Return the response to a refused request.
 
     The body is JSON, because Frappe 13 parses the response. It contains the reason, because Frappe
     keeps the response in its Webhook Request Log, where the sender's administrator looks.
@@ -52,7 +57,7 @@ def refusal(error: VerificationError | MalformedPayload) -> WebhookResponse:
         reason, status = error.reason.value, error.status
     else:
         reason, status = "malformed-payload", _MALFORMED
-    _log.info("webhook refused: %s", reason)
+    # Not the log_message, which strangers must not see.
     content = {"status": "refused", "reason": reason, "message": str(error)}
     headers = {"Content-Type": "application/json"}
     if isinstance(error, VerificationError) and status == _UNAUTHORIZED:
@@ -81,15 +86,26 @@ def duplicate() -> WebhookResponse:
     return WebhookResponse(200, {"Content-Type": "application/json"}, content)
 
 
+def ignored(header: str) -> WebhookResponse:
+    """Return success for a verified request whose event is not handled.
+
+    Senders disable webhooks that are refused again and again.
+
+    Args:
+        header: The header that names the event.
+    """
+    message = f"The receiver does not handle this event ({header})"
+    content = {"status": "ignored", "message": message}
+    return WebhookResponse(200, {"Content-Type": "application/json"}, content)
+
+
 def in_flight() -> WebhookResponse:
     """Return 409 for a repeat of a delivery in flight: if the handler fails, a retry is needed."""
-    _log.info("webhook deferred: in-flight")
     return _put_off(409, "in-flight", "This delivery is being handled; send it again")
 
 
-def unavailable(error: StoreError) -> WebhookResponse:
-    """Return 503 if the store cannot tell whether a delivery is a repeat, and log the cause."""
-    _log.error("webhook deferred: %s", error)
+def unavailable() -> WebhookResponse:
+    """Return 503 if the store cannot tell whether a delivery is a repeat."""
     return _put_off(503, "store-unavailable", "The receiver cannot take deliveries now")
 
 

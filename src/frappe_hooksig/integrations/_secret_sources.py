@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from frappe_hooksig._frappe import FRAPPE
-from frappe_hooksig._keys import redacted
+from frappe_hooksig._frappe import FRAPPE, SECRET_SETTING
+from frappe_hooksig._keys import new_secret, redacted
 from frappe_hooksig._matching import Matcher
+from frappe_hooksig._secret_checks import Origin, Place, running_place, warn
 from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.integrations._framework import VARIABLE, Framework
 from frappe_hooksig.integrations._options import SecretSource
 from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.secret import Secret, Secrets, generate_secret
+from frappe_hooksig.secret import Secrets, generate_secret
 
 #: Returns the matcher for a request. Takes the result of `secret` if that is a function, else None.
 MatcherSource: TypeAlias = Callable[["Secrets | None"], Matcher]
 
 
 def matcher_source(
-    build: partial[Matcher],
-    secret: SecretSource | None,
-    default_secret: Callable[[], Secrets | None] | None,
+    build: partial[Matcher], secret: SecretSource | None, framework: Framework
 ) -> MatcherSource:
     """Return a function that finds the matcher for a request.
+
+    Args:
+        build: Makes a matcher from secrets.
+        secret: As in `Options`.
+        framework: The framework, whose setting may contain the secret.
 
     Raises:
         ConfigurationError: The scheme has no secret, or a limit is invalid.
     """
-    if callable(secret):
-        return _from_function(build)
-    if secret is not None:
-        return always(build(redacted(secret)))
     scheme: Scheme = build.keywords["scheme"]
-    if scheme == FRAPPE and default_secret is not None:
-        return _from_setting(default_secret, build)
-    msg = f"scheme {scheme.name!r} needs secret=: only Frappe's scheme has a default"
+    if callable(secret):
+        return _from_function(secret, build)
+    if secret is not None:
+        origin = Origin(f"secret= for scheme {scheme.name!r}")
+        return always(build(redacted(secret), origin=origin))
+    if scheme == FRAPPE and framework.setting is not None:
+        return _from_setting(framework, framework.setting, build)
+    msg = (
+        f'scheme {scheme.name!r} needs secret=, such as Secret.from_env("NAME"): '
+        "only Frappe's scheme has a default"
+    )
     raise ConfigurationError(msg)
 
 
@@ -43,14 +53,15 @@ def always(matcher: Matcher) -> MatcherSource:
     return lambda _secret: matcher
 
 
-def _from_function(build: partial[Matcher]) -> MatcherSource:
+def _from_function(secret_of: object, build: partial[Matcher]) -> MatcherSource:
     # An unknown sender is matched against a random secret. The work and the response are the same
     # as for a wrong signature, so that a stranger cannot find out which senders exist.
     scheme: Scheme = build.keywords["scheme"]
-    # Use the expected prefix, so that this stand-in causes no SecretWarning.
-    prefix = scheme.secret_prefix if scheme.secret_format == "text" else ""
-    stand_in = Secret(prefix + generate_secret(scheme.secret_format))
+    stand_in = new_secret(scheme)
     build([stand_in])  # raises for an invalid limit at import, not at the first request
+    # A reference of the Frappe adapter says to what it refers.
+    name = getattr(secret_of, "origin", f"what secret= returned for scheme {scheme.name!r}")
+    origin = Origin(name, running_place())
 
     def find(secret: Secrets | None) -> Matcher:
         # Wrapping a plain secret is part of the work, so the stand-in is plain too.
@@ -58,13 +69,18 @@ def _from_function(build: partial[Matcher]) -> MatcherSource:
         is_unknown = secret is None or (isinstance(secret, list | tuple) and not secret)
         several = redacted(stand_in.reveal() if is_unknown else secret)
         del secret  # error reporters show the local variables of every frame
-        return build(several)
+        return build(several, origin=origin, is_stand_in=is_unknown, fills_up=True)
 
     return find
 
 
-def _from_setting(setting: Callable[[], Secrets | None], build: partial[Matcher]) -> MatcherSource:
+def _from_setting(
+    framework: Framework, setting: Callable[[], Secrets | None], build: partial[Matcher]
+) -> MatcherSource:
     build(redacted(generate_secret()))  # raises for an invalid limit at import
+    place = running_place()
+    if framework.reads_environment and SECRET_SETTING in os.environ:
+        _examine_variable(build, place)
     kept: _FromSetting | None = None
 
     def find(_secret: Secrets | None) -> Matcher:
@@ -72,10 +88,23 @@ def _from_setting(setting: Callable[[], Secrets | None], build: partial[Matcher]
         current = kept
         if current is None or not current.is_made_of(setting()):
             # Keep the setting out of variables: error reporters show them.
-            kept = current = _FromSetting(setting(), build)
+            origin = Origin(framework.setting_name(), place)
+            kept = current = _FromSetting(setting(), partial(build, origin=origin))
         return current.matcher
 
     return find
+
+
+def _examine_variable(build: partial[Matcher], place: Place) -> None:
+    """Warn when the app starts of what is wrong with the secret in the environment.
+
+    It is no error yet: the app may still set another one.
+    """
+    origin = Origin(VARIABLE, place)
+    try:
+        build(redacted(os.environ[SECRET_SETTING]), origin=origin)
+    except ConfigurationError as error:
+        warn(f"{error}. Until it is mended, requests get HTTP 500", place)
 
 
 class _FromSetting:

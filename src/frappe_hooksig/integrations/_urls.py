@@ -60,7 +60,7 @@ def target_of_environ(environ: Mapping[str, Any]) -> RequestTarget:
     if raw is None:
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         query = environ.get("QUERY_STRING", "")
-        raw = quote(path.encode("latin-1"), _IN_PATHS) + f"?{query}" * bool(query)
+        raw = quote(path.encode("latin-1", "replace"), _IN_PATHS) + f"?{query}" * bool(query)
     return environ["wsgi.url_scheme"], raw
 
 
@@ -68,5 +68,7 @@ def target_of_scope(scope: Mapping[str, Any]) -> RequestTarget:
     """Return the request target that an ASGI server received."""
     # Servers that do not know the raw path leave it out of the scope.
     raw: bytes = scope.get("raw_path") or quote(scope["path"], _IN_PATHS).encode()
-    query: bytes = scope["query_string"]
-    return scope["scheme"], (raw + (b"?" + query) * bool(query)).decode("latin-1")
+    query: bytes | str = scope.get("query_string", b"")
+    if isinstance(query, bytes):  # Django's AsyncClient has a str
+        query = query.decode("latin-1")
+    return scope.get("scheme", "http"), raw.decode("latin-1") + f"?{query}" * bool(query)

@@ -12,14 +12,19 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
-from fastapi import Depends, HTTPException, Request, Response, WebSocketException
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
-from fastapi.security import APIKeyHeader
-from fastapi.security.base import SecurityBase
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from starlette.requests import ClientDisconnect, HTTPConnection
-from starlette.status import WS_1008_POLICY_VIOLATION
+from frappe_hooksig.integrations._extras import not_installed
+
+try:
+    from fastapi import Depends, HTTPException, Request, Response, WebSocketException
+    from fastapi.dependencies.models import Dependant
+    from fastapi.routing import APIRoute
+    from fastapi.security import APIKeyHeader
+    from fastapi.security.base import SecurityBase
+    from pydantic import BaseModel, TypeAdapter, ValidationError
+    from starlette.requests import ClientDisconnect, HTTPConnection
+    from starlette.status import WS_1008_POLICY_VIOLATION
+except ModuleNotFoundError as error:
+    raise not_installed(error, "fastapi") from None
 
 from frappe_hooksig._frappe import FRAPPE
 from frappe_hooksig.delivery import Delivery
@@ -32,8 +37,8 @@ from frappe_hooksig.exceptions import (
 from frappe_hooksig.integrations._asgi import AWAITING, StarletteRequests
 from frappe_hooksig.integrations._framework import Admission
 from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
-from frappe_hooksig.integrations._receiver import READS, Receiver, name_of
-from frappe_hooksig.integrations._responses import refusal
+from frappe_hooksig.integrations._receiver import READS, EventIgnored, Receiver, name_of
+from frappe_hooksig.integrations._responses import WebhookResponse, refusal
 from frappe_hooksig.replay import Claim
 from frappe_hooksig.replay._steps import Steps, run_async
 
@@ -77,11 +82,18 @@ class Refused(HTTPException):
         response: The default response.
     """
 
-    def __init__(self, error: VerificationError) -> None:
-        refused = refusal(error)
+    def __init__(self, error: VerificationError, refused: WebhookResponse) -> None:
         super().__init__(refused.status, refused.content, refused.headers)
         self.error = error
         self.response = Response(refused.body, refused.status, refused.headers)
+
+
+class _Ignored(HTTPException):
+    """Ends a verified request whose event is not handled."""
+
+    def __init__(self, ignored: WebhookResponse) -> None:
+        super().__init__(ignored.status, ignored.content, ignored.headers)
+        self.response = Response(ignored.body, ignored.status, ignored.headers)
 
 
 class Webhook(SecurityBase):
@@ -115,7 +127,7 @@ class Webhook(SecurityBase):
             name=scheme.signature_headers[0],
             description=" ".join(
                 [
-                    "HMAC of the request." if scheme.signs_body else "The secret.",
+                    "The signature of the request." if scheme.signs_body else "The secret.",
                     *(f"{name} is needed too." for name in others),
                     *(f"Or {each.signature_headers[0]}." for each in weaker),
                 ]
@@ -155,16 +167,23 @@ class Webhook(SecurityBase):
         if self not in admissions:
             _add_exception_handlers(request)
             try:
-                delivery = await run_async(self._receiver.verify(AWAITING, request))
+                verifying = self._receiver.verify(AWAITING, request, request.scope.get("route"))
+                admission = await run_async(verifying)
             except VerificationError as error:
-                raise Refused(error) from error
+                refused = self._receiver.for_sender(request, refusal(error))
+                raise Refused(error, refused) from error
+            except EventIgnored as verified:
+                ignored = self._receiver.for_sender(request, verified.response)
+                raise _Ignored(ignored) from verified
             except RawBodyUnavailable as error:
                 msg = f"{error}; for Form() and File(), use APIRouter(route_class=WebhookRoute)"
                 raise RawBodyUnavailable(msg) from error.__cause__
             except ClientDisconnect as error:
                 raise HTTPException(400) from error  # the client is gone: nobody gets this
-            admissions[self] = Admission(delivery)
-            _FASTAPI.keep(request, admissions[self])
+            admissions[self] = admission
+            _FASTAPI.keep(request, admission)
+            if _ROUTE not in request.scope:
+                await run_async(admission.accepted())
         return admissions[self].delivery
 
     async def claim(self, request: Request) -> Claim:
@@ -245,7 +264,7 @@ class WebhookRoute(APIRoute):
             # A dict removes repeats: payload() depends on a webhook that the path function may
             # depend on as well.
             receivers = {each: each._receiver for each in left}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            if not any(receiver.deduplicates for receiver in receivers.values()):
+            if not any(each.deduplicates or each.is_observed for each in receivers.values()):
                 return await handle(request)
             admissions: dict[Webhook, Admission] = request.scope[_ADMISSIONS]
             responses: list[Response] = []
@@ -259,7 +278,9 @@ class WebhookRoute(APIRoute):
                     claiming = receiver.claim(AWAITING, request, admissions[webhook], self)
                     refused = await run_async(claiming)
                     if refused is not None:
-                        return _FASTAPI.respond(refused)
+                        return _FASTAPI.respond(receiver.for_sender(request, refused))
+                for admission in admissions.values():
+                    await run_async(admission.accepted())
                 responses.append(await handle(request))
                 return responses[0]
 
@@ -279,17 +300,32 @@ async def _settle(
         admission.rest()
     async with AsyncExitStack() as each_of_them:
         for admission in left:
-            if error is None and responses and admission.lease is not None:
-                steps: Steps[Any] = admission.lease.settle(responses[0].status_code)
-            else:
-                steps = admission.release()
+            steps = _ended(admission, responses, error)
             each_of_them.push_async_callback(run_async, steps)
+
+
+def _ended(
+    admission: Admission, responses: Sequence[Response], error: BaseException | None
+) -> Steps[None]:
+    """Settle one claim, and tell the observers how the path function has ended."""
+    if error is None and responses:
+        status = responses[0].status_code
+        if admission.lease is not None:
+            yield from admission.lease.settle(status)
+        yield from admission.ended(status)
+    elif error is None or isinstance(error, MalformedPayload):  # its exception handler tells of it
+        yield from admission.release()
+    else:
+        yield from admission.failed(error)
 
 
 class _FastAPI(StarletteRequests):
     """FastAPI, for the flow of a route. The view is its `WebhookRoute`."""
 
-    def endpoint_of(self, request: Request, view: APIRoute) -> str:  # noqa: ARG002
+    def endpoint_of(self, request: Request, view: APIRoute | None) -> str:
+        if view is None:  # a middleware calls the webhook, or a function of an old Starlette
+            endpoint = request.scope.get("endpoint")
+            return "" if endpoint is None else name_of(endpoint)
         return f"{name_of(view.endpoint)} {view.path}"
 
     def only_reads(self, request: Request, view: APIRoute) -> bool:  # noqa: ARG002
@@ -317,18 +353,26 @@ def _add_exception_handlers(request: Request) -> None:
     """
     handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
     handlers.setdefault(Refused, _respond_to_refused)
+    handlers.setdefault(_Ignored, _respond_to_refused)
     if handlers.keys().isdisjoint(MalformedPayload.__mro__):
         handlers[MalformedPayload] = _respond_to_malformed
 
 
-async def _respond_to_refused(_request: Request, exception: Refused) -> Response:
+async def _respond_to_refused(_request: Request, exception: Refused | _Ignored) -> Response:
     return exception.response
 
 
 async def _respond_to_malformed(request: Request, error: MalformedPayload) -> Response:
-    if _ADMISSIONS not in request.scope:  # the error comes from a route without a webhook
+    admissions: dict[Webhook, Admission] = request.scope.get(_ADMISSIONS, {})
+    if not admissions:  # the error comes from a route without a webhook
         raise error
-    return _FASTAPI.respond(refusal(error))
+    webhook, admission = next(iter(admissions.items()))
+    receiver = webhook._receiver  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    await run_async(receiver.malformed(admission, error))
+    response = refusal(error)
+    if any(each.delivery.scheme.empty_responses for each in admissions.values()):
+        response = response.without_body()
+    return _FASTAPI.respond(response)
 
 
 def _complaint(error: ValidationError) -> str:

@@ -13,16 +13,20 @@ from functools import partial, wraps
 from inspect import isclass, iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
 
-from flask import Request, Response, current_app, request
-from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
-from werkzeug.local import LocalProxy
-from werkzeug.wsgi import LimitedStream, get_content_length
+from frappe_hooksig.integrations._extras import not_installed
+
+try:
+    from flask import Request, Response, current_app, request
+    from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+    from werkzeug.local import LocalProxy
+    from werkzeug.wsgi import LimitedStream, get_content_length
+except ModuleNotFoundError as error:
+    raise not_installed(error, "flask") from None
 
 from frappe_hooksig._frappe import SECRET_SETTING
-from frappe_hooksig._headers import Environ, Headers
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError, RawBodyUnavailable
-from frappe_hooksig.integrations._framework import Admission, Framework, kept
+from frappe_hooksig.integrations._framework import Admission, kept
 from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
 from frappe_hooksig.integrations._receiver import (
     READS,
@@ -32,12 +36,10 @@ from frappe_hooksig.integrations._receiver import (
     only_a_view,
     with_or_without_options,
 )
-from frappe_hooksig.integrations._responses import WebhookResponse
-from frappe_hooksig.integrations._urls import RequestTarget, target_of_environ
+from frappe_hooksig.integrations._werkzeug import WerkzeugRequests, admission_of
 from frappe_hooksig.replay import Claim
 from frappe_hooksig.replay._callers import BLOCKING
-from frappe_hooksig.replay._claims import Lease
-from frappe_hooksig.replay._steps import Steps, run, run_async
+from frappe_hooksig.replay._steps import run, run_async
 from frappe_hooksig.secret import Secrets
 
 if sys.version_info >= (3, 11):
@@ -50,9 +52,6 @@ __all__ = ["get_claim", "get_delivery", "verify_frappe_webhook", "verify_webhook
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 _PROXY = cast("LocalProxy[Request]", request)
-
-# No header can have this key: WSGI prefixes the keys of headers with HTTP_.
-_ADMISSION = "frappe_hooksig.admission"
 
 
 def verify_webhook(
@@ -142,7 +141,7 @@ def get_claim() -> Claim:
 
 def _admission() -> Admission:
     return kept(
-        request.environ.get(_ADMISSION),
+        admission_of(request),
         str(request.endpoint),
         "@verify_frappe_webhook or @verify_webhook(...) below @app.route, on the view itself",
     )
@@ -169,22 +168,20 @@ def _setting() -> Secrets:
     return secret
 
 
-class _Flask(Framework):
+class _Flask(WerkzeugRequests):
     """Flask, for the flow of a route."""
 
+    response_class = Response
     setting = staticmethod(_setting)
+    reads_environment = True
 
-    def headers_of(self, request: Request) -> Headers:
-        return Environ(request.environ)
-
-    def target_of(self, request: Request) -> RequestTarget:
-        return target_of_environ(request.environ)
+    def setting_name(self) -> str:
+        # Not the whole configuration in a variable: it has more secrets than this one.
+        is_set = cast("dict[str, Any]", current_app.config).get(SECRET_SETTING) is not None
+        return f"app.config[{SECRET_SETTING!r}]" if is_set else super().setting_name()
 
     def read_body(self, request: Request, limit: int) -> bytes:
         return _raw_body(request, limit)
-
-    def keep(self, request: Request, admission: Admission) -> None:
-        request.environ[_ADMISSION] = admission
 
     def endpoint_of(self, request: Request, view: Callable[..., Any]) -> str:
         # Flask's name for the route. as_view() makes the functions of all class-based views, so
@@ -198,13 +195,9 @@ class _Flask(Framework):
     def only_reads(self, request: Request, view: Callable[..., Any]) -> bool:  # noqa: ARG002
         return request.url_rule is not None and READS.issuperset(request.url_rule.methods or "?")
 
-    def respond(self, response: WebhookResponse) -> Response:
-        return Response(response.body, response.status, response.headers)
-
-    def settle(self, lease: Lease, result: Any) -> Steps[Response]:
+    def outcome_of(self, result: Any) -> tuple[Response, int]:
         response = current_app.make_response(result)
-        yield from lease.settle(response.status_code)
-        return response
+        return response, response.status_code
 
 
 _FLASK = _Flask()

@@ -8,9 +8,14 @@ from functools import partial
 from hashlib import sha1
 from typing import Any
 
-import redis
-import redis.asyncio
-from redis.exceptions import AskError, NoScriptError, RedisClusterException
+from frappe_hooksig.integrations._extras import not_installed
+
+try:
+    import redis
+    import redis.asyncio
+    from redis.exceptions import AskError, NoScriptError, RedisClusterException
+except ModuleNotFoundError as error:
+    raise not_installed(error, "redis") from None
 
 from frappe_hooksig._secret_checks import masked_unless
 from frappe_hooksig.exceptions import ConfigurationError, StoreError

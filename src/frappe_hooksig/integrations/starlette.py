@@ -11,9 +11,14 @@ from functools import partial, wraps
 from inspect import isclass, iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import Response
+from frappe_hooksig.integrations._extras import not_installed
+
+try:
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import ClientDisconnect, HTTPConnection, Request
+    from starlette.responses import Response
+except ModuleNotFoundError as error:
+    raise not_installed(error, "starlette") from None
 
 from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import ConfigurationError
@@ -128,7 +133,7 @@ def get_claim(request: HTTPConnection) -> Claim:
 def _admission(request: HTTPConnection) -> Admission:
     return kept(
         admission_of(request),
-        request.url.path,
+        request.scope["path"],
         "@verify_frappe_webhook or @verify_webhook(...) on the endpoint",
     )
 

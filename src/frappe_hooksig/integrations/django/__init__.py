@@ -4,13 +4,18 @@ The decorators work without any setup. Add this package to INSTALLED_APPS to let
 examine `FRAPPE_WEBHOOK_SECRET`, and `manage.py migrate` create the table of `DjangoStore`.
 """
 
-from frappe_hooksig.integrations.django._decorators import (
-    get_claim,
-    get_delivery,
-    verify_frappe_webhook,
-    verify_webhook,
-)
-from frappe_hooksig.integrations.django._store import DjangoStore
+from frappe_hooksig.integrations import _extras
+
+try:
+    from frappe_hooksig.integrations.django._decorators import (
+        get_claim,
+        get_delivery,
+        verify_frappe_webhook,
+        verify_webhook,
+    )
+    from frappe_hooksig.integrations.django._store import DjangoStore
+except ModuleNotFoundError as error:
+    raise _extras.not_installed(error, "django") from None
 
 __all__ = [
     "DjangoStore",

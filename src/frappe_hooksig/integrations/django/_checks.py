@@ -8,7 +8,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # Django's own name
 
 from frappe_hooksig._frappe import SECRET_SETTING
-from frappe_hooksig._keys import redacted
+from frappe_hooksig._keys import PlainSecret, redacted
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.integrations.django._setting import setting
 from frappe_hooksig.secret import Secret
@@ -52,7 +52,8 @@ def check_secret(app_configs: object = None, **kwargs: Any) -> list[CheckMessage
             ]
         # A Secret in the settings gave its warning when the settings were read: repeat it here.
         for each in several:
-            Secret(each.reveal())
+            if not isinstance(each, PlainSecret):
+                Secret(each.reveal())
     return [
         Warning(
             f"{SECRET_SETTING}: {suspicion}.",

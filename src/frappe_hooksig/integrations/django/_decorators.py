@@ -6,13 +6,16 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
+from inspect import unwrap
 from io import SEEK_END
 from tempfile import SpooledTemporaryFile
 from typing import Any, TypeVar, cast, overload
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.http import (
+    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseBadRequest,
@@ -26,7 +29,6 @@ from frappe_hooksig.delivery import Delivery
 from frappe_hooksig.exceptions import (
     BodyTooLarge,
     ConfigurationError,
-    MalformedPayload,
     RawBodyUnavailable,
 )
 from frappe_hooksig.integrations._framework import Admission, Framework, kept
@@ -204,6 +206,10 @@ class _Django(Framework):
 
     setting = staticmethod(_secret)
 
+    def setting_name(self) -> str:
+        is_set = getattr(settings, SECRET_SETTING, None) is not None
+        return f"{SECRET_SETTING} in the settings" if is_set else super().setting_name()
+
     def headers_of(self, request: HttpRequest) -> Headers:
         # Not request.headers: making them costs as much time as the HMAC.
         return Environ(request.META)
@@ -223,6 +229,10 @@ class _Django(Framework):
         vars(request)["_cache_update_cache"] = False
 
     def endpoint_of(self, request: HttpRequest, view: Any) -> str:
+        # Django Ninja's decorate_view() passes a method that all operations share.
+        operation: Any = getattr(unwrap(view), "__self__", None)
+        if hasattr(operation, "view_func"):
+            return name_of(operation.view_func)
         # Also distinguishes classes with the same dispatch().
         view, kind = _unwrapped(view)
         if kind is None:
@@ -238,7 +248,10 @@ class _Django(Framework):
         return hasattr(kind, "http_method_names") and has_only_reads(kind)
 
     def respond(self, response: WebhookResponse) -> HttpResponse:
-        return HttpResponse(response.body, status=response.status, headers=response.headers)
+        answer = HttpResponse(response.body, status=response.status, headers=response.headers)
+        if not response.body:
+            del answer["Content-Type"]  # Django's default
+        return answer
 
     def not_verified(self, error: Exception) -> HttpResponse:
         if isinstance(error, UnreadablePostError):
@@ -252,15 +265,13 @@ class _Django(Framework):
             _log.error("webhook not verified: %s", error)
         raise error
 
-    def malformed(self, error: MalformedPayload) -> Any:
-        roll_back(open_around())  # a response alone would commit
-        return super().malformed(error)
+    def undo(self) -> None:
+        roll_back(open_around())
 
-    def settle(self, lease: Lease, result: Any) -> Steps[Any]:
+    def settle(self, lease: Lease, result: Any, status: int) -> Steps[Any]:
         # Settle once the transactions around the view are committed. Django renders template
         # responses and streams bodies later. An error there rolls nothing back, so it does not
         # change the outcome.
-        status = self.status_of(result)
         around = open_around()
         if not around:
             yield from lease.settle(status)
@@ -282,18 +293,23 @@ class _Django(Framework):
             return result
         # Another attempt has claimed the delivery meanwhile. Without a rollback, both would write.
         roll_back(around)
-        return self.respond(in_flight())
+        return in_flight()
 
-    def status_of(self, result: Any) -> int:
-        """Return the status of a response. What is no response counts as success.
+    def outcome_of(self, result: Any) -> tuple[Any, int]:
+        """Return the result, and its status. What is no response counts as success.
 
         Then the view has run to its end. Some frameworks on top of Django turn its result into a
         response later: Django Ninja takes an object, or a status with an object.
         """
-        status: Any = getattr(result, "status_code", 200)
-        if isinstance(result, tuple):
-            status = next(iter(cast("Iterable[Any]", result)), 200)
-        return status if isinstance(status, int) else 200
+        given: object = result
+        status: Any = getattr(given, "status_code", 200)
+        if isinstance(given, tuple):
+            status = next(iter(cast("Iterable[Any]", given)), 200)
+        return result, status if isinstance(status, int) else 200
+
+    def status_of_error(self, error: BaseException) -> int | None:
+        statuses = {Http404: 404, PermissionDenied: 403}
+        return next((code for kind, code in statuses.items() if isinstance(error, kind)), None)
 
 
 _DJANGO = _Django()

@@ -13,8 +13,10 @@ the method must have no parameters, and read everything from `get_delivery()`.
 from __future__ import annotations
 
 import inspect
+import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar, cast, overload
@@ -22,11 +24,11 @@ from typing import Any, TypeVar, cast, overload
 import frappe
 from werkzeug.wrappers import Request, Response
 
+from frappe_hooksig._escaping import escaped
 from frappe_hooksig._frappe import FRAPPE
-from frappe_hooksig._headers import Environ, Headers
 from frappe_hooksig.delivery import Delivery
-from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError
-from frappe_hooksig.integrations._framework import Admission, Framework, kept
+from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError, HooksigError
+from frappe_hooksig.integrations._framework import Admission, kept
 from frappe_hooksig.integrations._options import Options, Senders, hide_secret, masked_senders
 from frappe_hooksig.integrations._receiver import (
     Receiver,
@@ -35,8 +37,10 @@ from frappe_hooksig.integrations._receiver import (
     with_or_without_options,
 )
 from frappe_hooksig.integrations._responses import WebhookResponse, failure
-from frappe_hooksig.integrations._urls import RequestTarget, target_of_environ
+from frappe_hooksig.integrations._werkzeug import WerkzeugRequests, admission_of
 from frappe_hooksig.integrations.frappe._site_secrets import SecretReference, site_config
+from frappe_hooksig.observe._event import Event
+from frappe_hooksig.observe._log import LEVELS, line_of
 from frappe_hooksig.replay import AsyncStore, Claim, Deduplicator, Store
 from frappe_hooksig.replay._callers import BLOCKING
 from frappe_hooksig.replay._claims import Lease
@@ -50,8 +54,7 @@ else:
 
 _View = TypeVar("_View", bound=Callable[[], Any])
 
-# No header can have these keys: WSGI prefixes the keys of headers with HTTP_.
-_ADMISSION = "frappe_hooksig.admission"
+# No header can have this key: WSGI prefixes the keys of headers with HTTP_.
 _ENTERED = "frappe_hooksig.entered"
 
 
@@ -105,7 +108,10 @@ def verify_webhook(
                     "already: give each method its own URL, or call a frappe_hooksig.Verifier in "
                     "one method"
                 )
-                return _FRAPPE.not_verified(ConfigurationError(msg))
+                response = receiver.for_sender(
+                    request, _FRAPPE.not_verified(ConfigurationError(msg))
+                )
+                return _FRAPPE.respond(response)
             request.environ[_ENTERED] = True
             return run(receiver.handle(BLOCKING, request, view, call))
 
@@ -161,7 +167,7 @@ def get_claim() -> Claim:
 def _admission() -> Admission:
     request: Request | None = getattr(frappe.local, "request", None)
     return kept(
-        None if request is None else request.environ.get(_ADMISSION),
+        None if request is None else admission_of(request),
         "frappe.local.request",
         "@verify_frappe_webhook or @verify_webhook(...) below @frappe.whitelist(...), on the "
         "method itself",
@@ -222,20 +228,11 @@ def _by_site(store: Store | AsyncStore | Deduplicator, secret: object) -> Dedupl
     return replace(deduplicator, tenant=site_and_tenant)
 
 
-class _Frappe(Framework):
+class _Frappe(WerkzeugRequests):
     """Frappe, for the flow of a route. Secrets belong to sites, so there is no setting."""
-
-    def headers_of(self, request: Request) -> Headers:
-        return Environ(request.environ)
-
-    def target_of(self, request: Request) -> RequestTarget:
-        return target_of_environ(request.environ)
 
     def read_body(self, request: Request, limit: int) -> bytes:  # noqa: ARG002
         return _raw_body(request)
-
-    def keep(self, request: Request, admission: Admission) -> None:
-        request.environ[_ADMISSION] = admission
 
     def endpoint_of(self, request: Request, view: Callable[[], Any]) -> str:  # noqa: ARG002
         return name_of(view)
@@ -251,18 +248,37 @@ class _Frappe(Framework):
         # If the request names the method in `cmd`, Frappe sends frappe.local.response and ignores
         # the return value.
         frappe.local.response.update(response.content, http_status_code=response.status)
-        return Response(response.body, response.status, response.headers)
+        return super().respond(response)
 
-    def not_verified(self, error: Exception) -> Response:
+    def not_verified(self, error: Exception) -> WebhookResponse:
         # Frappe would show the traceback to a stranger.
-        return self.respond(failure(error))
+        cause = str(error) if isinstance(error, HooksigError) else type(error).__name__
+        method, path = escaped(frappe.local.request.method), escaped(frappe.local.request.path)
+        cause = cause.encode("unicode_escape").decode()  # it must not begin a line of the log
+        self._note(logging.ERROR, f"webhook not verified at {method} {path}: {cause}")
+        return failure(error)
 
-    def settle(self, lease: Lease, result: object) -> Steps[Any]:
-        # Complete the claim on commit; release it on a rollback, or if the status is not 2xx.
+    def log(self, event: Event) -> None:
+        super().log(event)
+        if event.kind in LEVELS:
+            self._note(LEVELS[event.kind], line_of(event))
+
+    def site(self) -> str:
+        return str(frappe.local.site)
+
+    def _note(self, level: int, line: str) -> None:
+        with suppress(OSError):  # the folder for logs cannot be written to
+            log = frappe.logger("frappe_hooksig")  # the log of the site, which Frappe rotates
+            log.setLevel(logging.INFO)  # Frappe's own level leaves out everything but errors
+            log.log(level, "%s", line)
+
+    def outcome_of(self, result: Any) -> tuple[Any, int]:
         if isinstance(result, Response):
-            status = result.status_code
-        else:
-            status = frappe.local.response.get("http_status_code") or 200
+            return result, result.status_code
+        return result, frappe.local.response.get("http_status_code") or 200
+
+    def settle(self, lease: Lease, result: Any, status: int) -> Steps[Any]:
+        # Complete the claim on commit; release it on a rollback, or if the status is not 2xx.
         after_commit = getattr(frappe.db, "after_commit", None)
         if status not in range(200, 300):
             yield from lease.release()

@@ -1,0 +1,61 @@
+"""`log`: one line for each request that reaches no handler, with its facts as fields."""
+
+from __future__ import annotations
+
+import logging
+
+from frappe_hooksig.observe._event import Event
+
+_log = logging.getLogger("frappe_hooksig")
+
+# Refusals are warnings, which Python shows if nobody has configured logging, and of which nobody is
+# notified. Django's own lines about responses of 400 and above are warnings too. What is not here
+# has no line: the framework logs what a handler does, and the store logs a lost lease.
+LEVELS: dict[str, int] = {
+    "refused": logging.WARNING,
+    "ignored": logging.WARNING,
+    "duplicate": logging.INFO,
+    "in-flight": logging.INFO,
+    "store-error": logging.ERROR,
+}
+
+_FIELDS = (
+    "kind",
+    "reason",
+    "method",
+    "path",
+    "scheme",
+    "header",
+    "body_length",
+    "status",
+    "message",
+    "endpoint",
+    "seconds",
+)
+
+
+def log(event: Event) -> None:
+    """Write a line to the logger `frappe_hooksig`. It is the default of `observe=`.
+
+    Each fact is also an attribute of the log record, after `webhook_`: `webhook_reason`.
+
+    Args:
+        event: What became of the request. One that reaches its handler has no line.
+    """
+    level = LEVELS.get(event.kind)
+    if level is not None:
+        extra = {f"webhook_{name}": getattr(event, name) for name in _FIELDS}
+        _log.log(level, "%s", line_of(event), extra=extra)
+
+
+def line_of(event: Event) -> str:
+    """Return the line about an event. It names the part of the documentation on its reason."""
+    is_refused = event.kind == "refused"
+    outcome = f"refused: {event.reason}" if is_refused else event.kind
+    body = "not read" if event.body_length is None else f"{event.body_length} bytes"
+    see = f" (see docs/reasons.md#{event.reason})" if is_refused else ""
+    return (
+        f"webhook {outcome} at {event.method} {event.path} "
+        f"(scheme {event.scheme}, header {event.header or 'none'}, body {body}): "
+        f"{event.message}{see}"
+    )
