@@ -55,10 +55,11 @@ class Server:
         log: What it has written so far.
     """
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], ready: str) -> None:
         self.port = 0
         self.log = ""
         self._process = process
+        self._ready = re.compile(ready)
         self._listening = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -71,9 +72,9 @@ class Server:
         assert self._process.stdout
         for line in self._process.stdout:
             self.log += line
-            found = re.search(r"\w+://127\.0\.0\.1:(\d+)", line)
+            found = self._ready.search(line)
             if found and not self.port:
-                self.port = int(found[1])
+                self.port = int(found.groupdict().get("port", 0))
                 self._listening.set()
 
     def wait_for(self, text: str, times: int) -> None:
@@ -99,6 +100,15 @@ class Server:
             self._process.kill()
             self._process.wait()
 
+    def kill(self) -> None:
+        """End it at once, as a crash does: all of its processes, which gunicorn names."""
+        workers = re.findall(r"Booting worker with pid: (\d+)", self.log)
+        self._process.kill()
+        self._process.wait()
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(int(worker), signal.SIGKILL)
+
     def send(
         self,
         path: str,
@@ -113,21 +123,7 @@ class Server:
         Raises:
             TimeoutError: There was no answer for `timeout` seconds.
         """
-        pairs = list(headers.items() if isinstance(headers, dict) else headers)
-        has_host = any(name.lower() == "host" for name, _ in pairs)
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=timeout)) as connection:
-            connection.putrequest(method, path, skip_host=has_host, skip_accept_encoding=True)
-            for name, value in pairs:
-                connection.putheader(name, value)
-            if not isinstance(body, bytes):
-                connection.putheader("Transfer-Encoding", "chunked")
-            elif body or method not in {"GET", "HEAD"}:
-                connection.putheader("Content-Length", str(len(body)))
-            # Refused before the body was read: the answer is there all the same.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                connection.endheaders(body, encode_chunked=not isinstance(body, bytes))
-            with connection.getresponse() as response:
-                return Answer.read(response)
+        return send_to(self.port, path, body, headers, method=method, timeout=timeout)
 
     def send_bytes(self, request: bytes) -> Answer:
         """Send one request exactly as it stands there."""
@@ -136,6 +132,33 @@ class Server:
                 connection.sendall(request)
             response = HTTPResponse(connection, method=request.partition(b" ")[0].decode())
             response.begin()
+            return Answer.read(response)
+
+
+def send_to(
+    port: int,
+    path: str,
+    body: bytes | Iterable[bytes] = b"",
+    headers: Iterable[tuple[str, str | bytes]] | dict[str, str] = (),
+    *,
+    method: str = "POST",
+    timeout: float = 30,
+) -> Answer:
+    """Send one request to a port of this machine, as `Server.send()` does."""
+    pairs = list(headers.items() if isinstance(headers, dict) else headers)
+    has_host = any(name.lower() == "host" for name, _ in pairs)
+    with closing(HTTPConnection("127.0.0.1", port, timeout=timeout)) as connection:
+        connection.putrequest(method, path, skip_host=has_host, skip_accept_encoding=True)
+        for name, value in pairs:
+            connection.putheader(name, value)
+        if not isinstance(body, bytes):
+            connection.putheader("Transfer-Encoding", "chunked")
+        elif body or method not in {"GET", "HEAD"}:
+            connection.putheader("Content-Length", str(len(body)))
+        # Refused before the body was read: the answer is there all the same.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.endheaders(body, encode_chunked=not isinstance(body, bytes))
+        with connection.getresponse() as response:
             return Answer.read(response)
 
 
@@ -159,9 +182,19 @@ def wait_until_open(port: int) -> None:
 
 @contextmanager
 def served(
-    command: list[str], folder: Path = ROOT, environment: dict[str, str] | None = None
+    command: list[str],
+    folder: Path = ROOT,
+    environment: dict[str, str] | None = None,
+    ready: str = r"\w+://127\.0\.0\.1:(?P<port>\d+)",
 ) -> Iterator[Server]:
-    """Run a command that starts a server, until the block ends."""
+    """Run a command that starts a server, until the block ends.
+
+    Args:
+        command: The command.
+        folder: Where it runs.
+        environment: What it has besides the environment of the tests.
+        ready: What it prints when it has started; the group `port`, if any, is its port.
+    """
     with subprocess.Popen(
         command,
         cwd=folder,
@@ -170,7 +203,7 @@ def served(
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        server = Server(process)
+        server = Server(process, ready)
         try:
             yield server
         finally:

@@ -50,8 +50,8 @@ class Plain(Framework):
     def respond(self, response: WebhookResponse) -> WebhookResponse:
         return response
 
-    def status_of(self, result: int) -> int:
-        return int(result)
+    def outcome_of(self, result: int) -> tuple[int, int]:
+        return result, int(result)
 
 
 def make_receiver(
@@ -63,4 +63,5 @@ def make_receiver(
 
 def receive(receiver: Receiver, signed: Any, **known: Any) -> Any:
     """Run a signed payload, or a request, through a receiver; return the delivery."""
-    return run(receiver.verify(BLOCKING, Incoming(signed.headers, signed.body, **known)))
+    incoming = Incoming(signed.headers, signed.body, **known)
+    return run(receiver.verify(BLOCKING, incoming, "view")).delivery

@@ -6,10 +6,15 @@ import json
 import os
 import re
 from collections.abc import Callable, Hashable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
 
 from frappe_hooksig import Scheme
 from tests.vectors import Vector
+
+if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
 
 T = TypeVar("T")
 
@@ -37,6 +42,11 @@ def some_of(items: Iterable[T], kind: Callable[[T], Hashable]) -> list[T]:
     return list(items) if FULL else one_of_each(items, kind)
 
 
+def at_full_size(*values: object) -> ParameterSet:
+    """Return a row of a table that only `make stress` runs."""
+    return pytest.param(*values, marks=[pytest.mark.long, pytest.mark.stress])
+
+
 def layout(scheme: Scheme) -> Hashable:
     """Return everything that changes how headers are read or what is signed, but for the names.
 
@@ -46,15 +56,18 @@ def layout(scheme: Scheme) -> Hashable:
     return (
         scheme.signed,
         scheme.encoding,
+        scheme.algorithm,
         scheme.digest,
         _shape(scheme.prefix),
         scheme.separator,
         bool(scheme.timestamp_header),
         _shape(scheme.timestamp_prefix),
+        scheme.timestamp_is_first,
         scheme.timestamp_format if scheme.signs_timestamp else None,
         bool(scheme.id_header),
         len(scheme.signature_headers),
         scheme.secret_format,
+        scheme.signs_decoded_body,
     )
 
 

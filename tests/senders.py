@@ -28,4 +28,4 @@ WHERE: Final[Where] = {"method": "POST", "url": "https://example.com/hook?a=1"}
 
 def secret_of(scheme: Scheme) -> str:
     """Return a secret as the sender writes its own."""
-    return scheme.secret_prefix + SECRETS[scheme.secret_format]
+    return scheme.secret_prefix + SECRETS[scheme.secret_formats[0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import sys
 from collections.abc import Callable
@@ -48,7 +49,10 @@ def usual_headers(scheme: Scheme) -> dict[str, str]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", providers.names())
 def test_usual_requests_take_the_short_way(name: str, kind: str) -> None:
-    """Each provider's do, in what servers hand over, and come out like on the long one."""
+    """Each provider's do, in what servers hand over, and come out like on the long one.
+
+    A secret that stands for several keys is matched on the long one.
+    """
     scheme, wire = providers.get(name), wire_of(providers.get(name))
     headers = KINDS[kind](usual_headers(scheme))
     method, url = WHERE["method"], WHERE["url"]
@@ -58,7 +62,8 @@ def test_usual_requests_take_the_short_way(name: str, kind: str) -> None:
     signatures, envelope = wire.parse_any(headers, method, url)
 
     assert ([*parsed[0]], parsed[1]) == ([*signatures], envelope)
-    assert matcher.match(BODY, parsed).__class__.__name__ == "Delivery"
+    is_short = matcher.match(BODY, parsed).__class__.__name__ == "Delivery"
+    assert is_short is (len(scheme.secret_formats) == 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -180,21 +185,34 @@ def interrupted_at(step: int, run: Callable[[], object]) -> list[dict[str, Any]]
     return None
 
 
+URL_SAFE = Scheme(name="url-safe", signature_header="X-Signed", encoding="base64url")
+BARE = Scheme(name="bare", signature_header="X-Signed", encoding="hex", algorithm="hash")
+
+
 @pytest.mark.parametrize(
     ("scheme", "secrets"),
     [
+        (URL_SAFE, [SECRET]),
+        (URL_SAFE, [SECRET, OLD]),
+        (BARE, [SECRET]),
+        (BARE, [SECRET, OLD]),
         (providers.FRAPPE, [SECRET]),
         (providers.FRAPPE, [SECRET, OLD]),
         (providers.GITHUB, [SECRET]),
         (providers.GITLAB, [SECRET]),
     ],
-    ids=["base64", "two secrets", "hex", "token"],
+    ids=[
+        *("base64url", "base64url, two secrets", "hash", "hash, two secrets"),
+        *("base64", "two secrets", "hex", "token"),
+    ],
 )
 def test_interrupted_comparison(scheme: Scheme, secrets: list[str]) -> None:
     """A signal handler that raises, at any instruction, finds the expected MAC in no variable."""
     verifier = Verifier(secrets, scheme=scheme)
     headers = sign_payload(BODY, "a secret of somebody else", scheme=scheme).headers
     macs = [hmac.digest(secret.encode(), BODY, "sha256") for secret in secrets]
+    if scheme is BARE:
+        macs = [hashlib.sha256(secret.encode() + BODY).digest() for secret in secrets]
     never = [*secrets, *(repr(mac) for mac in macs), *(mac.hex() for mac in macs)]
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         never += [encode(mac).decode().rstrip("=") for mac in macs]

@@ -61,7 +61,7 @@ def test_json_of_frappes_dialect() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b" ", b"{", b"order=1", b"\xff\xfe", b"{'a': 1}", b"[" * 100_000, b"1" * 5_000],
+    [b" ", b"{", b"=1", b"a=<1>", b"\xff\xfe", b"{'a': 1}", b"[" * 100_000, b"1" * 5_000],
     ids=lambda body: repr(body[:10]),
 )
 def test_not_json(body: bytes) -> None:
@@ -70,6 +70,33 @@ def test_not_json(body: bytes) -> None:
         deliver(body).json()
     assert isinstance(caught.value, PayloadError)
     assert caught.value.__context__ is None, "the parser's error holds the body"
+
+
+FORM = "is a form, not JSON: "
+
+
+@pytest.mark.parametrize(
+    ("scheme", "body", "words"),
+    [
+        ("frappe", b"", "is empty, not JSON"),
+        ("frappe", b"order=1", FORM + "read delivery.body as a form"),
+        (
+            "github",
+            b"payload=%7B%22a%22%3A1%7D",
+            FORM + "in GitHub, set the webhook's content type",
+        ),
+        ("github-sha1", b"payload=" + b"%7B" * 9999, FORM + "in GitHub, set the webhook's content"),
+        ("slack", b"token=a&command=%2Fx&text=a+b", FORM),
+        ("frappe", b"\x1f\x8b\x08\0", "is compressed (gzip), not JSON: decompress delivery.body"),
+        ("frappe", b"\n <order/>", "is XML or HTML, not JSON"),
+    ],
+)
+def test_kind_that_is_not_json(scheme: str, body: bytes, words: str) -> None:
+    """A form, compressed data and the like are called by their names, without their text."""
+    with pytest.raises(MalformedPayload) as caught:
+        Delivery(body, None, (providers.get(scheme), None, None, b"", b"")).json()
+
+    assert str(caught.value).startswith(f"the verified body of {len(body)} bytes {words}")
 
 
 def test_json_is_parsed_anew() -> None:

@@ -2,32 +2,83 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from doctest import ELLIPSIS
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from docs.write_providers import API, PAGE, written
+from docs.write_providers import API, ONCE, PAGE, written
 from sybil import Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser
 from sybil.parsers.rest import DocTestParser
 
-from tests.loopback import ROOT, served
+from frappe_hooksig import sign_payload
+from frappe_hooksig.explain import Code
+from frappe_hooksig.observe import Kind
+from tests.frappe_bench import Bench, bench, valkey_url
+from tests.loopback import ROOT, free_port, served
+from tests.selection import at_full_size
+
+__all__ = ["bench", "valkey_url"]  # fixtures
 
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md"))
 # Django is set up once for a process, so its page gets one of its own.
 SCRIPT = ROOT / "docs" / "django.md"
+# Each block of this one is a file, which its first line names.
+FILES = ROOT / "docs" / "testing.md"
+# This one has files and what is typed beside them, for one framework at a time.
+WALK = ROOT / "docs" / "debug.md"
+# This one sets up what there is one of in a process: metrics, and structlog.
+RECIPES = ROOT / "docs" / "observe.md"
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 CUT = "-- the next command --"
+TAB = re.compile(r"^:::\{tab-item\} .*\n:sync: ", re.MULTILINE)
+# Behind each `$ ` a command, behind `> ` the rest of it, then what it prints.
+TYPED = re.compile(r"^\$ (.*\n(?:> ?.*\n)*)((?:(?!\$ ).*\n)*)", re.MULTILINE)
+# Each response waits for its observers, however busy the machine is.
+PATIENT = """
+import sys
+from frappe_hooksig.integrations import _observers
+
+_observers._PATIENCE = 30
+sys.stderr = sys.stdout
+"""
+# Sends a genuine and an unsigned request to each route, and prints what there is to collect.
+COLLECTED = """
+from frappe_hooksig import sign_payload
+from prometheus_client import generate_latest
+
+signed = sign_payload({"name": "SO-00001"}, app.config["FRAPPE_WEBHOOK_SECRET"])
+client = app.test_client()
+for route in "/webhook", "/counted", "/measured", "/told", "/named":
+    assert client.post(route, data=signed.body, headers=signed.headers).status_code == 200
+    assert client.post(route, data=signed.body).status_code == 401
+print(generate_latest().decode())
+print(reader.get_metrics_data().to_json(indent=None))
+"""
+# A WSGI app that sends back what it gets, with the middleware of a page.
+ECHO = """
+
+def answer(environ, start_response):
+    start_response("200 OK", [])
+    return [environ["wsgi.input"].read()]
+
+
+echo = capturing(answer)
+"""
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if page != SCRIPT], ids=lambda path: path.name
+    "page",
+    [page for page in PAGES if page not in {SCRIPT, FILES, WALK, RECIPES}],
+    ids=lambda path: path.name,
 )
 def test_page(page: Path) -> None:
     """The Python blocks of a page run, one after the other, and their assertions hold."""
@@ -50,12 +101,178 @@ def test_page_that_is_a_script() -> None:
     assert run("\n".join([*blocks, "print('done')"])) == "done"
 
 
+@pytest.mark.parametrize(
+    "framework", ["flask", *map(at_full_size, ["django", "fastapi", "starlette"])]
+)
+def test_page_of_files(tmp_path: Path, framework: str) -> None:
+    """The blocks of this page are files, of which pytest runs the tests; Flask has those of all."""
+    text = FILES.read_text("utf-8")
+    outside, *tabs = TAB.split(text)
+    files: dict[str, str] = {}
+    for tab in tabs:
+        inside, _, behind = tab.partition("\n:::\n")
+        outside += behind
+        if inside.startswith(f"{framework}\n"):
+            files |= {name_of(block): block for _, block in FENCE.findall(inside)}
+    if framework == "flask":
+        files |= {name_of(block): block for _, block in FENCE.findall(outside)}
+    for name, block in files.items():
+        (tmp_path / name).write_text(block, "utf-8")
+
+    output = pytest_in(tmp_path)
+
+    passed = re.search(r"^(\d+) passed", output, re.MULTILINE)
+    assert passed, output
+    assert int(passed[1]) >= sum(block.count("def test_") for block in files.values())
+    assert len(files) == {"flask": 13, "fastapi": 4}.get(framework, 3)
+
+
+def name_of(block: str) -> str:
+    """Return the name in the first line of a block."""
+    first = block.partition("\n")[0]
+    return first.removeprefix("# ")
+
+
 def test_terminal_sessions(tmp_path: Path) -> None:
     """What is typed on the page of the command line gives what stands there."""
     blocks = FENCE.findall((ROOT / "docs" / "command-line.md").read_text("utf-8"))
-    # Behind each `$ ` a command, behind `> ` the rest of it, then what it prints.
-    typed = re.compile(r"^\$ (.*\n(?:> ?.*\n)*)((?:(?!\$ ).*\n)*)", re.MULTILINE)
-    session = [pair for _, block in blocks for pair in typed.findall(block)]
+    session = [pair for _, block in blocks for pair in TYPED.findall(block)]
+
+    assert printed_by(session, tmp_path) == [printed for _, printed in session]
+    assert len(session) > 15
+
+
+@pytest.mark.parametrize(
+    "framework", ["flask", *map(at_full_size, ["django", "fastapi", "starlette"])]
+)
+def test_page_of_steps(tmp_path: Path, framework: str) -> None:
+    """A reader who follows this page with one framework sees what stands there."""
+    text = WALK.read_text("utf-8").replace("8765", str(free_port()))
+    first, *tabs = TAB.split(text)
+    followed = [first]
+    for tab in tabs:
+        inside, _, behind = tab.partition("\n:::\n")
+        followed += [inside] * inside.startswith(f"{framework}\n") + [behind]
+    session: list[tuple[str, str]] = []
+    for language, block in FENCE.findall("\n".join(followed)):
+        file = (f"cat > {name_of(block)} << 'END OF FILE'\n{block}END OF FILE\n", "")
+        session += [file] if language == "python" else TYPED.findall(block)
+
+    assert printed_by(session, tmp_path) == [printed for _, printed in session]
+    assert len(session) > 25
+
+
+def test_capture_in_frappe(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The method on the page about debugging writes what it refuses outside the sites."""
+    code = block_named("debugged.py").replace("/home/frappe", str(tmp_path))
+    (tmp_path / "debugged.py").write_text(code, "utf-8")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    monkeypatch.setenv("PYTHONPATH", path)
+    site = bench.new_site("127.0.0.1", webhook_secret="Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4")
+    signed = sign_payload({"name": "SO-00001"}, "Kz5RtYb3Nc6Vf1Zq4Hs8Lm2W")
+    with bench.serve() as server:
+        answer = server.send("/api/method/debugged.webhook", signed.body, signed.headers)
+
+    assert answer.outcome == (401, "signature-mismatch")
+    assert "webhook refused: signature-mismatch" in site.log()
+    (file,) = (tmp_path / "captured").iterdir()
+    assert explained(file, "--also", "SENDERS_SECRET").startswith("secret-other (proved): ")
+
+
+def test_capture_in_gunicorn(tmp_path: Path) -> None:
+    """The middleware on the page about debugging writes the request, and passes it on."""
+    code = block_named("capturing.py")
+    (tmp_path / "capturing.py").write_text(code + ECHO, "utf-8")
+    signed = sign_payload({"name": "Zo\xeb"}, "Kz5RtYb3Nc6Vf1Zq4Hs8Lm2W")
+    head = (
+        "POST /in?a=%20 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        f"X-Frappe-Webhook-Signature: {signed.signature}\r\n"
+    ).encode()
+    plain = b"Content-Length: %d\r\n\r\n%b" % (len(signed.body), signed.body)
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(signed.body), signed.body)
+    command = [sys.executable, "-m", "gunicorn", "capturing:echo", "--bind", "127.0.0.1:0"]
+    with served(command, tmp_path) as server:
+        for rest in (plain, b"Transfer-Encoding: chunked\r\n\r\n" + chunked):
+            answer = server.send_bytes(head + rest)
+
+            assert answer.body == signed.body
+            file = tmp_path / "latest.http"
+            assert b"POST /in?a=%20 HTTP/1.1\r\n" in file.read_bytes()
+            assert b"\r\nCONTENT-TYPE: application/json\r\n" in file.read_bytes()
+            assert explained(file, "--also", "SENDERS_SECRET").startswith("secret-other (proved): ")
+            file.unlink()
+
+
+def test_recipes() -> None:
+    """What the page about observers shows is what they learn, with the real libraries."""
+    text = RECIPES.read_text("utf-8")
+    blocks = [block for _, block in FENCE.findall(text)]
+    output = run("\n".join([PATIENT, *blocks, COLLECTED]))
+    shown = re.findall(r"^    (\S.*)", FENCE.sub("", text), re.MULTILINE)
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+    assert [part for line in shown for part in line.split(" ... ") if part not in output] == []
+    assert len(shown) == 8
+    *logged, collected = lines
+    told = [line for line in logged if line.get("event") == "webhook"]
+    assert [line["kind"] for line in told] == ["accepted", "handled", "refused"]
+    (named,) = [line for line in logged if line.get("webhook_endpoint") == "named"]
+    assert len(named["request_id"]) == 32
+    assert named["webhook_reason"] == "missing-header"
+    assert named["level"] == "warning"
+    (scope,) = collected["resource_metrics"][0]["scope_metrics"]
+    points = {each["name"]: each["data"]["data_points"] for each in scope["metrics"]}
+    kinds = {
+        name: sorted(point["attributes"]["webhook.kind"] for point in found)
+        for name, found in points.items()
+    }
+    assert kinds == {
+        "webhook.events": ["accepted", "handled", "refused"],
+        "webhook.duration": ["handled", "refused"],
+    }
+
+
+def test_kinds_are_documented() -> None:
+    """The page about observers has a row for each kind of an event, and for no other."""
+    rows = re.findall(r"^\| `([a-z-]+)` \|", RECIPES.read_text("utf-8"), re.MULTILINE)
+
+    assert rows == [*get_args(Kind)]
+
+
+def block_named(name: str) -> str:
+    """Return the only file of this name on the page about debugging."""
+    blocks: list[str] = [block for _, block in FENCE.findall(WALK.read_text("utf-8"))]
+    (found,) = (block for block in blocks if name_of(block) == name)
+    return found
+
+
+def explained(file: Path, *options: str) -> str:
+    """Return the first finding about a captured request, whose sender has another secret."""
+    command = [sys.executable, "-m", "frappe_hooksig", "explain", "--request", str(file), *options]
+    secrets = {
+        "FRAPPE_WEBHOOK_SECRET": "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4",
+        "SENDERS_SECRET": "Kz5RtYb3Nc6Vf1Zq4Hs8Lm2W",
+    }
+    done = subprocess.run(
+        command,
+        env=os.environ | secrets,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout.removeprefix("explained\n")
+
+
+def test_codes_are_documented() -> None:
+    """The page about debugging has a row for each code of a cause, and for no other."""
+    _, _, table = WALK.read_text("utf-8").partition("## Mend it")
+
+    assert re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE) == [*get_args(Code)]
+
+
+def printed_by(session: list[tuple[str, str]], folder: Path) -> list[str]:
+    """Type commands into a shell, one after the other; return what each of them prints."""
     script = "".join(
         # Each command finds the status of the one before, as in a terminal.
         f"(exit $status)\n{re.sub('^> ?', '', command, flags=re.MULTILINE)}status=$?\necho {CUT}\n"
@@ -65,19 +282,20 @@ def test_terminal_sessions(tmp_path: Path) -> None:
     done = subprocess.run(
         ["/bin/sh"],
         input=f"exec 2>&1\nstatus=0\n{script}",
-        cwd=tmp_path,
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
+    *printed, _ = done.stdout.split(f"{CUT}\n")
+    return printed
 
-    assert done.stdout.split(f"{CUT}\n") == [*(printed for _, printed in session), ""]
-    assert len(session) > 15
 
-
-@pytest.mark.parametrize(("path", "lists"), [(PAGE, 2), (API, 1)], ids=["providers", "api"])
+@pytest.mark.parametrize(
+    ("path", "lists"), [(PAGE, 3), (API, 1), (ONCE, 1)], ids=["providers", "api", "once"]
+)
 def test_providers_are_listed(path: Path, lists: int) -> None:
     """A page lists the providers that there are: else run `python -m docs.write_providers`."""
     page = path.read_text("utf-8")
@@ -91,7 +309,7 @@ def test_page_has_no_block_of_another_language(page: Path) -> None:
     """What nobody runs is not there."""
     languages = {language for language, _ in FENCE.findall(page.read_text("utf-8"))}
 
-    sessions = {"console"} if page.name == "command-line.md" else set[str]()
+    sessions = {"console"} if page.name in {"command-line.md", "debug.md"} else set[str]()
     assert languages <= {"python", "{toctree}", "{eval-rst}"} | sessions
 
 
@@ -123,6 +341,7 @@ class TestReadme:
             "python",
             "python",
             "sh",
+            "python",
             "sh",
         ]
 
@@ -170,15 +389,39 @@ class TestReadme:
         first = done.stdout.splitlines()[0]
         assert f"It prints `{first}`" in (ROOT / "README.md").read_text("utf-8")
 
+    def test_own_route(self, tmp_path: Path) -> None:
+        """The test of the receiver above passes; it fails if the decorator is left out."""
+        receiver, test = self.BLOCKS[0][1], self.BLOCKS[6][1]
+        unverified = receiver.replace("@verify_frappe_webhook\n", "").replace(
+            "get_delivery().json()", '{"name": ""}'
+        )
+        found: list[str] = []
+        for name, code in (("right", receiver), ("wrong", unverified)):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "receiver.py").write_text(code, "utf-8")
+            (tmp_path / name / "test_receiver.py").write_text(test, "utf-8")
+            found.append(pytest_in(tmp_path / name))
+
+        assert "\n1 passed in" in found[0]
+        assert "[no-check: " in found[1]
+
     def test_commands(self) -> None:
         """The two commands are targets of the Makefile; .ci/run runs both."""
-        commands = self.BLOCKS[6][1].split("\n")[:-1]
+        commands = self.BLOCKS[7][1].split("\n")[:-1]
 
         assert commands == ["make demo", "make test"]
         ci = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
         assert set(commands) <= set(ci)
         for command in commands:
             subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True)
+
+
+def pytest_in(folder: Path) -> str:
+    """Run the tests in a folder; return what pytest prints."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    ).stdout
 
 
 def run(code: str, **environment: str) -> str:

@@ -62,6 +62,34 @@ def time_of(payload: Any, now: float, tolerance: float = 0.001, **options: Any) 
     return verifier.verify(signed.body, signed.headers).timestamp
 
 
+@pytest.mark.parametrize("value", [NOW * 1000, NOW * 1000.0, NOW * 1000 + 500])
+def test_milliseconds(value: float) -> None:
+    """A number may be in milliseconds, as Linear's; where it must not be, the error says so."""
+    payload = {"webhookTimestamp": value}
+    of_linear: dict[str, Any] = {"field": "webhookTimestamp", "time_zone": "UTC"}
+
+    assert time_of(payload, value / 1000, **of_linear, unit="ms") == value / 1000
+    with pytest.raises(VerificationError, match=r"in milliseconds, .*unit=\"ms\"") as caught:
+        time_of(payload, value / 1000, **of_linear)
+    assert caught.value.reason is Reason.MALFORMED_TIMESTAMP
+
+
+def test_milliseconds_from_a_function() -> None:
+    """Where a function returns them, the error asks."""
+    signed = sign_payload({}, SECRET)
+    verifier = Verifier(SECRET, timestamp_from=lambda _delivery: NOW * 1000, clock=lambda: NOW)
+
+    with pytest.raises(TimestampOutOfTolerance, match=r"tolerance \d+ s: is it in milliseconds"):
+        verifier.verify(signed.body, signed.headers)
+
+
+@pytest.mark.parametrize("unit", ["us", None, 1])
+def test_unit(unit: Any) -> None:
+    """There are two units."""
+    with pytest.raises(ConfigurationError, match='must be "s" for seconds or "ms"'):
+        body_time(time_zone="UTC", unit=unit)
+
+
 @pytest.mark.parametrize(("value", "zone", "moment"), WELL_SPELLED, ids=str)
 def test_well_spelled(value: object, zone: str, moment: str) -> None:
     """A time of the site's clocks, a time with its offset, or Unix seconds."""

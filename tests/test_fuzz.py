@@ -181,6 +181,10 @@ SABOTAGE: dict[str, tuple[str, object, str, object, str]] = {
         "the short way ends with ('accepted'",
     ),
     "another header": ("one-header", Header, "find", lambda *_: "x", "but it holds"),
+    "a bare hash of any bytes": (
+        *("bare-hash", _keys.TextHash, "is_text", True),
+        "no configured secret gives such a signature",
+    ),
     "no headers": ("all-headers", Header, "find", lambda *_: None, "written by format()"),
     "other digits": ("times", _timestamp, "_SECONDS", 9, "read as"),
     "any text is base64": ("secrets", _keys, "strength", lambda *_: 32, "stands for no key"),

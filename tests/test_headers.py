@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from email import message_from_bytes
 from email.message import Message
-from types import MappingProxyType
+from http.client import parse_headers
+from io import BytesIO
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, ClassVar
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from frappe_hooksig import Reason, Scheme, VerificationError, providers
+from frappe_hooksig import (
+    ConfigurationError,
+    MultiVerifier,
+    Reason,
+    Scheme,
+    VerificationError,
+    Verifier,
+    providers,
+    sign_payload,
+)
 from frappe_hooksig._headers import MAX_HEADER, Environ, Header, indexed, is_readable
 from frappe_hooksig._wire import wire_of
 
@@ -22,6 +34,24 @@ def message(*pairs: tuple[str, str]) -> Message:
     for name, value in pairs:
         headers[name] = value
     return headers
+
+
+def environ_of(*pairs: tuple[str, str]) -> dict[str, Any]:
+    """Return the environ of the standard library's WSGI server: repeated headers joined."""
+    found: dict[str, Any] = {}
+    setup_testing_defaults(found)
+    for name, value in pairs:
+        key = f"HTTP_{name.upper().replace('-', '_')}"
+        found[key] = f"{found[key]},{value}" if key in found and key != "HTTP_HOST" else value
+    return found
+
+
+def values_by_name(*pairs: tuple[str, str]) -> dict[str, list[str]]:
+    """Return headers as AWS has them in `multiValueHeaders`."""
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
 
 
 class CasesOfOneKind:
@@ -82,8 +112,14 @@ class TestStandardLibrary(CasesOfOneKind):
         "generator": lambda *pairs: (pair for pair in pairs),
         "bytes": lambda *pairs: [(name.encode(), value.encode()) for name, value in pairs],
         "email.message": message,
+        "http.client": lambda *pairs: parse_headers(
+            BytesIO("".join(f"{name}: {value}\r\n" for name, value in pairs).encode() + b"\r\n")
+        ),
+        "environ": environ_of,
+        "lists": values_by_name,
+        "read-only lists": lambda *pairs: MappingProxyType(values_by_name(*pairs)),
     }
-    HOLD_ONE: ClassVar[set[str]] = {"dict", "read-only"}
+    HOLD_ONE: ClassVar[set[str]] = {"dict", "read-only", "environ"}
 
 
 @pytest.mark.parametrize("second", [NAME.lower(), NAME.upper()])
@@ -144,8 +180,9 @@ def test_longest() -> None:
     ids=["one", "entries", "numbered"],
 )
 def test_longest_signature(scheme: Scheme, name: str, start: str) -> None:
-    """A signature may have a wrong length, but none that no MAC has in any spelling."""
-    assert wire_of(scheme).parse({name: start + "a" * 128})
+    """A signature that is longer than any MAC in any spelling is not even looked at."""
+    with pytest.raises(VerificationError, match="got 128 characters, as long as SHA-512 in hex"):
+        wire_of(scheme).parse({name: start + "a" * 128})
     with pytest.raises(VerificationError, match="its signature is longer than 128") as caught:
         wire_of(scheme).parse({name: start + "a" * 129})
     assert caught.value.reason is Reason.MALFORMED_HEADER
@@ -187,7 +224,7 @@ def test_environ() -> None:
         wire_of(providers.FRAPPE).parse(environ(HTTP_X_FRAPPE_WEBHOOK_SIGNATURE=7))
 
 
-@pytest.mark.parametrize("value", [["a"], 1, object], ids=repr)
+@pytest.mark.parametrize("value", [[1], [["a"]], {"a": "b"}, ("a",), 1, object], ids=repr)
 def test_value_of_another_type(value: Any) -> None:
     """A value that is no text is refused, whatever made it."""
     with pytest.raises(VerificationError, match="not printable ASCII"):
@@ -203,11 +240,158 @@ def test_odd_bytes_in_a_parsed_message() -> None:
     assert caught.value.reason is Reason.MALFORMED_HEADER
 
 
-@pytest.mark.parametrize("headers", [None, 1, "X-A: b", b"X-A: b"], ids=repr)
+class Request:
+    """A request, as Starlette and aiohttp have it: a mapping, with its headers beside."""
+
+    headers: ClassVar[dict[str, str]] = {}
+
+    def get(self, _name: str) -> None:
+        return None
+
+    def __repr__(self) -> str:  # the same in each process that runs tests
+        return "Request()"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *(None, 1, "X-A: b", b"X-A: b"),
+        *([1], ["X-A: b"], [("X-A", "b", "c")], [(1, "b")]),
+        *(Request(), [{"name": "X-A", "value": "b", "secure": "no"}]),
+        *({"version": "2.0", "headers": {"x-a": "b"}}, {"multiValueHeaders": {"x-a": ["b"]}}),
+        {"type": "http", "asgi": {"version": "3.0"}, "headers": [(b"x-a", b"b")]},
+    ],
+    ids=repr,
+)
 def test_no_headers_at_all(headers: Any) -> None:
-    """What is no headers is the caller's mistake."""
-    with pytest.raises(TypeError, match="not a mapping"):
+    """What is no headers is the caller's mistake, and the message says what to pass."""
+    with pytest.raises(ConfigurationError, match="pass the request's headers"):
         indexed(headers)
+
+
+@pytest.mark.parametrize("scheme", [providers.GITHUB, providers.SLACK, providers.GETSTREAM])
+@pytest.mark.parametrize(
+    "headers", [["X-A: b"], [("X-A", "b", "c")], [1], [None], [("X-A",)], [(1, "b")], [()]]
+)
+def test_no_pairs_at_all(scheme: Scheme, headers: Any) -> None:
+    """A list of something else is the caller's mistake for every scheme."""
+    verifier = Verifier(SECRET, scheme=scheme)
+
+    with pytest.raises(ConfigurationError, match="no pairs of a name and a value"):
+        verifier.verify(b"{}", headers)
+    with pytest.raises(ConfigurationError, match="no pairs of a name and a value"):
+        verifier.begin(headers)
+
+
+@pytest.mark.parametrize("name", ["headers", "multiValueHeaders", "asgi", "wsgi.multithread"])
+@pytest.mark.parametrize("make", [dict, values_by_name], ids=["dict", "lists"])
+def test_headers_with_the_names_of_others(make: Any, name: str) -> None:
+    """No header of a stranger makes a request seem to be an environ, an event or a scope."""
+    pairs = {name: "1", "HTTP_X_FRAPPE_WEBHOOK_SIGNATURE": "a", NAME: "b"}
+    headers = make(pairs) if make is dict else make(*pairs.items())
+
+    assert Header(NAME).find(indexed(headers)) == "b"
+    del headers[NAME]
+    assert Header(NAME).find(indexed(headers)) is None
+
+
+SECRET = "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"
+HEX = providers.WEBHOOK_HEX
+
+
+@pytest.mark.parametrize(
+    "verifier",
+    [
+        Verifier(SECRET),
+        MultiVerifier(Verifier(SECRET), Verifier("8Kx2Wm5Rt9Yb3Nc6Vf1Zq4Hs", scheme=HEX)),
+    ],
+    ids=["one", "several"],
+)
+@pytest.mark.parametrize("make", [environ_of, values_by_name], ids=["environ", "lists"])
+def test_verify(verifier: Any, make: Any) -> None:
+    """An environ and lists of values are verified, and a wrong or doubled signature is refused."""
+    right = sign_payload(b"{}", SECRET).headers[NAME]
+
+    assert verifier.verify(b"{}", make((NAME, right))).body == b"{}"
+    for pairs, reason in (
+        ([], Reason.MISSING_HEADER),
+        ([(NAME, right), (NAME, right)], Reason.DUPLICATE_HEADER),
+        ([(NAME, right[::-1])], Reason.SIGNATURE_MISMATCH),
+        ([("HTTP-X-Frappe-Webhook-Signature", right)], Reason.MISSING_HEADER),
+    ):
+        with pytest.raises(VerificationError) as caught:
+            verifier.verify(b"{}", make(*pairs))
+        assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize("scheme", [providers.STANDARD_WEBHOOKS, providers.DOCUSIGN, providers.BOX])
+@pytest.mark.parametrize("make", [environ_of, values_by_name], ids=["environ", "lists"])
+def test_verify_several_headers(scheme: Scheme, make: Any) -> None:
+    """Ids, times and numbered signatures are found there too, each at most once."""
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" if scheme.secret_format != "text" else SECRET
+    signed = sign_payload(b"{}", secret, scheme=scheme).headers
+    verifier = Verifier(secret, scheme=scheme)
+
+    assert verifier.verify(b"{}", make(*signed.items()))
+    for name in signed:
+        with pytest.raises(VerificationError) as caught:
+            verifier.verify(b"{}", make(*signed.items(), (name, signed[name])))
+        assert caught.value.reason is Reason.DUPLICATE_HEADER
+        assert caught.value.header is not None
+        assert caught.value.header.lower() == name.lower()
+
+
+def test_lists_in_two_spellings() -> None:
+    """Lists of values are indexed, so that no spelling of a doubled header is overlooked."""
+    headers: Any = indexed({NAME: ["a"], NAME.swapcase(): ["a"]})
+
+    with pytest.raises(VerificationError, match="occurs more than once"):
+        Header(NAME).find(headers)
+    assert Header(NAME).find(indexed({NAME: []})) is None
+
+
+def test_lists_beside_texts() -> None:
+    """In a dict of both, a text counts as in a dict of texts, and a list as in a dict of lists."""
+    other = NAME.swapcase()
+
+    assert Header(NAME).find(indexed({NAME: "a", other: "b", "Accept": ["c"]})) == "a"
+    assert Header(NAME).find(indexed({NAME: [], NAME.upper(): "a"})) == "a"
+    for value in ("b", ["b"]):
+        with pytest.raises(VerificationError, match="occurs more than once"):
+            Header(NAME).find(indexed({NAME: ["a"], other: value, "Accept": "c"}))
+
+
+def test_part_of_an_environ() -> None:
+    """Without the server's own entries it could be a stranger's headers; the message says so."""
+    right = sign_payload(b"{}", SECRET).headers[NAME]
+
+    with pytest.raises(VerificationError) as caught:
+        Verifier(SECRET).verify(b"{}", {"HTTP_X_FRAPPE_WEBHOOK_SIGNATURE": right})
+    assert caught.value.reason is Reason.MISSING_HEADER
+    assert str(caught.value) == (
+        "no X-Frappe-Webhook-Signature header, which scheme 'frappe' needs: "
+        "HTTP_X_FRAPPE_WEBHOOK_SIGNATURE is there, so pass the whole WSGI environ, or the "
+        "framework's headers"
+    )
+
+
+def test_attributes_that_are_headers() -> None:
+    """Sanic's headers have each header as an attribute; doubled ones stay visible."""
+
+    class Headers(SimpleNamespace):
+        """What counts of them."""
+
+        def __getattr__(self, name: str) -> str:
+            return self.get(name)
+
+        def get(self, _name: str) -> str:
+            return "a"
+
+        def getall(self, _name: str) -> list[str]:
+            return ["a", "b"]
+
+    with pytest.raises(VerificationError, match="occurs more than once"):
+        Header(NAME).find(indexed(Headers()))
 
 
 def test_indexed_pairs_are_a_mapping() -> None:

@@ -19,38 +19,65 @@ SOURCE = Path(frappe_hooksig.__file__).parent
 
 # What a module may import of the package: those above it, as docs/design.md lists them.
 LAYERS = [
-    {"exceptions", "_template", "replay._protocol", "replay._steps", "cli._outcome"}
+    {
+        "exceptions",
+        "_escaping",
+        "integrations._extras",
+        "_template",
+        "replay._protocol",
+        "replay._steps",
+        "cli._outcome",
+    }
     | {"replay._workers"}
-    | {"integrations.django._transactions"}
+    | {"integrations.django._transactions", "testing._transactions"}
     | {"integrations.django.models", "integrations.django.migrations.0001_initial"},
     {"_headers", "_payload", "_raw_body", "_secret_checks", "_timestamp"}
-    | {"replay._lua", "replay._memory", "replay._sqlite", "testing._stores"}
+    | {"replay._lua", "replay._memory", "replay._sqlite", "testing._stores", "testing._comparisons"}
     | {"replay._renewal", "integrations._responses", "integrations.django._store"}
     | {"cli._input", "cli._output"},
     {"scheme", "secret", "replay._callers", "replay._deduplicator"}
     | {"integrations._urls", "integrations.redis", "integrations.frappe._cache_store"}
     | {"cli._captured_request", "cli._commands"},
-    {"replay._claims"},
+    {"replay._claims", "cli._curl", "cli._log_row"},
     {"replay"},
-    {"_frappe", "_keys", "_registered_urls", "_envelope", "cli"},
-    {"delivery"},
-    {"_compiled"},
-    {"_wire", "providers", "integrations.django._setting", "integrations.frappe._site_secrets"}
+    {"_frappe", "_keys", "_registered_urls", "_envelope", "_overriding"} | {"cli"},
+    {"_compression", "delivery", "providers", "observe._event"},
+    {"observe._log", "observe._raw"},
+    {"_clues", "_compiled", "_events"},
+    {"_wire", "integrations.django._setting", "integrations.frappe._site_secrets"}
     | {"cli._secret_sources", "__main__"},
     {"_selection", "sign", "cli._options"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"cli._providers", "cli._secret", "cli._sign"},
-    {"_matching", "freshness", "testing._override"},
-    {"streaming", "testing"},
-    {"verify"},
-    {"multi", "integrations.django._checks", "cli._verify"},
-    {"integrations._framework", "integrations._options", "integrations.django.apps"},
-    {"integrations", "integrations._secret_sources"},
+    {"_matching", "freshness", "testing._override", "testing._requests"}
+    | {"testing._fake_receiver"},
+    {"streaming", "testing._http", "testing._recorded", "testing._redelivery", "cli._exchange"},
+    {"verify", "testing._cases"},
+    {"explain._findings"},
+    {"explain._request", "explain._secret_causes", "explain._serialisations"},
+    {"explain._rendering_causes", "explain._signatures", "explain._url_causes"},
+    {"explain._body_causes", "explain._content_causes"},
+    {"explain._tries"},
+    {"explain._hints", "explain._search"},
+    {"explain._explain"},
+    {"explain"},
+    {"cli._explain", "observe._capture", "observe._explaining"},
+    {"observe"},
+    {"multi", "integrations.django._checks", "cli._scenarios", "cli._verify"}
+    | {"testing._deliveries", "testing._forging"},
+    {"testing._hostile"},
+    {"testing._judging"},
+    {"integrations._observers", "integrations._options", "integrations.django.apps"}
+    | {"cli._trigger"},
+    {"integrations", "integrations._observation"},
+    {"integrations._framework"},
+    {"integrations._secret_sources"},
     {"integrations._receiver"},
-    {"integrations._asgi", "integrations.flask"}
-    | {"integrations.django._decorators", "integrations.frappe._decorators"},
-    {"integrations.starlette", "integrations.fastapi"}
-    | {"integrations.django", "integrations.frappe"},
+    {"integrations._asgi", "integrations._werkzeug", "integrations.django._decorators"},
+    {"integrations.starlette", "integrations.fastapi", "integrations.flask"}
+    | {"integrations.django", "integrations.frappe._decorators"},
+    {"integrations.frappe", "testing"},
+    {"_pytest_plugin"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 PATHS = {
@@ -62,9 +89,13 @@ MODULES = sorted(PATHS)
 
 
 def imports_of(path: Path) -> set[str]:
-    """Return the dotted names of all modules that a file imports, wherever in it."""
+    """Return the dotted names of all modules that a file imports, but for those of type hints."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -131,8 +162,11 @@ def test_arrows(module: str) -> None:
 def test_core_needs_nothing_but_the_standard_library() -> None:
     """Only integrations import a framework; typing-extensions is for Python 3.10."""
     allowed = {*sys.stdlib_module_names, "frappe_hooksig", "typing_extensions"}
-    for path in (*SOURCE.glob("*.py"), *SOURCE.glob("replay/*.py"), *SOURCE.glob("cli/*.py")):
-        assert {name.partition(".")[0] for name in imports_of(path)} <= allowed, path
+    plugin = SOURCE / "_pytest_plugin.py"  # which pytest itself loads
+    for folder in (".", "replay", "explain", "cli", "testing"):
+        for path in {*SOURCE.joinpath(folder).glob("*.py")} - {plugin}:
+            assert {name.partition(".")[0] for name in imports_of(path)} <= allowed, path
+    assert {name.partition(".")[0] for name in imports_of(plugin)} <= allowed | {"pytest"}
 
 
 def test_requirements() -> None:

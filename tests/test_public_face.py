@@ -23,6 +23,7 @@ PUBLIC = [
     "frappe_hooksig.cli",
     "frappe_hooksig.delivery",
     "frappe_hooksig.exceptions",
+    "frappe_hooksig.explain",
     "frappe_hooksig.freshness",
     "frappe_hooksig.integrations",
     "frappe_hooksig.integrations.django",
@@ -32,6 +33,7 @@ PUBLIC = [
     "frappe_hooksig.integrations.redis",
     "frappe_hooksig.integrations.starlette",
     "frappe_hooksig.multi",
+    "frappe_hooksig.observe",
     "frappe_hooksig.providers",
     "frappe_hooksig.replay",
     "frappe_hooksig.scheme",
@@ -51,9 +53,11 @@ OF_DJANGO = {
 # The packages whose names are those of their private modules.
 FACADES = {
     "frappe_hooksig",
+    "frappe_hooksig.explain",
     "frappe_hooksig.integrations",
     "frappe_hooksig.integrations.django",
     "frappe_hooksig.integrations.frappe",
+    "frappe_hooksig.observe",
     "frappe_hooksig.replay",
     "frappe_hooksig.testing",
 }
@@ -247,4 +251,5 @@ def test_nothing_gives_a_plain_secret() -> None:
         "frappe_hooksig.Delivery.body",
         "frappe_hooksig.Secret.reveal",
         "frappe_hooksig.SignedPayload.body",
+        "frappe_hooksig.testing.RecordedEvent.body",
     }

@@ -162,6 +162,11 @@ def test_sender_without_a_valid_secret() -> None:
         signed_at(CHANGE, Secret(OLD, not_after=CHANGE), providers.FRAPPE)
 
 
+def lines(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what is logged of deliveries."""
+    return [record for record in caplog.records if "delivery" in record.getMessage()]
+
+
 class TestLog:
     """The line that says that a sender still has the old secret."""
 
@@ -170,7 +175,7 @@ class TestLog:
         """One line, with the name and nothing of the secret."""
         outcome(CHANGE, signed_at(CHANGE, OLD, scheme), scheme)
 
-        (record,) = caplog.records
+        (record,) = lines(caplog)
         assert (record.name, record.levelno) == ("frappe_hooksig", logging.WARNING)
         assert record.getMessage() == (
             f"scheme {scheme.name!r}: a delivery was signed with the secret 'old' only, which is "
@@ -182,13 +187,13 @@ class TestLog:
         scheme = providers.STRIPE
         outcome(CHANGE, signed_at(CHANGE, [NEW, OLD], scheme), scheme)
 
-        assert not caplog.records
+        assert not lines(caplog)
 
     def test_only_valid_one(self, caplog: pytest.LogCaptureFixture) -> None:
         """Before the new one is valid, the old one is the newest."""
         outcome(CHANGE - 1, signed_at(CHANGE, OLD, providers.FRAPPE), providers.FRAPPE)
 
-        assert not caplog.records
+        assert not lines(caplog)
 
     def test_forged(self, caplog: pytest.LogCaptureFixture) -> None:
         """What nobody signed writes nothing."""
@@ -198,4 +203,4 @@ class TestLog:
             providers.FRAPPE,
         )
 
-        assert not caplog.records
+        assert not lines(caplog)

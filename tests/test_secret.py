@@ -6,7 +6,7 @@ import copy
 import hashlib
 import hmac
 import warnings
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64decode
 from typing import Any
 
 import pytest
@@ -167,7 +167,9 @@ def test_what_a_sender_rewrites() -> None:
 )
 def test_short_once_decoded(secret_format: SecretFormat, text: str) -> None:
     """It is the key that must be long, not its text."""
-    with pytest.warns(SecretWarning, match=r"the secret decodes to \d+ bytes only"):
+    with pytest.warns(
+        SecretWarning, match=r"the secret for scheme 'made-up' decodes to \d+ bytes only"
+    ):
         keys_of(text, secret_format)
 
 
@@ -202,6 +204,10 @@ def test_copies_are_the_secret_itself() -> None:
         ("base64", "AP8=", b"\x00\xff"),
         ("whsec", "whsec_AP+r", b"\x00\xff\xab"),
         ("whsec", "AP+r", b"\x00\xff\xab"),
+        ("whsec", "whsec_AP8=", b"\x00\xff"),
+        ("whsec", "whsec_AP8", b"\x00\xff"),
+        ("whsec", "AP8", b"\x00\xff"),
+        ("whsec", "whsec_/w", b"\xff"),
     ],
 )
 def test_formats(secret_format: SecretFormat, text: str, key: bytes) -> None:
@@ -222,7 +228,15 @@ def test_formats(secret_format: SecretFormat, text: str, key: bytes) -> None:
         ("base64", "AP-r"),
         ("base64", "AP9="),  # not canonical: the last bits are not 0
         ("base64", "AP+r\n"),
+        # Only all of the padding may be left out, and the last bits are 0 without it too.
         ("whsec", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS"),
+        ("whsec", "whsec_AP9"),
+        ("whsec", "whsec_/w="),
+        ("whsec", "whsec_/x"),
+        ("whsec", "whsec_AP+rA"),
+        ("whsec", "whsec_AP8=="),
+        ("whsec", "whsec_AP8=\n"),
+        ("whsec", "whsec_A-8"),
         ("whsec", "whsec_!!!!"),
         ("whsec", "whsec_é"),
         # HMAC fills a key up with NULs: these are all the empty key.
@@ -233,7 +247,7 @@ def test_formats(secret_format: SecretFormat, text: str, key: bytes) -> None:
 )
 def test_unreadable_in_its_format(secret_format: SecretFormat, text: str) -> None:
     """A key that is not written as it must be is refused, not silently another key."""
-    with pytest.raises(ConfigurationError, match="the secret must be"):
+    with pytest.raises(ConfigurationError, match="the secret for scheme 'made-up' must be"):
         keys_of(text, secret_format)
 
 
@@ -247,6 +261,27 @@ def test_generate_secret(secret_format: SecretFormat) -> None:
         keys_of(secret, secret_format)
     assert secret != generate_secret(secret_format)
     assert not set("<>& '\"*") & set(secret)
+
+
+def key_of(secret: str, secret_format: SecretFormat) -> bytes:
+    """Return the 32 bytes that a generated secret is the text of."""
+    if secret_format == "hex":
+        return bytes.fromhex(secret)
+    return urlsafe_b64decode(
+        secret.removeprefix("whsec_").translate(str.maketrans("+/", "-_")) + "="
+    )
+
+
+@pytest.mark.parametrize("secret_format", ["text", "hex", "base64", "whsec"])
+def test_ends_of_generated_secrets(secret_format: SecretFormat) -> None:
+    """No shell takes one for an option or a path, and no form trims it."""
+    generated = [generate_secret(secret_format) for _ in range(5_000)]
+
+    assert all(each[0].isalnum() and each.rstrip("=")[-1].isalnum() for each in generated)
+    decoded = {key_of(each, secret_format) for each in generated}
+    assert {len(key) for key in decoded} == {32}
+    assert len({key[0] for key in decoded}) == 248  # nothing else is left out
+    assert all(len({key[i] for key in decoded}) == 256 for i in range(1, 32))
 
 
 @pytest.mark.parametrize("secret_format", ["typo", None, providers.STANDARD_WEBHOOKS])

@@ -71,9 +71,8 @@ def test_refusals(headers: Any, reason: Reason) -> None:
 
 def test_refusal_says_what_to_look_at() -> None:
     """A body that was changed would not be noticed, so nothing is said of it."""
-    assert (
-        str(refusal({HEADER: OLD}))
-        == "X-Gitlab-Token does not match the secret: the sender sent another one"
+    assert str(refusal({HEADER: OLD})) == (
+        "X-Gitlab-Token does not match the secret (scheme 'gitlab'): the sender sent another one"
     )
 
 
@@ -92,7 +91,7 @@ def test_refusal_says_what_to_look_at() -> None:
 )
 def test_token_that_no_header_can_carry(token: str | bytes) -> None:
     """It could never match, or be two headers that a server has joined."""
-    with pytest.raises(ConfigurationError, match="the secret cannot be sent in a header") as caught:
+    with pytest.raises(ConfigurationError, match="gitlab' cannot be sent in a header") as caught:
         Verifier(token, scheme=providers.GITLAB)
     assert "Qv3r0" not in str(caught.value)
 

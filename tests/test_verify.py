@@ -7,6 +7,7 @@ import hmac
 import logging
 import math
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,7 @@ from frappe_hooksig import (
     ConfigurationError,
     Delivery,
     MalformedPayload,
+    MultiVerifier,
     Reason,
     Scheme,
     Secret,
@@ -69,14 +71,66 @@ def test_accepts() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["{}", {}, None, bytearray(b"{}"), memoryview(b"{}")],
+    ["{}", {}, None, [123, 125]],
     ids=lambda body: type(body).__name__,
 )
 def test_body_must_be_bytes(body: Any) -> None:
     """Anything that has been through a parser is the caller's mistake, and the message says so."""
-    with pytest.raises(TypeError, match="not bytes: pass the raw body") as caught:
-        Verifier(SECRET).verify(body, {})
-    assert "request.get_data()" in str(caught.value)
+    headers = sign_payload(b"{}", SECRET).headers
+    verifier = Verifier(SECRET)
+    for verify in (
+        lambda: verifier.verify(body, headers),
+        lambda: verify_payload(body, headers, SECRET),
+        lambda: verifier.begin(headers).verify(body),
+        lambda: verifier.begin(headers).update(body),
+    ):
+        with pytest.raises(TypeError, match="not bytes: pass the raw body") as caught:
+            verify()
+        assert "request.get_data()" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview, lambda body: memoryview(bytearray(body))])
+@pytest.mark.parametrize("secrets", [SECRET, [OLD, SECRET]], ids=["one", "two"])
+def test_other_buffers(kind: Any, secrets: Any) -> None:
+    """A bytearray or a memoryview has raw bytes too. The delivery has bytes."""
+    headers = sign_payload(BODY, SECRET).headers
+    verifier = Verifier(secrets)
+    gitlab = Verifier("glpat of " + SECRET[::-1], scheme=providers.GITLAB)
+    both = MultiVerifier(verifier, gitlab)
+    ways: tuple[Callable[[Any], Delivery], ...] = (
+        lambda body: verifier.verify(body, headers),
+        lambda body: both.verify(body, [*headers.items()]),
+        lambda body: verify_payload(body, headers, secrets),
+        lambda body: verifier.begin(headers).verify(body),
+    )
+    for verify in ways:
+        delivery = verify(kind(BODY))
+        assert type(delivery.body) is bytes
+        assert delivery.body == BODY
+    with pytest.raises(VerificationError) as caught:
+        verifier.verify(kind(BODY + b" "), headers)
+    assert caught.value.reason is Reason.SIGNATURE_MISMATCH
+    with pytest.raises(BodyTooLarge):
+        Verifier(secrets, max_body=1).verify(kind(BODY), headers)
+
+
+def test_a_buffer_may_change_later() -> None:
+    """What was verified stays as it was."""
+    buffer = bytearray(BODY)
+    delivery = Verifier(SECRET).verify(buffer, sign_payload(buffer, SECRET).headers)
+    buffer[:] = bytes(len(BODY))
+
+    assert delivery.body == BODY
+
+
+def test_a_buffer_of_integers() -> None:
+    """A memoryview of larger elements, or with gaps, is its bytes."""
+    buffer = memoryview(bytearray(b"abcdefgh"))
+    for view, raw in ((buffer.cast("I"), b"abcdefgh"), (buffer[::2], b"aceg")):
+        signed = sign_payload(raw, SECRET)
+
+        assert sign_payload(view, SECRET).headers == signed.headers
+        assert Verifier(SECRET, max_body=len(raw)).verify(view, signed.headers).body == raw
 
 
 def mac(secret: str = SECRET, content: bytes = BODY) -> bytes:
@@ -106,13 +160,13 @@ RIGHT = base64.b64encode(mac()).decode()
         ({SIGNATURE: RIGHT.rstrip("=")}, Reason.WRONG_ENCODING),
         ({SIGNATURE: mac(OLD).hex()}, Reason.SIGNATURE_MISMATCH),
         ({SIGNATURE: base64.b64encode(mac(OLD)).decode()}, Reason.SIGNATURE_MISMATCH),
-        ({SIGNATURE: " " + RIGHT}, Reason.SIGNATURE_MISMATCH),
-        ({SIGNATURE: RIGHT + " "}, Reason.SIGNATURE_MISMATCH),
-        ({SIGNATURE: RIGHT + "AAAA"}, Reason.SIGNATURE_MISMATCH),
+        ({SIGNATURE: " " + RIGHT}, Reason.MALFORMED_HEADER),
+        ({SIGNATURE: RIGHT + " "}, Reason.MALFORMED_HEADER),
+        ({SIGNATURE: RIGHT + "AAAA"}, Reason.MALFORMED_HEADER),
         ({SIGNATURE: RIGHT.swapcase()}, Reason.SIGNATURE_MISMATCH),
-        ({SIGNATURE: "sha256=" + RIGHT}, Reason.SIGNATURE_MISMATCH),
-        ({SIGNATURE: "forged"}, Reason.SIGNATURE_MISMATCH),
-        ({SIGNATURE: SECRET}, Reason.SIGNATURE_MISMATCH),
+        ({SIGNATURE: "sha256=" + RIGHT}, Reason.MALFORMED_HEADER),
+        ({SIGNATURE: "forged"}, Reason.MALFORMED_HEADER),
+        ({SIGNATURE: SECRET}, Reason.MALFORMED_HEADER),
     ],
     ids=lambda value: ascii(value)[:70],
 )
@@ -130,10 +184,10 @@ def test_frappe_refusals(headers: Any, reason: Reason) -> None:
         ("SHA256=" + mac().hex(), Reason.MALFORMED_HEADER),
         ("sha1=" + mac().hex(), Reason.MALFORMED_HEADER),
         ("sha256=", Reason.MALFORMED_HEADER),
-        ("sha256= " + mac().hex(), Reason.SIGNATURE_MISMATCH),
+        ("sha256= " + mac().hex(), Reason.MALFORMED_HEADER),
         (f"sha256={mac().hex()},sha256={mac().hex()}", Reason.DUPLICATE_HEADER),
-        ("sha256=" + mac().hex()[:-1], Reason.SIGNATURE_MISMATCH),
-        ("sha256=" + mac().hex() + "00", Reason.SIGNATURE_MISMATCH),
+        ("sha256=" + mac().hex()[:-1], Reason.MALFORMED_HEADER),
+        ("sha256=" + mac().hex() + "00", Reason.MALFORMED_HEADER),
     ],
 )
 def test_github_refusals(text: str, reason: Reason) -> None:
@@ -205,14 +259,14 @@ def test_a_mismatch_is_hashed_once(monkeypatch: pytest.MonkeyPatch, secrets: lis
 
         return counted
 
-    def counted_keys(*args: Any) -> Any:
-        keys = make_keys(*args)
+    def counted_keys(*args: Any, **options: Any) -> Any:
+        keys = make_keys(*args, **options)
         for position, key in enumerate(keys):
             key.start = counting(key.start, position)
         return keys
 
     monkeypatch.setattr("frappe_hooksig._matching.make_keys", counted_keys)
-    for text in ("forged", "0" * 44, mac(SECRET).hex()):
+    for text in ("0" * 64, "0" * 44, mac(SECRET).hex()):
         started.clear()
         assert reason_of(Verifier(secrets), {SIGNATURE: text}) in {
             *(Reason.SIGNATURE_MISMATCH, Reason.WRONG_ENCODING),
@@ -478,10 +532,10 @@ class TestTimeInTheBody:
         assert [(each.json(), each.secret_id) for each in seen] == [({"order": "SO-00001"}, "old")]
 
     @pytest.mark.parametrize(
-        ("options", "tolerance"), [({}, 86_400), ({"tolerance": 300}, 300)], ids=["24-h", "own"]
+        ("options", "tolerance"), [({}, 36 * 3600), ({"tolerance": 300}, 300)], ids=["36-h", "own"]
     )
     def test_tolerance(self, options: dict[str, Any], tolerance: int) -> None:
-        """24 hours on either side, or one's own, and not a moment more."""
+        """36 hours on either side, or one's own, and not a moment more."""
         for age in (-tolerance, 0, tolerance):
             assert self.verify(NOW, NOW + age, **options).timestamp == NOW
         for away, reason in (
@@ -801,7 +855,8 @@ class TestInPieces:
         """However it is cut, it is verified as the whole body is."""
         scheme = providers.get(name)
         secret = secret_of(scheme)
-        body = bytes(range(256)) * 3
+        characters = "".join(map(chr, range(1, 256))).encode()
+        body = 3 * (bytes(range(256)) if scheme.algorithm == "hmac" else characters)
         signed = Signer(secret, scheme=scheme, clock=lambda: NOW).sign(body, **WHERE)
         verifier = Verifier(secret, scheme=scheme, clock=lambda: NOW)
         delivery = verifier.verify(body, signed.headers, **WHERE)

@@ -18,7 +18,7 @@ from tests.cli.command import ENVIRONMENT, HEADER, SECRET, USAGE, VERIFIED, says
     ("arguments", "message"),
     [
         ([], "the command is missing"),
-        (["no-such-command"], "there is no such command: the commands are verify, sign,"),
+        (["no-such-command"], "there is no such command: the commands are verify, explain, sign,"),
         (["verify", "--no-such-option"], "unknown option"),
         (["verify", "--sch", "github"], "unknown option"),
         (
@@ -55,7 +55,7 @@ def test_wrong_use(arguments: list[str], message: str) -> None:
     assert message in err
 
 
-@pytest.mark.parametrize("command", [[], ["sign"], ["verify"], ["secret"], ["providers"]])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=str)
 def test_help(command: list[str]) -> None:
     """Every command explains itself, within a terminal's width."""
     out, err = says(VERIFIED, *command, "--help", environment=ENVIRONMENT | {"COLUMNS": "100"})
@@ -63,6 +63,14 @@ def test_help(command: list[str]) -> None:
     assert out.startswith(" ".join(["usage: frappe-hooksig", *command]))
     assert err == ""
     assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("command", ["sign", "trigger", "secret", "providers"])
+def test_help_names_no_option_of_another_command(command: str) -> None:
+    """Only `verify` has `--request`."""
+    out, _ = says(VERIFIED, command, "--help")
+
+    assert "--request" not in out
 
 
 def test_version() -> None:

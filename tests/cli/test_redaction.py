@@ -128,7 +128,11 @@ def test_never_repeated_by_a_process(place: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["verfy"], "there is no such command: the commands are verify, sign, secret, providers"),
+        (
+            ["verfy"],
+            "there is no such command: the commands are verify, explain, sign, trigger, secret, "
+            "providers",
+        ),
         (
             ["verify", "--sch", "github"],
             "unknown option (did you mean --scheme?): see frappe-hooksig verify",

@@ -23,6 +23,11 @@ def test_line_end_of_a_file(end: str, options: list[str], tmp_path: Path) -> Non
     out, err = says(VERIFIED, "verify", "-f", "secret.txt", *options, "-H", header, cwd=tmp_path)
     assert "secret: secret.txt\n" in out
     assert ("white space" in err) == (secret != SECRET)
+    was_ignored = end.endswith("\n") and not options
+    note = "note: -f: the line end of the file was ignored. Your app may not ignore it: --raw\n"
+    assert (f"frappe-hooksig: {note}" in err) == was_ignored
+    _, err = says(VERIFIED, "sign", "-f", "secret.txt", *options, cwd=tmp_path)
+    assert note not in err
 
 
 def test_bytes_of_a_file(tmp_path: Path) -> None:
@@ -54,11 +59,11 @@ def test_bytes_of_a_variable() -> None:
         (["-f", "missing.txt"], "-f: cannot read the file: No such file or directory"),
         (["-f", "."], "Is a directory"),
         (["-f", "/proc/self/mem"], "-f: cannot read the file: Input/output error"),
-        (["-e", "NEW", "-f", "empty.txt"], "the secret is empty"),
+        (["-e", "NEW", "-f", "empty.txt"], "the secret 'empty.txt' is empty"),
         (["-e", "MASKED"], "is a row of asterisks or dots"),
         (
             ["-e", "TEXT", "--scheme", "standard-webhooks"],
-            "the environment variable TEXT must be padded base64",
+            "the environment variable TEXT must be base64 of a key",
         ),
     ],
 )

@@ -56,6 +56,17 @@ def test_changed() -> None:
     assert err == ""
 
 
+def test_refused_with_the_url() -> None:
+    """The URL that was used is shown, without its query."""
+    options = ["verify", "-e", "NEW", "--scheme", "square", "--url", "https://example.com/a?t=1"]
+    header = "x-square-hmacsha256-signature: " + "A" * 43 + "="
+
+    out, _ = says(REFUSED, *options, "-H", header)
+    assert out.endswith("; the URL was https://example.com/a?...\n")
+    out, _ = says(REFUSED, *options, "-H", header, "--json")
+    assert json.loads(out)["message"].endswith("; the URL was https://example.com/a?...")
+
+
 def test_refused_as_json() -> None:
     """Programs get reason, header and message."""
     out, _ = says(REFUSED, "verify", "-e", "NEW", "--json")

@@ -29,7 +29,7 @@ from frappe_hooksig.integrations.frappe import (
 )
 from frappe_hooksig.replay import Deduplicator, MemoryStore
 from tests.integrations import conformance
-from tests.integrations.conformance import LIMITED, METHODS, OLD, SECRET, Comparisons
+from tests.integrations.conformance import EMPTY, LIMITED, METHODS, OLD, SECRET, Comparisons
 
 SETTINGS = "Hook Settings"
 _REST = "tests.rest_of_path"
@@ -91,7 +91,7 @@ def serve_sender() -> Any:
 
 
 serve_providers = to_guests(serve_sender)
-serve_several = serve_one_of = serve_urls = serve_forwarded = serve_providers
+serve_empty = serve_several = serve_one_of = serve_urls = serve_forwarded = serve_providers
 
 
 @to_guests
@@ -150,6 +150,11 @@ serve_password = to_guests(
 serve_passwords = to_guests(
     verify_webhook(providers.GITHUB, secret=password(SETTINGS, ("new", "old"), "named"))(seen)
 )
+serve_passwords_told = to_guests(
+    verify_webhook(providers.GITHUB, secret=password(SETTINGS, ("new", "old"), "named"))(
+        lambda: get_delivery().secret_id
+    )
+)
 serve_verifier = to_guests(verify_webhook(Verifier(SECRET, scheme=providers.GITHUB))(seen))
 
 
@@ -207,6 +212,21 @@ def secret_that_breaks(_request: Request) -> Any:
 
 
 serve_broken = to_guests(verify_frappe_webhook(secret=secret_that_breaks)(seen))
+serve_broken_empty = to_guests(verify_webhook(EMPTY, secret=secret_that_breaks)(seen))
+
+
+def in_other_words(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        if result.status_code in {400, 401, 413}:
+            return Response(f"no: {result.json['reason']}", 403)
+        return result
+
+    return inner
+
+
+serve_other_words = to_guests(in_other_words(verify_frappe_webhook(secret=secrets)(seen)))
 
 
 STORE = MemoryStore()
@@ -235,6 +255,14 @@ def ends() -> Any:
     return {"status": "handled"}
 
 
+serve_events = to_guests(
+    verify_webhook(
+        providers.WOOCOMMERCE,
+        secret=SECRET,
+        unsigned_events=["order.created", "order.updated"],
+        store=STORE,
+    )(lambda: answer({"handled": get_delivery().unsigned_event}))
+)
 serve_once = to_guests(verify_frappe_webhook(store=Deduplicator(STORE, lease=1))(ends))
 serve_cached = to_guests(verify_frappe_webhook(store=Deduplicator(CacheStore(), lease=1))(ends))
 serve_once_too = to_guests(

@@ -37,7 +37,7 @@ def asks(delivery: Verified, claim: Annotated[Claim, Depends(frappe.claim)]) -> 
     return Response(status_code=work_if_held(delivery, claim))
 
 
-@router.api_route("/methods", methods=["GET", "POST", "HEAD", "OPTIONS"])
+@router.api_route("/methods", methods=["GET", "POST", "HEAD", "OPTIONS", "TRACE"])
 @router.get("/get")
 def by_method(request: Request, delivery: Verified) -> str:
     note(f"{request.method} {delivery.json()['n']}")

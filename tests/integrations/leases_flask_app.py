@@ -37,7 +37,7 @@ def asks() -> Response:
     return Response(status=work_if_held(flask.get_delivery(), flask.get_claim()))
 
 
-@flask_app.route("/methods", methods=["GET", "POST", "HEAD", "OPTIONS"])
+@flask_app.route("/methods", methods=["GET", "POST", "HEAD", "OPTIONS", "TRACE"])
 @flask_app.get("/get")
 @flask.verify_frappe_webhook(**OPTIONS)
 def by_method() -> Any:

@@ -45,7 +45,7 @@ starlette_app = Starlette(
         Route("/other-store", with_other_store, methods=["POST"]),
         Route("/slow-store", with_slow_store, methods=["POST"]),
         Route("/asks", asks, methods=["POST"]),
-        Route("/methods", by_method, methods=["GET", "POST", "OPTIONS"]),
+        Route("/methods", by_method, methods=["GET", "POST", "OPTIONS", "TRACE"]),
         Route("/get", by_method),
     ]
 )

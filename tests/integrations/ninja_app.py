@@ -7,7 +7,9 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import path
-from ninja import NinjaAPI, Status
+from django.views.decorators.cache import never_cache
+from ninja import NinjaAPI, Schema, Status
+from ninja.decorators import decorate_view
 
 from frappe_hooksig.integrations.django import get_delivery, verify_frappe_webhook
 from tests.integrations.once_apps import OPTIONS, begin, end
@@ -53,6 +55,44 @@ async def with_tuple_of_async(request: HttpRequest) -> Any:
 @verified
 def with_status(request: HttpRequest) -> Any:
     return Status(*work(request))
+
+
+class Order(Schema):
+    """What a delivery says."""
+
+    n: str
+
+
+@api.post("/view", response=STATUSES)
+@decorate_view(verified)
+def with_view(request: HttpRequest, order: Order) -> Any:
+    status, answer = work(request)
+    return status, answer | {"status": f"handled {order.n}"}
+
+
+@api.post("/another-view", response=STATUSES)
+@decorate_view(verified)
+def with_another_view(request: HttpRequest, order: Order) -> Any:
+    return with_view(request, order)
+
+
+@api.post("/wrapped-view", response=STATUSES)
+@decorate_view(never_cache, verified)
+def with_wrapped_view(request: HttpRequest, order: Order) -> Any:
+    return with_view(request, order)
+
+
+@api.post("/another-wrapped-view", response=STATUSES)
+@decorate_view(never_cache, verified)
+def with_another_wrapped_view(request: HttpRequest, order: Order) -> Any:
+    return with_view(request, order)
+
+
+@api.post("/async-view", response=STATUSES)
+@decorate_view(verified)
+async def with_view_of_async(request: HttpRequest, order: Order) -> Any:
+    await asyncio.sleep(0)
+    return with_view(request, order)
 
 
 urlpatterns = [path("", api.urls)]

@@ -80,8 +80,14 @@ def test_cancelled(
     with uvicorn(app, *options, **environment) as server, ThreadPoolExecutor(8) as pool:
         send = partial(cancel_and_repeat, server, path)
         statuses = list(pool.map(send, range(COUNT)))
+        put_off = [number for number, (_, second) in enumerate(statuses) if second == 409]
+        again = [send(number)[1] for number in put_off]
 
     assert {first for first, _ in statuses} == {200, 504}  # after its end, and before
-    assert Counter(second for _, second in statuses) == {200: COUNT}
+    assert {second for _, second in statuses} <= {200, 409}
+    # A claim that is left behind at one step puts off all repeats of that step. On a busy machine,
+    # a claim may be released too late for one of them.
+    assert len(put_off) < COUNT // STEPS
+    assert set(again) <= {200}
     assert set(begun(notes)) == set(map(str, range(COUNT)))
     assert ended(notes) == Counter(map(str, range(COUNT)))

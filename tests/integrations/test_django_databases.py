@@ -272,6 +272,7 @@ class TestPostgreSQL(Cases):
 
 
 @pytest.mark.stress
+@pytest.mark.long  # MariaDB is a package of Debian, which `make test` does not need
 class TestMariaDB(Cases):
     """In MariaDB."""
 

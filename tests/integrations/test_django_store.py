@@ -490,7 +490,7 @@ class TestOnce:
     )
     def test_status(self, result: Any, status: int) -> None:
         """Frameworks on top of Django take objects, or a status with an object."""
-        assert _decorators._DJANGO.status_of(result) == status  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        assert _decorators._DJANGO.outcome_of(result) == (result, status)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     def test_late(self, watched: Any, clock: Clock) -> None:
         """Who outlives the lease changes nothing of the claim of who has taken over."""

@@ -32,10 +32,12 @@ from frappe_hooksig import (
     providers,
 )
 from frappe_hooksig.integrations.fastapi import FrappeWebhook, Refused, Webhook, WebhookRoute
+from frappe_hooksig.replay import MemoryStore
 from tests.integrations import fastapi_app
 from tests.integrations.conformance import (
     BODY,
     CAPTURES,
+    EMPTY,
     LIMIT,
     OLD,
     PROVIDERS,
@@ -218,7 +220,7 @@ class TestPayload:
             (WRONG, "dictionary; and 5 more"),
             (LONG, f"items.0.{'x' * 92}: Input should be a valid"),
             (b"[" * 100_000, "is not JSON"),
-            (b"", "is not JSON"),
+            (b"", "is empty, not JSON"),
         ],
         ids=lambda value: value[:30],
     )
@@ -400,6 +402,23 @@ class TestAnswers:
         assert answer.headers["www-authenticate"] == f'Webhook-Signature header="{SIGNATURE}"'
 
 
+def test_empty_responses() -> None:
+    """A repeat, and a payload that cannot be read, are answered without a body too."""
+    empty = Webhook(EMPTY, secret=SECRET, store=MemoryStore())
+    app = app_with(empty, route_class=WebhookRoute)
+
+    @app.post("/json")
+    async def json(payload: Any = Depends(Webhook(EMPTY, secret=SECRET).payload(Any))) -> None: ...
+
+    client = TestClient(app)
+    answers = [client.post("/", content=BODY, headers=signed()) for _ in range(2)]
+    answers.append(client.post("/json", content=b"{", headers=signed(b"{")))
+
+    assert [answer.status_code for answer in answers] == [200, 200, 400]
+    assert [answer.content for answer in answers[1:]] == [b"", b""]
+    assert all("content-type" not in answer.headers for answer in answers[1:])
+
+
 class TestOpenAPI:
     """What the app says about itself."""
 
@@ -415,10 +434,10 @@ class TestOpenAPI:
             "type": "apiKey",
             "in": "header",
             "name": "X-Frappe-Webhook-Signature",
-            "description": "HMAC of the request.",
+            "description": "The signature of the request.",
         }
         assert schemes["slack"]["description"] == (
-            "HMAC of the request. X-Slack-Request-Timestamp is needed too."
+            "The signature of the request. X-Slack-Request-Timestamp is needed too."
         )
         assert self.SCHEMA["paths"]["/frappe"]["post"]["security"] == [{"frappe": []}]
         assert "security" not in self.SCHEMA["paths"]["/unverified"]["post"]
@@ -471,7 +490,9 @@ class TestSetUp:
 
     def test_unknown_option(self) -> None:
         """A misspelt option is no option."""
-        with pytest.raises(ConfigurationError, match="unknown option secrets: the options are"):
+        with pytest.raises(
+            ConfigurationError, match=r"unknown option secrets: did you mean secret\?"
+        ):
             Webhook(providers.GITHUB, secrets=SECRET)  # type: ignore[call-arg]
 
     @pytest.mark.parametrize("route_class", [APIRoute, WebhookRoute])

@@ -37,10 +37,13 @@ from tests.frappe_bench import Bench, Site, bench, valkey_url
 from tests.integrations.conformance import (
     BODY,
     OLD,
+    PROVIDERS,
     SECRET,
+    SIGNATURE,
     URLENCODED,
     WHSEC,
     Conformance,
+    own_secret,
     signed,
 )
 from tests.loopback import Answer, Server
@@ -50,6 +53,7 @@ __all__ = ["bench", "valkey_url"]  # fixtures
 APP = "tests.integrations.frappe_app:application"
 OF_SITES = {"one.localhost": "Gp7Wd1Qs5Zx8Bm2Kv6Yc0Nt4", "two.localhost": "Tz5Hn8Vb2Jk6Pd0Lw4Xc9"}
 WERKZEUG = version("werkzeug")
+PATH = "tests.integrations.frappe_app."
 FORGED = (401, "signature-mismatch")
 FAILED = (500, "receiver-failed")
 
@@ -92,6 +96,21 @@ class TestConformance(Conformance):
     @pytest.fixture(autouse=True)
     def _version(self, bench: Bench) -> None:
         type(self).version = bench.version
+
+    @pytest.mark.stress
+    @pytest.mark.parametrize("name", [name for name in PROVIDERS if name != "teams"])
+    def test_providers(self, server: Server, name: str) -> None:
+        """Every scheme verifies over HTTP, apart from the one that signs in Authorization."""
+        super().test_providers(server, name)
+
+    def test_authorization(self, server: Server) -> None:
+        """Frappe refuses an Authorization of two words that names no user: Teams cannot sign in."""
+        signed = sign_payload(BODY, own_secret(providers.TEAMS), scheme=providers.TEAMS)
+
+        answer = server.send("/providers/teams", BODY, signed.headers)
+
+        assert answer.status == 401
+        assert "www-authenticate" not in answer.headers
 
     def of_framework(self, headers: dict[str, str], body: bytes) -> tuple[int, str] | None:
         """Frappe looks at keys for its API, and parses JSON before it calls the method."""
@@ -146,6 +165,42 @@ class TestSecret:
         site.sql("delete from __Auth where name = 'named'")
         assert server.send("/passwords", BODY, github(SECRET)).outcome == FAILED
         assert server.has_logged("set new or old in Hook Settings named of 127.0.0.1", before + 1)
+
+    @pytest.mark.parametrize("key", [None, "another", "malformed"])
+    def test_password_that_cannot_be_decrypted(
+        self, server: Server, site: Site, key: str | None
+    ) -> None:
+        """A site that was restored without its encryption_key is told so; the key mends it."""
+        explained = (
+            "github in Hook Settings of 127.0.0.1: a secret is there and cannot be decrypted: "
+            "check encryption_key in site_config.json"
+        )
+        before = server.log.count(explained)
+        site.set_password("Hook Settings", "Hook Settings", "github", SECRET)
+        site_key = site.config()["encryption_key"]
+
+        site.config(encryption_key=key)
+        try:
+            answer = server.send("/password", BODY, github(SECRET))
+        finally:
+            site.config(encryption_key=site_key)
+
+        assert answer.outcome == FAILED
+        assert answer.json().keys() == {"status", "reason", "message"}
+        assert server.has_logged(explained, before + 1)
+        assert server.send("/password", BODY, github(SECRET)).status == 200
+
+    def test_one_password_that_cannot_be_decrypted(self, server: Server, site: Site) -> None:
+        """Of several, those that can be are used, and the answer has no message of Frappe's."""
+        for fieldname, secret in (("new", SECRET), ("old", OLD)):
+            site.set_password("Hook Settings", "named", fieldname, secret)
+        site.sql("update __Auth set password = 'x:' || password where fieldname = 'new'")
+
+        answer = server.send("/passwords-told", BODY, github(OLD))
+        site.sql("delete from __Auth where name = 'named'")
+
+        assert answer.json() == {"message": "old"}
+        assert server.send("/passwords-told", BODY, github(SECRET)).outcome == FAILED
 
     def test_verifier(self, server: Server) -> None:
         """A Verifier has its own secret."""
@@ -239,6 +294,22 @@ class TestRefusal:
         assert site.sql("select * from `tabError Log` where error like '%ValidationError%'") == []
         assert server.has_logged("Traceback", before + 1)
 
+    def test_empty_failure(self, server: Server) -> None:
+        """A failure is told without a body too, if the sender accepts none."""
+        answer = server.send("/broken-empty", BODY, signed())
+
+        assert (answer.status, answer.body) == (500, b"")
+        assert "content-type" not in answer.headers
+
+    @pytest.mark.parametrize("headers", [{}, signed(b"other"), {SIGNATURE: ""}])
+    def test_other_words(self, server: Server, headers: dict[str, str]) -> None:
+        """A decorator above ours can replace a refusal; it does not make the method run."""
+        answer = server.send("/other-words", BODY, headers)
+
+        assert answer.status == 403
+        assert answer.body.startswith(b"no: ")
+        assert server.send("/other-words", BODY, signed()).json()["status"] == "received"
+
     def test_two_methods(self, server: Server) -> None:
         """One request is verified once: what the second method would do is not done."""
         before = server.log.count("only one decorated method can verify a request")
@@ -264,6 +335,68 @@ class TestRefusal:
         assert server.send("/counted", BODY, signed()).status == 200
         assert server.send("/counted", BODY).status == 401
         assert int(connection.get("calls") or 0) == before + 2
+
+
+class TestLog:
+    """What an administrator finds in the log of the site."""
+
+    def test_refused(self, bench: Bench) -> None:
+        """Each refusal has a line in the log of its own site, without anything that was sent."""
+        one = bench.new_site("one.log", webhook_secret=SECRET)
+        other = bench.new_site("other.log", webhook_secret=SECRET)
+        with bench.serve(app=APP) as running:
+            for headers in ({}, signed(b"other")):
+                path = "/bare?token=of-the-url"
+                assert running.send(path, BODY, {"Host": one.name} | headers).status == 401
+            assert running.send("/bare", BODY, signed(Host=one.name)).status == 200
+
+        lines = one.log().splitlines()
+        reasons = ["missing-header", "signature-mismatch"]
+        for line, reason in zip(lines, reasons, strict=True):
+            at = "at POST /bare (scheme frappe, "
+            assert f" WARNING frappe_hooksig webhook refused: {reason} {at}" in line
+        for hidden in ("of-the-url", BODY.decode(), SECRET, *signed(b"other").values()):
+            assert hidden not in one.log()
+        assert other.log() == ""
+
+    def test_failed(self, bench: Bench) -> None:
+        """The cause of a 500 is there, and of a foreign error its kind only."""
+        site = bench.new_site("failed.log")
+        site.sql("create table noted (what)")
+        with bench.serve(app=APP) as running:
+            for path in ("/bare", "/broken"):
+                assert running.send(path, BODY, signed(Host=site.name)).outcome == FAILED
+
+        explained, foreign = site.log().splitlines()
+        assert explained.endswith(
+            f" ERROR frappe_hooksig webhook not verified at POST /api/method/{PATH}serve_bare: "
+            f"set webhook_secret in the site_config.json of {site.name}"
+        )
+        assert foreign.endswith("serve_broken: ValidationError")
+        assert SECRET not in site.log()
+
+    def test_forged_lines(self, bench: Bench) -> None:
+        """A path cannot begin a line of its own, nor fill the log."""
+        site = bench.new_site("forged.log", webhook_secret=SECRET)
+        end = "%0A2026-11-28 ERROR forged%1B%E2%80%A8" + "x" * 3_000
+        with bench.serve(app=APP) as running:
+            url = f"/?cmd={PATH}serve_bare"
+            path = f"/{end}{url[1:]}".replace(" ", "%20")
+            answer = running.send(path, BODY, {"Host": site.name, "X-Frappe-Site-Name": site.name})
+
+        assert answer.status in {401, 404}
+        assert len(site.log()) < 600
+        assert [line[:2] for line in site.log().splitlines()] == ["20"] * (answer.status == 401)
+
+    def test_log_that_cannot_be_written(self, bench: Bench) -> None:
+        """The request is answered all the same."""
+        site = bench.new_site("unwritable.log", webhook_secret=SECRET)
+        folder = site.database.parent / "logs"
+        folder.rmdir()
+        folder.write_text("no folder")
+        with bench.serve(app=APP) as running:
+            assert running.send("/bare", BODY, {"Host": site.name}).status == 401
+            assert "Traceback" not in running.log
 
 
 @pytest.mark.parametrize("path", ["/once", "/cached"])
@@ -311,6 +444,21 @@ class TestOnce:
 
         assert statuses == [200] * 4
         assert self.noted(site, number) == 1
+
+
+def test_unsigned_events(server: Server, bench: Bench) -> None:
+    """Two events with one body are two deliveries; one that is not listed comes to no handler."""
+    signed = sign_payload({"version": bench.version}, SECRET, scheme=providers.WOOCOMMERCE)
+    topics = ["order.created", "order.updated", "order.updated", "order.deleted"]
+
+    answers: list[Any] = [
+        server.send("/events", signed.body, signed.headers | {"X-WC-Webhook-Topic": topic})
+        for topic in topics
+    ]
+
+    assert [each.status for each in answers] == [200] * 4
+    assert [each.json() for each in answers[:2]] == [{"handled": topic} for topic in topics[:2]]
+    assert [each.json()["status"] for each in answers[2:]] == ["duplicate", "ignored"]
 
 
 class TestStores:
@@ -476,7 +624,7 @@ def test_job_holds_no_secret(server: Server, valkey_url: str) -> None:
     shown = json.loads(json.dumps(pickle.loads(job)["kwargs"], default=repr))
     assert shown["scheme"]["name"] == "frappe"
     assert shown["body"].encode() == TestSending.EXPECTED
-    assert shown["secret"] == "InSiteConfig(path='sending')"
+    assert shown["secret"] == "InSiteConfig(sending)"
 
 
 def test_rotation_while_sending(bench: Bench, server: Server, site: Site) -> None:
@@ -645,7 +793,9 @@ class TestSetUp:
 
     def test_unknown_option(self) -> None:
         """A misspelt option is no option."""
-        with pytest.raises(ConfigurationError, match="unknown option secrets: the options are"):
+        with pytest.raises(
+            ConfigurationError, match=r"unknown option secrets: did you mean secret\?"
+        ):
             verify_frappe_webhook(secrets=SECRET)  # type: ignore[call-overload]
 
     def test_what_frappe_sees(self) -> None:
@@ -705,6 +855,23 @@ class TestSetUp:
 
         with pytest.raises(ConfigurationError, match=r"set a\.b in the site_config\.json of one\."):
             site_config("a.b")()
+
+    @pytest.mark.parametrize("path", ["GITHUB_SECRET1", "webhooks.github-2", "a"])
+    def test_shown_path(self, path: str) -> None:
+        """What can only be a key is shown, as in the arguments of a job."""
+        assert repr(site_config(path)) == f"InSiteConfig({path})"
+
+    @pytest.mark.parametrize(
+        "path", [SECRET, WHSEC, "1f8b03c9d27ae46550b19f3cd8e7720a", "a" * 32, "a." * 32 + "a", ""]
+    )
+    def test_secret_for_a_path(self, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+        """A secret that is passed in place of its key is shown nowhere."""
+        monkeypatch.setattr(frappe.local, "conf", {}, raising=False)
+        monkeypatch.setattr(frappe.local, "site", "one.localhost", raising=False)
+
+        with pytest.raises(ConfigurationError, match=r"set a key .it is not shown") as caught:
+            site_config(path)()
+        assert not path or path not in f"{caught.value} {site_config(path)!r}"
 
     @pytest.mark.parametrize("fieldname", ["", [], ["a", ""]])
     def test_no_field(self, fieldname: Any) -> None:

@@ -156,6 +156,27 @@ def test_get_commits_nothing(server: Server, site: Site) -> None:
     assert done(site) == []
 
 
+def test_password_of_another_key(bench: Bench) -> None:
+    """A site without its encryption_key makes one; 16 then finds no password, others raise."""
+    site = bench.new_site("restored.localhost")
+    site.set_password("User", "Administrator", "api_secret", "rigapisecret0001")
+    key = site.config()["encryption_key"]
+    with bench.serve() as running:
+
+        def read() -> Any:
+            return post(running, site, "work.password_probe").json().get("message")
+
+        readable = read()
+        site.config(encryption_key=None)
+        unreadable = [read(), read()]
+        new_key = site.config()["encryption_key"]
+        site.config(encryption_key=key)
+
+        assert readable == read() == "rigapisecret0001"
+    assert unreadable == [None if bench.version == "16" else "ValidationError"] * 2
+    assert new_key != key
+
+
 def test_sites_side_by_side(bench: Bench) -> None:
     """Each request has its own site's configuration, database and cache keys, in any thread."""
     sites = [bench.new_site(f"site{n}.localhost", webhook_secret=f"secret {n}") for n in range(3)]

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -203,8 +204,9 @@ def send_and_kill(server: Server) -> tuple[list[int], int]:
 
 
 def lost_and_twice(statuses: list[int], handled: Counter[str]) -> tuple[list[int], list[str]]:
-    """Return what was answered, and nobody has handled; and what was handled twice."""
-    lost = [number for number, each in enumerate(statuses) if each and not handled[str(number)]]
+    """Return what was acknowledged, and nobody has handled; and what was handled twice."""
+    taken = [number for number, status in enumerate(statuses) if status in range(200, 300)]
+    lost = [number for number in taken if not handled[str(number)]]
     return lost, [number for number, times in handled.items() if times > 1]
 
 
@@ -222,14 +224,18 @@ def twice_and_none_lost(statuses: list[int], kills: int, handled: Counter[str]) 
         lost=len(lost),
         twice=len(twice),
         unanswered=statuses.count(0),
+        put_off=statuses.count(409),
     )
     assert kills
     assert not lost
+    # A sender that times out sends again at once, and may be put off by its own attempt before. If
+    # that one's process is then killed, nobody handles the delivery, and nobody acknowledged it.
+    assert set(statuses) <= {0, 200, 409}
     return twice
 
 
 class TestKilled:
-    """Processes that are killed at their work: nothing that anybody has answered is lost."""
+    """Processes that are killed at their work: nothing that was acknowledged is lost."""
 
     def test_sqlite(self, notes: Path) -> None:
         """Hardly anything is handled twice."""
@@ -291,8 +297,17 @@ def send_through(
 
 def resend(server: Server, numbers: Iterable[int]) -> set[int]:
     """Send deliveries until they are taken; return how they were answered in the end."""
+
+    def send(number: int) -> int:
+        deadline = time.monotonic() + 60
+        while (status := deliver(server, **order(number)).status) != 200:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.5)  # the store of a busy machine may be put off again
+        return status
+
     with ThreadPoolExecutor(20) as pool:
-        return set(pool.map(partial(send_as_frappe_does, server), numbers))
+        return set(pool.map(send, numbers))
 
 
 def assert_handled_once(

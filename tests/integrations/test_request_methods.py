@@ -49,7 +49,7 @@ def send(server: Server, method: str, path: str, number: str) -> Answer:
     return server.send(path, body, signed(body), method=method)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE"])
 def test_other_method_first(site: Site, method: str) -> None:
     """A captured request that somebody else sends by another method keeps no delivery away."""
     framework, server, notes = site

@@ -297,7 +297,9 @@ class TestSetUp:
 
     def test_unknown_option(self) -> None:
         """A misspelt option is no option."""
-        with pytest.raises(ConfigurationError, match="unknown option secrets: the options are"):
+        with pytest.raises(
+            ConfigurationError, match=r"unknown option secrets: did you mean secret\?"
+        ):
             verify_webhook(providers.GITHUB, secrets=SECRET)  # type: ignore[call-arg]
 
     def test_unverified(self) -> None:

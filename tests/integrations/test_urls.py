@@ -37,6 +37,7 @@ def test_wsgi(environ: dict[str, Any], target: str) -> None:
         ({}, "/hook"),
         ({"path": "/caf\u00e9 ;x=1", "query_string": b"\xff"}, "/caf%C3%A9%20;x=1?\u00ff"),
         ({"raw_path": None}, "/hook"),
+        ({"query_string": "x=1"}, "/hook?x=1"),  # of Django's AsyncClient
     ],
 )
 def test_asgi(scope: dict[str, Any], target: str) -> None:
@@ -93,3 +94,10 @@ def test_host_is_no_path(name: str, host: str, expected: str) -> None:
 def test_path_is_no_host(path: str) -> None:
     """Nor can a host end in the path: h11 and Werkzeug let through one that begins without /."""
     assert not url_of(("https", path), {"Host": "example.co"}, trust_forwarded=False)
+
+
+def test_path_that_no_server_can_send() -> None:
+    """The path of an environ that breaks PEP 3333 is readable, as each refusal logs its path."""
+    environ = {"wsgi.url_scheme": "https", "PATH_INFO": "/hook/\N{EURO SIGN}"}
+
+    assert target_of_environ(environ) == ("https", "/hook/%3F")

@@ -358,14 +358,14 @@ class TestClaim:
 
     def test_late(self, caplog: pytest.LogCaptureFixture) -> None:
         """Who settles after the lease has ended is told so in the log."""
-        asked = on_route(MemoryStore(), lease=0.02)
-        lease = lease_of(asked)
+        store = MemoryStore()
+        lease = lease_of(on_route(store, lease=0.02))
         lease.rest()
         time.sleep(0.03)
 
         assert not run(lease.settle(200))
         assert "a delivery was not completed: its lease had already ended" in caplog.text
-        assert run(lease_of(asked).release())
+        assert run(lease_of(on_route(store, lease=4)).release())
 
     @pytest.mark.parametrize("method", ["complete", "release"])
     def test_store_that_goes_away(self, caplog: pytest.LogCaptureFixture, method: str) -> None:
@@ -429,16 +429,16 @@ class TestSecondsLeft:
 
     def test_running(self) -> None:
         """It counts down, and a renewal starts it again."""
-        lease = lease_of(on_route(MemoryStore(), lease=0.9))
+        lease = lease_of(on_route(MemoryStore(), lease=2.7))
         left = [Claim(lease).seconds_left]
         time.sleep(0.2)
         left.append(Claim(lease).seconds_left)
-        time.sleep(0.4)
+        time.sleep(1.2)
         left.append(Claim(lease).seconds_left)
         run(lease.complete())
 
-        assert 0.9 >= left[0] > left[1] > 0
-        assert left[2] > left[1] - 0.4  # it was renewed after 0.3 s
+        assert 2.7 >= left[0] > left[1] > 0
+        assert left[2] > left[1] - 1.2  # it was renewed after 0.9 s
         assert "seconds left>" in repr(Claim(lease))
 
     def test_lost(self) -> None:
@@ -477,7 +477,7 @@ class TestStoreOfARequest:
 
     def test_function_that_returns_no_store(self) -> None:
         """The mistake is named when the request comes."""
-        with pytest.raises(ConfigurationError, match="store= is NoneType, not a store"):
+        with pytest.raises(ConfigurationError, match="store= is of type NoneType, not a store"):
             claim(on_route(lambda _request: None))
 
 
@@ -485,7 +485,10 @@ class TestStoreOfARequest:
     ("store", "message"),
     [
         (MemoryStore, r"store= is the class MemoryStore: pass a store, MemoryStore\(\.\.\.\)"),
-        ("deliveries.sqlite", r"store= is str, not a store: such as SQLiteStore\("),
+        (
+            "deliveries.sqlite",
+            r"store= is of type str, not a store: pass one, such as SQLiteStore\(",
+        ),
         (lambda _request: MemoryStore(), r"not a store: pass a function inside Deduplicator\("),
     ],
     ids=["class", "path", "function"],
@@ -501,12 +504,13 @@ class TestRenewal:
 
     def test_renews(self) -> None:
         """A claim does not end while its handler runs, and does when nobody renews it."""
-        asked = on_route(MemoryStore(), lease=0.9)
+        asked = on_route(MemoryStore(), lease=1.8)
         lease = lease_of(asked)
-        for _ in range(15):
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
             assert claim(asked) is State.IN_FLIGHT
         lease.rest()
-        time.sleep(1.05)
+        time.sleep(1.95)
 
         assert run(lease_of(asked).release())
 
@@ -526,7 +530,7 @@ class TestRenewal:
             assert run(lease.complete())
 
         assert max(calls) > 1
-        assert sum(calls) < 3 * len(leases)
+        assert len(calls) < len(leases)
 
     def test_store_that_hangs(self) -> None:
         """It delays no other store's renewals."""
@@ -601,20 +605,25 @@ class TestRenewal:
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_thread_that_ends_with_an_error(self) -> None:
         """The next claim gets another one."""
-        ends = [True]
+        ended, renewed = threading.Event(), threading.Event()
 
         class Ending(MemoryStore):
             def renew(self, claims: Sequence[tuple[str, str]], lease: float) -> list[bool]:
-                if ends:
-                    raise SystemExit(ends.pop())
+                if not ended.is_set():
+                    ended.set()
+                    raise SystemExit
+                renewed.set()
                 return super().renew(claims, lease)
 
-        asked = on_route(Ending(), lease=0.6)
+        store = Ending()
+        asked = on_route(store, lease=3)
         first = lease_of(asked, endpoint="first")
-        time.sleep(0.4)
+        assert ended.wait(10)
+        while _renewal.StoreThreads.of(store)._thread is not None:  # noqa: SLF001
+            time.sleep(0.01)
         second = lease_of(asked, endpoint="second")
-        time.sleep(0.8)
 
+        assert renewed.wait(10)
         assert run(second.complete())
         assert run(first.release())
 
@@ -693,7 +702,7 @@ class TestRenewal:
         lease = lease_of(on_route(store, lease=0.9))
         process = multiprocessing.get_context("fork").Process(target=renew_in_a_fork, args=(store,))
         process.start()
-        process.join(10)
+        process.join(60)  # coverage saves its data at the end, which takes long on a busy machine
 
         assert run(lease.complete())
         assert process.exitcode == 0
@@ -734,13 +743,14 @@ class TestAsync:
         """A claim does not end while its handler runs, and does when nobody renews it."""
 
         async def play() -> None:
-            asked = on_route(make(), lease=0.9)
+            asked = on_route(make(), lease=1.8)
             long = await claim_async(on_route(make(), providers.GITHUB, lease=60))
             lease = await claim_async(asked)
-            for _ in range(15):
+            end = time.monotonic() + 2.5
+            while time.monotonic() < end:
                 assert await claim_async(asked) is State.IN_FLIGHT
             lease.rest()
-            await asyncio.sleep(1.05)
+            await asyncio.sleep(1.95)
             assert not await run_async(lease.complete())
             assert await run_async((await claim_async(asked)).release())
             assert await run_async(long.release())
@@ -780,18 +790,20 @@ class ConnectsToClaim(Awaited):
 
 @pytest.mark.parametrize("make", [SlowToClaim, ConnectsToClaim])
 @pytest.mark.parametrize("moment", range(8))
-def test_cancelled_in_the_moment_of_its_claim(make: Any, moment: int) -> None:
-    """The claim is nobody's then: it is released."""
+def test_cancelled_in_the_moment_of_its_claim(
+    make: Any, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim is nobody's then: it is released, long before its lease ends."""
+    monkeypatch.setattr(module, "_PATIENCE", 10)
 
     async def play() -> bool:
-        asked = on_route(make())
+        asked = on_route(make(), providers.GITHUB, lease=60)
         claiming = asyncio.create_task(claim_async(asked))
         for _ in range(moment):
             await asyncio.sleep(0)
         claiming.cancel()
         with pytest.raises(asyncio.CancelledError):
             await claiming
-        await asyncio.sleep(0.1)
         return await run_async((await claim_async(asked)).complete())
 
     assert asyncio.run(play())
@@ -1046,7 +1058,10 @@ class TestReceiver:
 
         assert handle(refusing, pytest.fail).status == 503
         assert handle(accepting, lambda: 200) == 200
-        assert caplog.text.count("webhook deferred: the store is away") == 2
+        assert (
+            caplog.text.count("webhook store-error at POST / (scheme frappe, header none, body ")
+            == 2
+        )
 
     def test_claim(self) -> None:
         """A view learns of its claim, of one that the app does without, and that it has none."""

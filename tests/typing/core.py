@@ -36,6 +36,9 @@ Verifier(("new", "old"), scheme=providers.STRIPE, tolerance=60.0, max_body=10, c
 Verifier("secret", timestamp_from=body_time(time_zone="Asia/Kolkata"))
 Verifier("secret", timestamp_from=lambda delivery: delivery.json().get("at"))
 Verifier("secret", timestamp_from=lambda delivery: delivery.id)  # type: ignore[arg-type,return-value]  # pyright: ignore[reportArgumentType]
+Verifier("secret", scheme=providers.SHOPIFY, unsigned_events=["orders/create"])
+Verifier("secret", scheme=providers.SHOPIFY, unsigned_events=("orders/create",))
+Verifier("secret", unsigned_events=[b"orders/create"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 Verifier("secret", secret="twice")  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
 Verifier(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
@@ -80,6 +83,7 @@ def what_a_handler_gets(delivery: Delivery) -> None:
     assert_type(delivery.id, "str | None")
     assert_type(delivery.timestamp, "float | None")
     assert_type(delivery.dedup_key, str)
+    assert_type(delivery.unsigned_event, "str | None")
     delivery.body = b""  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -37,6 +37,12 @@ async def asynchronous() -> str:
     return ""
 
 
+@verify_webhook(providers.WOOCOMMERCE, secret="secret", unsigned_events=["order.created"])
+def topics() -> str:
+    """Used with events."""
+    return str(get_delivery().unsigned_event)
+
+
 def secret_of(request: Request) -> str | None:
     """Find a secret for each sender."""
     return request.headers.get("X-Site")

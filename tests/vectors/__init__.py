@@ -149,7 +149,7 @@ def provider_vectors() -> list[Vector]:
             now=case.get("timestamp", 0),
             expect="accept" if case["expected"] == "valid" else case["reason"].partition(" ")[0],
         )
-        for case in _load("providers.json")
+        for case in (*_load("providers.json"), *_load("vendors.json"))
     ]
 
 

@@ -27,8 +27,10 @@ import inspect
 import json
 import logging
 import os
+import secrets
 import traceback
 from collections.abc import Callable
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -240,14 +242,47 @@ def log_error(title: str | None = None, message: str | None = None) -> None:
 
 
 def logger(module: str | None = None) -> logging.Logger:
-    """Return a logger that keeps errors only; they go to stderr, not to files."""
-    named = logging.getLogger(f"{module or 'frappe'}-{getattr(local, 'site', 'all')}")
-    named.setLevel(logging.ERROR)
+    """Return a logger for errors: a module's writes into a file of the site, others to stderr."""
+    name = f"{module or 'frappe'}-{getattr(local, 'site', 'all')}"
+    named = loggers.get(name)
+    if named is None:
+        named = logging.getLogger(name)
+        named.setLevel(logging.ERROR)
+        if module:
+            file = Path(local.site_path, "logs", f"{module}.log")
+            handler = RotatingFileHandler(file, maxBytes=100_000, backupCount=20)
+            handler.setFormatter(
+                logging.Formatter(f"%(asctime)s %(levelname)s {module} %(message)s")
+            )
+            named.addHandler(handler)
+            named.propagate = False
+        loggers[name] = named
     return named
 
 
+loggers: dict[str, logging.Logger] = {}
+
+
 def get_doc(fields: dict[str, Any]) -> Document:
-    return Document(fields)
+    return Document({"name": secrets.token_hex(5)} | fields)
+
+
+def get_all(
+    doctype: str,
+    filters: dict[str, Any] | None = None,
+    fields: list[str] | None = None,
+    order_by: str = "name desc",
+    pluck: str | None = None,
+) -> list[Any]:
+    """Return all documents whose fields have these values, or one field of each."""
+    rows = db.sql("select fields from documents where doctype = %s", doctype)
+    found = [_dict(json.loads(columns)) for (columns,) in rows]
+    found = [each for each in found if (filters or {}).items() <= each.items()]
+    column, _, direction = order_by.partition(" ")
+    found.sort(key=lambda each: str(each[column]), reverse=direction == "desc")
+    if pluck:
+        return [each[pluck] for each in found]
+    return [_dict({name: each[name] for name in fields or ["name"]}) for each in found]
 
 
 def as_json(obj: Any) -> str:

@@ -62,6 +62,12 @@ class Database:
         query = "update documents set fields = json_set(fields, %s, %s)"
         self.sql(f"{query} where doctype = %s and name = %s", (f"$.{field}", val, dt, dn))
 
+    def delete(self, doctype: str, filters: dict[str, tuple[str, list[str]]]) -> None:
+        """Delete the documents that a filter names: `{"name": ("in", [...])}`."""
+        for name in filters["name"][1]:
+            query = "delete from documents where doctype = %s and name = %s"
+            self.sql(query, (doctype, name))
+
     def call_after_commit(self, function: Callable[[], object]) -> None:
         self._jobs.add(function)
 

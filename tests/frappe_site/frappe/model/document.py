@@ -10,7 +10,7 @@ import frappe
 
 
 class Document:
-    """Kept as JSON, in one table for all DocTypes. It has to bring its name."""
+    """Kept as JSON, in one table for all DocTypes."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self.doctype: str = fields["doctype"]
@@ -21,7 +21,7 @@ class Document:
         if frappe.session.user == "Guest" and not ignore_permissions:
             frappe.throw(f"Guest may not make a {self.doctype}", frappe.PermissionError)
         try:
-            values = (self.doctype, self.name, json.dumps(self.fields))
+            values = (self.doctype, self.name, json.dumps(self.fields, default=str))
             frappe.db.sql("insert into documents values (%s, %s, %s)", values)
         except sqlite3.IntegrityError:
             raise frappe.DuplicateEntryError(self.doctype, self.name) from None
