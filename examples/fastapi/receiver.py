@@ -2,20 +2,40 @@
 
     pip install "frappe-hooksig[fastapi]" uvicorn
     export FRAPPE_WEBHOOK_SECRET=... GITHUB_WEBHOOK_SECRET=... STRIPE_WEBHOOK_SECRET=...
-    uvicorn receiver:app
+    uvicorn receiver:app    # receives
+    python receiver.py      # handles what was received; run it once, beside the other
 
-Frappe waits 5 seconds for a response and then sends the request again. So the function only
-accepts the work, once for each delivery, and a background task does it after the response. If work
-must survive a restart, hand it to Celery or RQ, and store the keys of the deliveries in a table.
+In ERPNext, create a Webhook. DocType: Sales Order. Doc Event: on_submit. Request URL:
+https://your.host/erpnext/sales-order. Request Method: POST. Request Structure: JSON.
+Enable Security: checked. Webhook Secret: FRAPPE_WEBHOOK_SECRET. JSON Request Body:
+
+    {
+      "event": "on_submit",
+      "doctype": {{ doc.doctype | tojson }},
+      "name": {{ doc.name | tojson }},
+      "modified": {{ doc.modified | string | tojson }},
+      "data": {{ doc | json }}
+    }
+
+At GitHub, choose the content type application/json.
+
+Frappe waits 5 seconds for a response and then sends the request again. So each function stores the
+event in a table, once, and responds. A process that is killed after its response loses nothing:
+the worker finds the event in the table. If the worker is killed, it handles that event again.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import sqlite3
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from typing import Annotated, Any
 
-from fastapi import BackgroundTasks, Depends, FastAPI, Header
+from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from frappe_hooksig import Delivery, providers
@@ -29,8 +49,17 @@ github = Webhook(providers.GITHUB, secret=os.environ["GITHUB_WEBHOOK_SECRET"])
 stripe = Webhook(providers.STRIPE, secret=os.environ["STRIPE_WEBHOOK_SECRET"])
 
 app = FastAPI(title="Webhooks")
-seen: dict[str, None] = {}
-REMEMBERED = 10_000
+
+FILE = os.environ.get("EVENTS", "events.sqlite")
+TABLE = """create table if not exists events (
+    id integer primary key,
+    key text unique not null,
+    sender text not null,
+    payload blob not null,
+    failures integer not null default 0,
+    is_done integer not null default 0
+)"""
+MOST_FAILURES = 5
 
 
 class Item(BaseModel):
@@ -40,18 +69,33 @@ class Item(BaseModel):
     amount: float
 
 
-class SalesOrder(BaseModel):
-    """The fields that ERPNext's Webhook document sends."""
+class Order(BaseModel):
+    """The fields of a Sales Order that are used here. ERPNext sends all of them."""
 
-    name: str
     currency: str
     items: list[Item]
 
 
-class GitHubEvent(BaseModel):
-    """A field that most events from GitHub have."""
+class SalesOrder(BaseModel):
+    """What the JSON Request Body of the Webhook makes."""
 
-    repository: Any = None
+    event: str
+    name: str
+    modified: str
+    data: Order
+
+
+class Repository(BaseModel):
+    """A field of a repository."""
+
+    full_name: str
+
+
+class GitHubEvent(BaseModel):
+    """Fields of GitHub's events. The event's name is in a header only, which is not signed."""
+
+    repository: Repository
+    ref: str | None = None
 
 
 class StripeEvent(BaseModel):
@@ -61,53 +105,97 @@ class StripeEvent(BaseModel):
     type: str
 
 
+# These functions are `def`, because they write to a file: FastAPI runs them in threads.
+
+
 @app.post("/erpnext/sales-order", responses=frappe.responses)
-async def sales_order(
-    order: Annotated[SalesOrder, Depends(frappe.payload(SalesOrder))],
+def sales_order(
+    _order: Annotated[SalesOrder, Depends(frappe.payload(SalesOrder))],
     delivery: Annotated[Delivery, Depends(frappe)],
-    tasks: BackgroundTasks,
 ) -> dict[str, str]:
-    """Accept a Sales Order. ERPNext's Webhook document selects the DocType and the event."""
-    if not is_new(delivery.dedup_key):
-        return {"status": "duplicate"}
-    log.info("Sales Order %r, signed with secret %r", order.name, delivery.secret_id)
-    tasks.add_task(book, order)
-    return {"status": "received"}
+    """Accept a Sales Order."""
+    return keep("erpnext", delivery)
 
 
 @app.post("/github", responses=github.responses)
-async def github_event(
-    event: Annotated[GitHubEvent, Depends(github.payload(GitHubEvent))],
-    x_github_event: Annotated[str, Header()],
+def github_event(
+    _event: Annotated[GitHubEvent, Depends(github.payload(GitHubEvent))],
+    delivery: Annotated[Delivery, Depends(github)],
 ) -> dict[str, str]:
-    """Accept an event from GitHub. Its name is in a header, which GitHub does not sign."""
-    log.info("GitHub: %s in %s", x_github_event, event.repository)
-    return {"status": "received"}
+    """Accept an event from GitHub."""
+    return keep("github", delivery)
 
 
 @app.post("/stripe", responses=stripe.responses)
-async def stripe_event(
-    event: Annotated[StripeEvent, Depends(stripe.payload(StripeEvent))],
+def stripe_event(
+    _event: Annotated[StripeEvent, Depends(stripe.payload(StripeEvent))],
+    delivery: Annotated[Delivery, Depends(stripe)],
 ) -> dict[str, str]:
     """Accept an event from Stripe."""
-    # Stripe signs a new timestamp for each attempt, so dedup_key changes. The event's id does not.
-    if not is_new(f"stripe {event.id}"):
-        return {"status": "duplicate"}
-    log.info("Stripe: %s %s", event.type, event.id)
-    return {"status": "received"}
+    return keep("stripe", delivery)
 
 
-def is_new(key: str) -> bool:
-    """Whether this process sees a key for the first time, among the last REMEMBERED keys."""
-    if key in seen:
-        return False
-    seen[key] = None
-    if len(seen) > REMEMBERED:
-        del seen[next(iter(seen))]  # the oldest
-    return True
+@contextmanager
+def database() -> Generator[sqlite3.Connection]:
+    """Open the table of events, and commit at the end."""
+    # Not longer than the sender waits. An error is answered with 500, and the sender retries.
+    with closing(sqlite3.connect(FILE, timeout=3)) as connection, connection:
+        connection.execute(TABLE)
+        yield connection
 
 
-def book(order: SalesOrder) -> None:
+def keep(sender: str, delivery: Delivery) -> dict[str, str]:
+    """Store the event of a delivery, once. It is on the disk before the response is sent."""
+    # The key is the same for each attempt, and differs from that of any other event.
+    row = f"{sender} {delivery.dedup_key}", sender, delivery.body
+    with database() as connection:
+        insert = "insert or ignore into events (key, sender, payload) values (?, ?, ?)"
+        is_new = connection.execute(insert, row).rowcount == 1
+    return {"status": "received" if is_new else "duplicate"}
+
+
+def work() -> None:
+    """Handle one stored event after the other. After five failures, one is left for a person."""
+    log.info("handles the events in %s", FILE)
+    while True:
+        with database() as connection:
+            select = """select id, sender, payload from events
+                where not is_done and failures < ? order by failures, id limit 1"""
+            event = connection.execute(select, (MOST_FAILURES,)).fetchone()
+        if event is None:
+            time.sleep(0.5)
+            continue
+        number, sender, payload = event
+        outcome = "is_done = 1"
+        try:
+            HANDLERS[sender](json.loads(payload))
+        except Exception:
+            log.exception("event %s of %s failed", number, sender)
+            outcome = "failures = failures + 1"
+        with database() as connection:
+            connection.execute(f"update events set {outcome} where id = ?", (number,))  # noqa: S608
+
+
+def book(payload: Any) -> None:
+    """Do the slow work. It can run twice for one event, so it must bear that."""
+    order = SalesOrder.model_validate(payload)
+    total = sum(item.amount for item in order.data.items)
+    log.info("booked %s: %s %s", order.name, total, order.data.currency)
+
+
+def deploy(payload: Any) -> None:
     """Do the slow work."""
-    total = sum(item.amount for item in order.items)
-    log.info("booked %s: %s %s", order.name, total, order.currency)
+    event = GitHubEvent.model_validate(payload)
+    log.info("GitHub: %s of %s", event.ref, event.repository.full_name)
+
+
+def pay(payload: Any) -> None:
+    """Do the slow work."""
+    event = StripeEvent.model_validate(payload)
+    log.info("Stripe: %s %s", event.type, event.id)
+
+
+HANDLERS: dict[str, Callable[[Any], None]] = {"erpnext": book, "github": deploy, "stripe": pay}
+
+if __name__ == "__main__":
+    work()

@@ -2,87 +2,167 @@
 
     pip install "frappe-hooksig[flask]"
     export FRAPPE_WEBHOOK_SECRET=... GITHUB_WEBHOOK_SECRET=... STRIPE_WEBHOOK_SECRET=...
-    flask --app receiver run
+    flask --app receiver run    # receives
+    flask --app receiver work   # handles what was received; run it once, beside the other
 
-Frappe waits 5 seconds for a response and then sends the request again. So each view only accepts
-the work, once for each delivery, and a thread does the work later. If work must survive a restart,
-hand it to Celery or RQ, and store the keys of the deliveries in a table.
+In ERPNext, create a Webhook. DocType: Sales Order. Doc Event: on_submit. Request URL:
+https://your.host/erpnext/sales-order. Request Method: POST. Request Structure: JSON.
+Enable Security: checked. Webhook Secret: FRAPPE_WEBHOOK_SECRET. JSON Request Body:
+
+    {
+      "event": "on_submit",
+      "doctype": {{ doc.doctype | tojson }},
+      "name": {{ doc.name | tojson }},
+      "modified": {{ doc.modified | string | tojson }},
+      "data": {{ doc | json }}
+    }
+
+At GitHub, choose the content type application/json.
+
+Frappe waits 5 seconds for a response and then sends the request again. So each view stores the
+event in a table, once, and responds. A process that is killed after its response loses nothing:
+the worker finds the event in the table. If the worker is killed, it handles that event again.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
+import sqlite3
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask
 
-from frappe_hooksig import providers
+from frappe_hooksig import MalformedPayload, providers
 from frappe_hooksig.integrations.flask import get_delivery, verify_frappe_webhook, verify_webhook
 
 logging.basicConfig(level=logging.INFO)
 log = logging.getLogger("receiver")
-workers = ThreadPoolExecutor(max_workers=4)
 app = Flask(__name__)
-lock = Lock()
-seen: dict[str, None] = {}
-REMEMBERED = 10_000
+
+FILE = os.environ.get("EVENTS", "events.sqlite")
+TABLE = """create table if not exists events (
+    id integer primary key,
+    key text unique not null,
+    sender text not null,
+    payload blob not null,
+    failures integer not null default 0,
+    is_done integer not null default 0
+)"""
+MOST_FAILURES = 5
 
 
 @app.post("/erpnext/sales-order")
 @verify_frappe_webhook
 def sales_order() -> dict[str, str]:
-    """Accept a Sales Order. ERPNext's Webhook document selects the DocType and the event."""
-    delivery = get_delivery()
-    order = delivery.json()
-    if not is_new(delivery.dedup_key):
-        return {"status": "duplicate"}
-    log.info("Sales Order %s", order["name"])
-    workers.submit(book, order).add_done_callback(report)
-    return {"status": "received"}
+    """Accept a Sales Order."""
+    match get_delivery().json():
+        case {"name": str(), "data": {"currency": str(), "items": [*items]}} if all(
+            map(has_amount, items)
+        ):
+            return keep("erpnext")
+        case _:
+            msg = (
+                "expected name, and data with currency and items that have an amount: use the "
+                "JSON Request Body of receiver.py"
+            )
+            raise MalformedPayload(msg)
+
+
+def has_amount(item: object) -> bool:
+    """Whether an item can be added up."""
+    match item:
+        case {"amount": int() | float()}:
+            return True
+        case _:
+            return False
 
 
 @app.post("/github")
 @verify_webhook(providers.GITHUB, secret=os.environ["GITHUB_WEBHOOK_SECRET"])
 def github() -> dict[str, str]:
-    """Accept an event from GitHub. Its name is in a header, which GitHub does not sign."""
-    event = get_delivery().json()
-    log.info("GitHub: %s in %s", request.headers.get("X-GitHub-Event"), event.get("repository"))
-    return {"status": "received"}
+    """Accept an event from GitHub. Its name is in a header only, which GitHub does not sign."""
+    match get_delivery().json():
+        case {"repository": {"full_name": str()}}:
+            return keep("github")
+        case _:
+            msg = "expected an event of a repository"
+            raise MalformedPayload(msg)
 
 
 @app.post("/stripe")
 @verify_webhook(providers.STRIPE, secret=os.environ["STRIPE_WEBHOOK_SECRET"])
 def stripe() -> dict[str, str]:
     """Accept an event from Stripe."""
-    event = get_delivery().json()
-    # Stripe signs a new timestamp for each attempt, so dedup_key changes. The event's id does not.
-    if not is_new(f"stripe {event['id']}"):
-        return {"status": "duplicate"}
-    log.info("Stripe: %s %s", event["type"], event["id"])
-    return {"status": "received"}
+    match get_delivery().json():
+        case {"id": str(), "type": str()}:
+            return keep("stripe")
+        case _:
+            msg = "expected an event with id and type"
+            raise MalformedPayload(msg)
 
 
-def is_new(key: str) -> bool:
-    """Whether this process sees a key for the first time, among the last REMEMBERED keys."""
-    with lock:
-        if key in seen:
-            return False
-        seen[key] = None
-        if len(seen) > REMEMBERED:
-            del seen[next(iter(seen))]  # the oldest
-        return True
+@contextmanager
+def database() -> Generator[sqlite3.Connection]:
+    """Open the table of events, and commit at the end."""
+    # Not longer than the sender waits. An error is answered with 500, and the sender retries.
+    with closing(sqlite3.connect(FILE, timeout=3)) as connection, connection:
+        connection.execute(TABLE)
+        yield connection
 
 
-def report(work: Future[None]) -> None:
-    """Log the error of failed work: nothing else reads the result."""
-    if error := work.exception():
-        log.error("not done", exc_info=error)
+def keep(sender: str) -> dict[str, str]:
+    """Store the event of this request, once. It is on the disk before the response is sent."""
+    delivery = get_delivery()
+    # The key is the same for each attempt, and differs from that of any other event.
+    row = f"{sender} {delivery.dedup_key}", sender, delivery.body
+    with database() as connection:
+        insert = "insert or ignore into events (key, sender, payload) values (?, ?, ?)"
+        is_new = connection.execute(insert, row).rowcount == 1
+    return {"status": "received" if is_new else "duplicate"}
+
+
+@app.cli.command("work")
+def work() -> None:
+    """Handle one stored event after the other. After five failures, one is left for a person."""
+    log.info("handles the events in %s", FILE)
+    while True:
+        with database() as connection:
+            select = """select id, sender, payload from events
+                where not is_done and failures < ? order by failures, id limit 1"""
+            event = connection.execute(select, (MOST_FAILURES,)).fetchone()
+        if event is None:
+            time.sleep(0.5)
+            continue
+        number, sender, payload = event
+        outcome = "is_done = 1"
+        try:
+            HANDLERS[sender](json.loads(payload))
+        except Exception:
+            log.exception("event %s of %s failed", number, sender)
+            outcome = "failures = failures + 1"
+        with database() as connection:
+            connection.execute(f"update events set {outcome} where id = ?", (number,))  # noqa: S608
 
 
 def book(order: dict[str, Any]) -> None:
+    """Do the slow work. It can run twice for one event, so it must bear that."""
+    total = sum(item["amount"] for item in order["data"]["items"])
+    log.info("booked %s: %s %s", order["name"], total, order["data"]["currency"])
+
+
+def deploy(push: dict[str, Any]) -> None:
     """Do the slow work."""
-    total = sum(item["amount"] for item in order["items"])
-    log.info("booked %s: %s %s", order["name"], total, order["currency"])
+    log.info("GitHub: %s of %s", push.get("ref"), push["repository"]["full_name"])
+
+
+def pay(event: dict[str, Any]) -> None:
+    """Do the slow work."""
+    log.info("Stripe: %s %s", event["type"], event["id"])
+
+
+HANDLERS: dict[str, Callable[[Any], None]] = {"erpnext": book, "github": deploy, "stripe": pay}

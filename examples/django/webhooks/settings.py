@@ -1,6 +1,7 @@
 """The settings of `startproject`, plus the secrets and the largest accepted body."""
 
 import os
+from pathlib import Path
 
 from django.core.management.utils import get_random_secret_key
 
@@ -14,6 +15,9 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
 ]
 USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+FILE = os.environ.get("EVENTS", str(Path(__file__).parents[1] / "events.sqlite"))
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FILE}}
 
 # Without one of these variables, the project does not start. The library would also find
 # FRAPPE_WEBHOOK_SECRET in the environment without this line.

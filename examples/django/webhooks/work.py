@@ -1,68 +1,55 @@
-"""Runs the work in a thread of this process.
+"""Stores events, and does their work in a process of its own: `manage.py work`.
 
-The queued work is lost when the process ends. If it must not be lost, replace this module by a
-table, Celery or RQ, and store the keys in the database.
+A process that is killed after its response loses nothing, because the event is in the table. If the
+worker is killed, it does that work again.
 """
 
 import logging
-import threading
-from collections import OrderedDict
+import time
 from collections.abc import Callable
-from functools import cache
-from queue import Full, Queue
-from typing import Literal, TypeAlias
+from typing import Literal
 
-Task: TypeAlias = Callable[[str], None]
+from django.conf import settings
+
+from webhooks.models import Event
 
 log = logging.getLogger(__name__)
-tasks: Queue[tuple[Task, str]] = Queue(maxsize=1000)
-taken: OrderedDict[str, None] = OrderedDict()
-MOST_KEYS = 10_000
-lock = threading.Lock()
+MOST_FAILURES = 5
 
 
-def queue(key: str, task: Task, name: str) -> Literal["accepted", "duplicate", "busy"]:
-    """Queue a task, unless one was queued for the same key before.
+def keep(key: str, task: str, name: str) -> Literal["accepted", "duplicate"]:
+    """Store an event, once. It is on the disk when this returns.
 
     Args:
         key: Identifies a delivery; all attempts to deliver it have the same key.
-        task: The function to call.
-        name: The argument of the task.
+        task: The name of the function to call.
+        name: The argument of that function.
     """
-    start()
-    with lock:
-        if key in taken:
-            return "duplicate"
-        try:
-            tasks.put_nowait((task, name))
-        except Full:
-            return "busy"
-        taken[key] = None
-        if len(taken) > MOST_KEYS:
-            taken.popitem(last=False)
-    return "accepted"
-
-
-@cache
-def start() -> threading.Thread:
-    """Start the thread with the first task: a thread does not survive the fork of a worker."""
-    thread = threading.Thread(target=run, name="webhooks", daemon=True)
-    thread.start()
-    return thread
+    _, is_new = Event.objects.get_or_create(key=key, defaults={"task": task, "name": name})
+    return "accepted" if is_new else "duplicate"
 
 
 def run() -> None:
-    """Run one task after the other."""
+    """Handle one event after the other. After five failures, one is left for a person."""
+    log.info("handles the events in %s", settings.FILE)
+    waiting = Event.objects.filter(is_done=False, failures__lt=MOST_FAILURES)
     while True:
-        task, name = tasks.get()
+        event = waiting.order_by("failures", "id").first()
+        if event is None:
+            time.sleep(0.5)
+            continue
         try:
-            task(name)
+            TASKS[event.task](event.name)
         except Exception:
-            log.exception("a task failed: %r", name)
+            log.exception("an event failed: %s", event)
+            event.failures += 1
+        else:
+            event.is_done = True
+        event.save()
 
 
 def ship(order: str) -> None:
-    """Do the slow work."""
+    """Do the slow work. It can run twice for one event, so it must bear that."""
     log.info("shipped %r", order)
 
 
@@ -74,3 +61,6 @@ def deploy(commit: str) -> None:
 def book(payment: str) -> None:
     """Do the slow work."""
     log.info("booked %r", payment)
+
+
+TASKS: dict[str, Callable[[str], None]] = {"ship": ship, "deploy": deploy, "book": book}

@@ -14,3 +14,6 @@ doc_events = {
         "on_submit": "webhook_example.senders.order_submitted",
     }
 }
+
+# Events whose background job was lost are handled by the next one of these.
+scheduler_events = {"cron": {"*/10 * * * *": ["webhook_example.receivers.handle_waiting"]}}
