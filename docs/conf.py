@@ -12,7 +12,8 @@ author = "The frappe_hooksig maintainers"
 copyright = "2026, the frappe_hooksig maintainers"  # noqa: A001
 release = metadata.version("frappe-hooksig")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_design"]
+myst_enable_extensions = ["colon_fence"]  # of tabs
 autodoc_mock_imports = ["frappe"]  # not to be had from PyPI
 html_theme = "furo"
 html_title = f"frappe_hooksig {release}"
@@ -26,6 +27,7 @@ autodoc_typehints_format = "short"
 autodoc_type_aliases = {
     name: name
     for name in (
+        "Algorithm",
         "Digest",
         "Encoding",
         "Headers",
