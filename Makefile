@@ -6,22 +6,25 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The tests start hundreds of processes. Each of them would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-PYTEST := $(BIN)/pytest -n auto --dist worksteal
+IN_PARALLEL := -n auto --dist worksteal
+PYTEST := $(BIN)/pytest $(IN_PARALLEL)
+COVERED := $(BIN)/coverage run -m pytest $(IN_PARALLEL)
 # What Hypothesis draws from: another seed for each run.
 DRAW := $(or $(SEED),$(shell date +%s))
-# In `make stress`, nothing else runs beside two of these.
+# At full size, two of these run at once; they mostly wait.
 RACES := $(addprefix tests/integrations/test_,leases.py many_processes.py)
 AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
 # What tests something else than src/, and so adds nothing to its coverage.
-BESIDE_SRC := $(foreach name,benchmarks demo docs fuzz selection,test_$(name).py) \
-	integrations/test_frappe_site.py
+BESIDE_SRC := interop \
+	$(foreach name,benchmarks demo docs example_django example_frappe examples fuzz,test_$(name).py) \
+	$(foreach name,fastapi_example frappe_site other_frameworks,integrations/test_$(name).py)
 # What `make stress` needs of Debian, as program:package, such as psql:postgresql.
-PROGRAMS := mariadbd:mariadb-server
+PROGRAMS := mariadbd:mariadb-server node:nodejs php:php-cli
 names = $(subst :, ,$(1))
 MISSING = $(foreach each,$(PROGRAMS),$(if $(shell command -v $(firstword $(call names,$(each)))),,\
 	$(lastword $(call names,$(each)))))
 
-.PHONY: help demo test check coverage stress bench interop fuzz format lint types docs package \
+.PHONY: help demo test check coverage stress sizes races bench interop fuzz format lint types docs package \
 	matrix debian clean
 
 help: ## Show this list.
@@ -32,19 +35,31 @@ demo: $(VENV)/demo.stamp ## Send what real Frappe sites sent to a real Flask ser
 
 test: $(VENV)/test.stamp ## Run the tests, in less than 4 minutes; SEED=2 repeats what it drew.
 	@echo "To draw the same examples again: make test SEED=$(DRAW)"
-	$(PYTEST) --hypothesis-seed=$(DRAW) -m "not long"
-
-coverage: $(VENV)/test.stamp ## Measure that the tests reach every branch.
+ifdef COVERAGE
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not stress" \
-		$(addprefix --ignore=tests/,$(BESIDE_SRC))
+	$(COVERED) --hypothesis-seed=$(DRAW) -m "not long" $(addprefix --ignore=tests/,$(BESIDE_SRC))
+	$(PYTEST) --hypothesis-seed=$(DRAW) -m "not long" $(addprefix tests/,$(BESIDE_SRC))
+else
+	$(PYTEST) --hypothesis-seed=$(DRAW) -m "not long"
+endif
+
+# In `.ci/run`, COVERAGE=1 lets `make test` measure already.
+coverage: $(VENV)/test.stamp ## Measure that the tests reach every branch.
+ifndef COVERAGE
+	$(BIN)/coverage erase
+	$(COVERED) -m "not long" $(addprefix --ignore=tests/,$(BESIDE_SRC))
+endif
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-stress: $(VENV)/test.stamp ## Run all of what `make test` takes a part of, at full size; SEED=2.
+stress: sizes races ## Run all of what `make test` takes a part of, at full size; SEED=2.
+
+sizes: $(VENV)/test.stamp
 	@test -z "$(strip $(MISSING))" || { echo "make stress needs: apt-get install $(strip $(MISSING))"; exit 1; }
-	@echo "To draw the same examples again: make stress SEED=$(DRAW)"
-	$(AT_FULL_SIZE) $(PYTEST) --hypothesis-seed=$(DRAW) --timeout=900 -m stress $(addprefix --ignore=,$(RACES))
+	@echo "To run the same again: make sizes SEED=$(DRAW)$(if $(SHARE), SHARE=$(SHARE))"
+	SHARE=$(SHARE) $(AT_FULL_SIZE) $(PYTEST) --hypothesis-seed=$(DRAW) --timeout=900 -m stress $(addprefix --ignore=,$(RACES))
+
+races: $(VENV)/test.stamp
 	$(AT_FULL_SIZE) $(BIN)/pytest -n 2 --dist worksteal --timeout=900 $(RACES)
 
 debian: ## Print the Debian packages that `make stress` needs and that are not installed.
@@ -61,9 +76,11 @@ fuzz: $(VENV)/core.stamp ## Try to break it for SECONDS=90 or COUNT=200000 cases
 	@$(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(CASE),--case $(CASE)) $(TARGETS)
 
-check: lint types docs package matrix ## Everything else that must hold.
+# Of what only differs from `make test` in its size, a third, and another one each day.
+check: lint types docs package ## Everything else that must hold.
+	$(MAKE) matrix
 	$(MAKE) coverage
-	$(MAKE) stress
+	$(MAKE) sizes SHARE=$$(( $$(date +%s) / 86400 % 3 ))/3
 	$(MAKE) interop
 	$(MAKE) fuzz SECONDS=30
 	$(MAKE) bench QUICK=1

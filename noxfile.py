@@ -15,8 +15,8 @@ nox.options.error_on_missing_interpreters = True
 VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
 
 # The properties run with more examples in `make test` and `make stress`, and Frappe's adapter in
-# all the versions that are imitated; here it is the Pythons that count.
-QUICK = {"HYPOTHESIS_PROFILE": "quick", "FRAPPE_VERSIONS": "16"}
+# the other versions that are imitated; here it is the Pythons that count.
+QUICK = {"HYPOTHESIS_PROFILE": "quick", "FRAPPE_VERSIONS": "15"}
 PYTEST = ("pytest", "-q", "-n", "auto", "--dist", "worksteal")
 
 
@@ -47,10 +47,33 @@ def interpreters() -> list[str]:
 # The tests that need more than the core.
 OF_FRAMEWORKS = [
     "tests/integrations",
-    "tests/testing/test_override.py",
-    *(f"tests/test_{name}.py" for name in ("demo", "docs", "examples", "public_face")),
+    "tests/observe",
+    *(
+        f"tests/testing/test_{name}.py"
+        for name in ("deliveries", "hostile", "override", "redelivery", "shapes")
+    ),
+    *(
+        f"tests/test_{name}.py"
+        for name in (
+            "demo",
+            "docs",
+            "events",
+            "examples",
+            "messages",
+            "public_face",
+            "pytest_plugin",
+        )
+    ),
     *(f"tests/test_example_{name}.py" for name in ("django", "frappe")),
 ]
+# The tests of the tools beside the package, which are the same with each Python.
+OF_TOOLS = [
+    "tests/interop",
+    "tests/testing/test_other_languages.py",
+    *(f"tests/test_{name}.py" for name in ("benchmarks", "fuzz", "selection")),
+]
+# What the oldest and the newest Python run, and not those between them.
+BESIDE_CORE = ["tests/cli", "tests/explain", "tests/replay", "tests/testing"]
 PYTHONS = interpreters()
 OWN = "%d.%d" % sys.version_info[:2]  # noqa: UP031  # as starts() has it
 
@@ -60,7 +83,10 @@ def bare(session: nox.Session) -> None:
     """Test the core with nothing but its own dependency."""
     session.install("--upgrade", "pip")
     session.install(".", "--group", "core-test")
-    session.run(*PYTEST, *(f"--ignore={path}" for path in OF_FRAMEWORKS), env=QUICK)
+    left_out = [*OF_FRAMEWORKS, *OF_TOOLS]
+    if session.python not in (PYTHONS[0], PYTHONS[-1]):
+        left_out += BESIDE_CORE
+    session.run(*PYTEST, *(f"--ignore={path}" for path in left_out), env=QUICK)
 
 
 @nox.session(python=[each for each in PYTHONS[-1:] if not starts(each, OWN)])

@@ -55,9 +55,10 @@ def document(size: int) -> bytes:
 
 def secret_of(scheme: Scheme) -> str:
     """Return a secret as the sender writes its own."""
-    if scheme.secret_format == "text":
+    first, *_ = scheme.secret_formats
+    if first == "text":
         return scheme.secret_prefix + SECRET
-    return HEX if scheme.secret_format == "hex" else WHSEC
+    return {"hex": HEX, "base64": WHSEC.removeprefix("whsec_"), "whsec": WHSEC}[first]
 
 
 def requests(scheme: Scheme, body: bytes, secret: str = SECRET) -> Requests:
@@ -66,7 +67,7 @@ def requests(scheme: Scheme, body: bytes, secret: str = SECRET) -> Requests:
     Where the secret itself is sent, another body is no forgery that could be seen.
     """
     genuine = signed(scheme, body, secret)
-    other = scheme.secret_prefix if scheme.secret_format == "text" else ""
+    other = scheme.secret_prefix if scheme.secret_formats[0] == "text" else ""
     strangers = signed(scheme, body, other + generate_secret(scheme.secret_format))
     changed = replace(genuine, body=body.replace(b"0", b"1", 1))
     return Requests(genuine, (changed, strangers) if scheme.signs_body else (strangers,))

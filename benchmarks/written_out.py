@@ -26,14 +26,19 @@ _SECONDS = {
     "unix-ms": "int(timestamp) / 1000",
     "rfc3339": 'datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()',
 }
+_ENCODED = {
+    "hex": "mac.hexdigest()",
+    "base64": "base64.b64encode(mac.digest()).decode()",
+    "base64url": "base64.urlsafe_b64encode(mac.digest()).decode().rstrip('=')",
+}
 
 
 def by_hand(scheme: Scheme, secret: str) -> Check:
     """Return the function whose source `source_of()` returns."""
     key = secret.encode()
-    if scheme.secret_format == "hex":
+    if scheme.secret_formats[0] == "hex":
         key = bytes.fromhex(secret)
-    elif scheme.secret_format == "whsec":
+    elif scheme.secret_formats[0] != "text":
         key = base64.b64decode(secret.removeprefix("whsec_"))
     names = {
         "base64": base64,
@@ -90,9 +95,12 @@ def _lines(scheme: Scheme) -> Iterator[str]:
     if scheme.separator:
         yield from _entries(scheme)
     yield from _checks_of_parts(scheme)
-    yield f"mac = hmac.new(KEY, {_content(scheme.signed)}, hashlib.{scheme.digest})"
-    is_hex = scheme.encoding == "hex"
-    yield f"expected = {'mac.hexdigest()' if is_hex else 'base64.b64encode(mac.digest()).decode()'}"
+    content = _content(scheme.signed)
+    if scheme.algorithm == "hmac":
+        yield f"mac = hmac.new(KEY, {content}, hashlib.{scheme.digest})"
+    else:
+        yield f"mac = hashlib.{scheme.digest}(KEY + {content})"
+    yield f"expected = {_ENCODED[scheme.encoding]}"
     if others or scheme.separator:
         yield "if not any([hmac.compare_digest(expected, each) for each in several]):"
     else:
@@ -118,6 +126,11 @@ def _checks_of_parts(scheme: Scheme) -> Iterator[str]:
 
 def _entries(scheme: Scheme) -> Iterator[str]:
     """Yield what takes a header with several entries apart."""
+    if scheme.timestamp_is_first:
+        yield f"timestamp, *several = given.split({scheme.separator!r})"
+        yield f"if len(several) > {scheme.max_signatures}:"
+        yield "    raise Refused('too many signatures')"
+        return
     mark = scheme.prefix[-1]
     yield "times, several = [], []" if scheme.timestamp_prefix else "several = []"
     yield f"for entry in given.split({scheme.separator!r}):"

@@ -101,6 +101,14 @@ def _environ(pairs: Pairs) -> dict[str, str]:
     return environ
 
 
+def _lists(pairs: Pairs) -> dict[str, list[object]]:
+    """Return what AWS hands over."""
+    found: dict[str, list[object]] = {}
+    for name, value in _present(pairs):
+        found.setdefault(name, []).append(value)
+    return found
+
+
 def _starlette(pairs: Pairs) -> Any:
     return _STARLETTE.Headers(raw=_scope(pairs))
 
@@ -119,6 +127,8 @@ _CARRIERS: dict[str, Callable[[Pairs], Any]] = {
     "starlette": _starlette,
     "scope": _scope,
     "environ": lambda pairs: Environ(_environ(pairs)),
+    "whole environ": lambda pairs: {"wsgi.multithread": False, **_environ(pairs)},
+    "lists": _lists,
 }
 
 #: How to make each that can be tried here, by name.

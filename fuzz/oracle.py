@@ -6,12 +6,16 @@ Of the package it sees a `Scheme`'s public fields, which are data.
 from __future__ import annotations
 
 import base64
+import gzip
+import hashlib
 import hmac
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from frappe_hooksig import Scheme
 
@@ -54,23 +58,35 @@ def content(scheme: Scheme, message: Message) -> bytes:
 
 
 def mac(scheme: Scheme, key: bytes, message: Message) -> bytes:
-    """Return the HMAC, or the secret where that is what is sent."""
+    """Return the MAC, or the secret where that is what is sent."""
     if scheme.encoding == "plain":
         return key
+    if scheme.algorithm == "hash":
+        return hashlib.new(scheme.digest, key + content(scheme, message)).digest()
     return hmac.digest(key, content(scheme, message), scheme.digest)
+
+
+def is_text(signed: bytes) -> bool:
+    """Whether some content is UTF-8 without NULs, as a hash without HMAC signs it."""
+    try:
+        return "\0" not in signed.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def written(scheme: Scheme, code: bytes) -> str:
     """Return a MAC as the scheme writes it, without prefix."""
     if scheme.encoding == "plain":
         return code.decode("latin-1")
+    if scheme.encoding == "base64url":
+        return base64.urlsafe_b64encode(code).decode().rstrip("=")
     return code.hex() if scheme.encoding == "hex" else base64.b64encode(code).decode()
 
 
 def signed_headers(scheme: Scheme, codes: Sequence[bytes], message: Message) -> dict[str, str]:
     """Return the headers that carry some MACs."""
     entries = [scheme.prefix + written(scheme, code) for code in codes]
-    if scheme.timestamp_prefix:
+    if scheme.timestamp_prefix or scheme.timestamp_is_first:
         entries.insert(0, f"{scheme.timestamp_prefix}{message.time}")
     if scheme.separator:
         entries = [scheme.separator.join(entries)]
@@ -88,22 +104,48 @@ def deciding(scheme: Scheme) -> list[str]:
     """Return the names of the headers that a scheme reads."""
     names = scheme.signature_header
     several: list[str | None] = [names] if isinstance(names, str) else [*names]
-    return [name for name in (*several, scheme.timestamp_header, scheme.id_header) if name]
+    coding = "Content-Encoding" if scheme.signs_decoded_body else None
+    return [name for name in (*several, scheme.timestamp_header, scheme.id_header, coding) if name]
 
 
 def values(pairs: Pairs, name: str | None) -> list[str]:
-    """Return the texts of a header; bytes are Latin-1, None is absent, all else is no text."""
+    """Return the texts of a header; bytes are Latin-1, None is absent, all else is no text.
+
+    A list has several values.
+    """
     wanted = _folded(name or "")
-    found = [value for each, value in pairs if _folded(each) == wanted and value is not None]
+    found = [value for each, value in listed(pairs) if _folded(each) == wanted]
     return [
         value.decode("latin-1") if isinstance(value, bytes) else value if type(value) is str else ""
         for value in found
     ]
 
 
+def listed(pairs: Pairs) -> list[tuple[str, object]]:
+    """Return the pairs with each value of a list by itself, and without None."""
+    found: list[tuple[str, object]] = []
+    for name, value in pairs:
+        several = cast("list[object]", value) if isinstance(value, list) else [value]
+        found += [(name, each) for each in several if each is not None]
+    return found
+
+
 def _folded(name: str) -> str:
     """Return a text in lower case, unless it is not ASCII: the Kelvin sign is no k to HTTP."""
     return name.lower() if name.isascii() else name
+
+
+def decoded(scheme: Scheme, pairs: Pairs, body: bytes) -> list[bytes]:
+    """Return what a body may have been before it was compressed."""
+    if not scheme.signs_decoded_body:
+        return [body]
+    codings = values(pairs, "Content-Encoding")
+    found = [] if codings else [body]
+    for coding in codings:
+        if coding.lower() == "gzip":
+            with suppress(OSError, EOFError, zlib.error):
+                found.append(gzip.decompress(body))
+    return found
 
 
 class Reading(NamedTuple):
@@ -116,7 +158,7 @@ class Reading(NamedTuple):
 
 def readings(
     scheme: Scheme,
-    keys: Mapping[str | None, bytes],
+    keys: Iterable[tuple[str | None, bytes]],
     pairs: Pairs,
     body: bytes,
     method: str | None = None,
@@ -126,11 +168,9 @@ def readings(
     names = scheme.signature_header
     several = (names,) if isinstance(names, str) else names
     texts = [text for name in several for text in values(pairs, name)]
-    entries = [
-        entry.lstrip(" ")
-        for text in texts
-        for entry in (text.split(scheme.separator) if scheme.separator else [text])
-    ]
+    split = [text.split(scheme.separator) if scheme.separator else [text] for text in texts]
+    skipped = int(scheme.timestamp_is_first)
+    entries = [entry.lstrip(" ") for each in split for entry in each[skipped:]]
     candidates = [
         entry[len(scheme.prefix) :] for entry in entries if entry.startswith(scheme.prefix)
     ]
@@ -140,18 +180,23 @@ def readings(
     elif scheme.timestamp_prefix:
         start = scheme.timestamp_prefix
         times = [entry[len(start) :] for entry in entries if entry.startswith(start)]
+    elif scheme.timestamp_is_first:
+        times = [each[0].lstrip(" ") for each in split]
     ids: list[str | None] = [None]
     if scheme.id_header is not None:
         ids = [*values(pairs, scheme.id_header)]
     used = {name: f"{{{name}}}" in scheme.signed for name in ("body", "method", "url")}
-    for (secret_id, key), time, delivery_id in product(keys.items(), times, ids):
+    bodies = decoded(scheme, pairs, body)
+    for (secret_id, key), time, delivery_id, content_of in product(keys, times, ids, bodies):
         message = Message(
-            body if used["body"] else b"",
+            content_of if used["body"] else b"",
             time,
             delivery_id,
             method if used["method"] else None,
             url if used["url"] else None,
         )
+        if scheme.algorithm == "hash" and not is_text(content(scheme, message)):
+            continue
         right = written(scheme, mac(scheme, key, message))
         for candidate in candidates:
             given = _folded(candidate) if scheme.encoding == "hex" else candidate

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import gzip
+import zlib
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
@@ -12,7 +14,8 @@ from fuzz import hostile
 from fuzz.carriers import drawn
 from fuzz.dice import Dice
 from fuzz.edits import EDITS
-from fuzz.oracle import Message, deciding, mac, signed_headers, template, written
+from fuzz.extension import extended
+from fuzz.oracle import Message, deciding, is_text, mac, signed_headers, template, written
 from fuzz.oracle import content as signed_content
 from fuzz.seams import same_content
 
@@ -62,6 +65,7 @@ class Sent(NamedTuple):
     url: str
     genuine: bool
     others: list[Message]  # which have the same MAC
+    key_length: int
 
 
 class Draft:
@@ -83,18 +87,18 @@ class Draft:
 
 
 def requests(
-    dice: Dice, scheme: Scheme, receivers: Sequence[Mapping[str | None, bytes]]
+    dice: Dice, scheme: Scheme, receivers: Sequence[Sequence[tuple[str | None, bytes]]]
 ) -> Iterator[Request]:
     """Yield requests without end.
 
     Args:
         dice: Where they come from.
         scheme: How they are signed.
-        receivers: The keys of each receiver.
+        receivers: The keys of each receiver, with the ids of their secrets.
     """
     while True:
         receiver = dice.below(len(receivers))
-        sent = _sent(dice, scheme, [*receivers[receiver].values()])
+        sent = _sent(dice, scheme, [key for _, key in receivers[receiver]])
         signed = tuple(each.message for each in sent if each.genuine or each.code)
         for _ in range(_REQUESTS_PER_SENDER):
             draft = Draft(sent[0] if dice.chance(0.7) else dice.pick(sent))
@@ -151,7 +155,13 @@ def _sent(dice: Dice, scheme: Scheme, keys: list[bytes]) -> list[Sent]:
             others = same_content(scheme, signed_content(scheme, message), URL)
             others = [other for other in others if other != message]
         known_code = code if known else b""
-        return Sent(message, known_code, headers, content, method, URL, genuine, others)
+        if scheme.algorithm == "hash":
+            genuine = genuine and is_text(signed_content(scheme, message))
+        if scheme.signs_decoded_body and dice.chance(0.7):
+            content = gzip.compress(content, dice.below(10), mtime=0)
+            headers.append(("Content-Encoding", dice.pick(("gzip", "gzip", "GZIP"))))
+        length = len(with_key)
+        return Sent(message, known_code, headers, content, method, URL, genuine, others, length)
 
     timed = "{timestamp}" in scheme.signed
     several = [made(key, body, NOW, genuine=True)]
@@ -301,6 +311,29 @@ def _body(dice: Dice, scheme: Scheme, draft: Draft) -> None:
     draft.body = body
 
 
+def _compress(dice: Dice, scheme: Scheme, draft: Draft) -> None:
+    """Compress a body in a way that the sender does not, or say that it is compressed."""
+    body = draft.body
+    if not scheme.signs_decoded_body:
+        return
+    draft.body = dice.pick(
+        (
+            gzip.compress(body, mtime=0),
+            zlib.compress(body),
+            body + gzip.compress(b"", mtime=0),
+            gzip.compress(b"", mtime=0) + body,
+            body + b"\0",
+            body[:-4],
+            gzip.compress(bytes(3_000_000), mtime=0),
+            body,
+        )
+    )
+    if draft.body == body or dice.chance(0.5):
+        coding = dice.pick(("gzip", "deflate", "gzip, gzip", "identity", "", "x-gzip", "br"))
+        draft.pairs.append(("Content-Encoding", coding))
+    draft.genuine = False
+
+
 def _move(dice: Dice, scheme: Scheme, draft: Draft) -> None:
     """Move bytes across a seam of what was signed: the MAC would stay right."""
     names = template(scheme)[1::2]
@@ -341,7 +374,7 @@ def _present(scheme: Scheme, draft: Draft, other: Message) -> None:
             draft.pairs[position] = (name, other.time)
         elif name == scheme.id_header:
             draft.pairs[position] = (name, other.id)
-        elif scheme.timestamp_prefix and isinstance(value, str) and time and other.time:
+        elif isinstance(value, str) and time and other.time:  # beside the signature
             draft.pairs[position] = (name, value.replace(time, other.time))
     draft.body = other.body
     draft.method = other.method or draft.method
@@ -365,6 +398,8 @@ def _signature(dice: Dice, scheme: Scheme, draft: Draft) -> None:
             written(scheme, b"\0" * len(right)),
             _other_alphabet(scheme, right),
             _other_alphabet(scheme, right).rstrip("="),
+            b64encode(right).decode(),
+            urlsafe_b64encode(right).decode(),
             repr(right),
         )
     )
@@ -376,11 +411,29 @@ def _signature(dice: Dice, scheme: Scheme, draft: Draft) -> None:
     draft.genuine = False
 
 
+def _extend(dice: Dice, scheme: Scheme, draft: Draft) -> None:
+    """Compute the MAC of a longer body without the secret, where there is no HMAC."""
+    sent = draft.sent
+    if scheme.algorithm == "hmac" or not sent.code or not scheme.signed.endswith("{body}"):
+        return
+    length = sent.key_length + len(signed_content(scheme, sent.message))
+    suffix, code = extended(scheme.digest, sent.code, length, hostile.body(dice))
+    draft.pairs = [
+        (name, value.replace(written(scheme, sent.code), written(scheme, code)))
+        if isinstance(value, str)
+        else (name, value)
+        for name, value in draft.pairs
+    ]
+    draft.body = sent.body + suffix
+    draft.genuine = False
+
+
 def _other_alphabet(scheme: Scheme, code: bytes) -> str:
     text = written(scheme, code)
     if scheme.encoding == "hex":
         return b64decode(code.hex() + "=" * (-len(code.hex()) % 4)).hex()
-    return text.translate(str.maketrans("+/", "-_"))
+    other = text.translate(str.maketrans("+/-_", "-_+/"))
+    return other if scheme.encoding == "base64" else other + "=" * (-len(other) % 4)
 
 
 def _upper(dice: Dice, scheme: Scheme, draft: Draft) -> None:
@@ -436,10 +489,11 @@ _CHANGES: tuple[Callable[[Dice, Scheme, Draft], None], ...] = (
         _swap,
         _body,
         _body,
+        _compress,
         _move,
         _move,
     ),
-    *(_signature, _signature, _upper, _spaces, _method, _url),
+    *(_signature, _signature, _extend, _upper, _spaces, _method, _url),
 )
 
 

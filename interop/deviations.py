@@ -122,7 +122,7 @@ def _message(library: Library, scheme: Scheme, body: str = "{}") -> Message:
             url="https://hooks.example.com/orders",
         )
         text = mac(scheme, message).decode()
-        if scheme.encoding == "hex" or ("+" in text and "/" in text):
+        if scheme.encoding == "hex" or len({*"+/-_"} & {*text}) == 2:
             return message
     raise AssertionError
 
@@ -181,10 +181,13 @@ def _spellings(scheme: Scheme, right: str) -> Iterator[tuple[str, str]]:
         yield "base64 instead of hex", prefix + b64encode(bytes.fromhex(right)).decode()
         yield "`zz` behind the hex", f"{prefix}{right}zz"
     else:
-        from_alphabet = str.maketrans("+/", "-_")
-        yield "base64 without its padding", prefix + right.rstrip("=")
-        yield "URL-safe base64", prefix + right.translate(from_alphabet)
         bare = right.rstrip("=")
+        if scheme.encoding == "base64":
+            yield "base64 without its padding", prefix + bare
+            yield "URL-safe base64", prefix + right.translate(str.maketrans("+/", "-_"))
+        else:
+            yield "base64 with padding", f"{prefix}{bare}="
+            yield "base64 that is not URL-safe", prefix + bare.translate(str.maketrans("-_", "+/"))
         last = _BASE64[_BASE64.index(bare[-1]) ^ 1]
         yield "base64 whose unused bits are set", f"{prefix}{bare[:-1]}{last}{right[len(bare) :]}"
         yield "`!` behind the base64", f"{prefix}{right}!"
@@ -214,7 +217,10 @@ def _lists(scheme: Scheme, right: str, wrong: str) -> Iterator[tuple[str, list[s
     yield "an entry without any kind", ["abc", good]
     yield "nothing between two separators", ["", good]
     if scheme.timestamp_prefix:
-        now, later = (f"{scheme.timestamp_prefix}{time}" for time in (NOW, NOW + 1))
+        now, later = (
+            f"{scheme.timestamp_prefix}{spell_time(time, scheme.timestamp_format)}"
+            for time in (NOW, NOW + 1)
+        )
         yield "the time again", [now, good]
         yield "another time behind the right one", [later, good]
 

@@ -45,6 +45,22 @@ FACTS = (
     ),
     _facts(
         "@hubspot/api-client",
+        "hubspot-v1",
+        "Signature.isValid()",
+        signs_with="Signature.getSignature()",
+        cannot_sign=_NO_TEXT,
+        cannot_verify=_NO_TEXT,
+    ),
+    _facts(
+        "@hubspot/api-client",
+        "hubspot-v2",
+        "Signature.isValid()",
+        signs_with="Signature.getSignature()",
+        cannot_sign=_NO_TEXT,
+        cannot_verify=_NO_TEXT,
+    ),
+    _facts(
+        "@hubspot/api-client",
         "hubspot-v3",
         "Signature.isValid()",
         signs_with="Signature.getSignature()",
@@ -78,6 +94,21 @@ FACTS = (
         "@paddle/paddle-node-sdk", "paddle", "webhooks.isSignatureValid()", cannot_verify=_NO_TEXT
     ),
     _facts(
+        "@polar-sh/sdk",
+        "polar",
+        "webhooks.validateEvent()",
+        envelope={"type": "order.paid"},
+    ),
+    _facts(
+        "@sanity/webhook",
+        "sanity",
+        "isValidSignature()",
+        signs_with="encodeSignatureHeader()",
+        cannot_sign=_NO_TEXT_OR_EMPTY,
+        cannot_verify=_NO_TEXT_OR_EMPTY,
+        ignores_age=True,
+    ),
+    _facts(
         "@shopify/shopify-api",
         "shopify",
         "webhooks.validate()",
@@ -90,6 +121,14 @@ FACTS = (
         "EventSubMiddleware._verifyData()",
         cannot_verify=_NO_TEXT,
         ignores_age=True,
+    ),
+    _facts(
+        "@workos-inc/node",
+        "workos",
+        "webhooks.verifyHeader()",
+        signs_with="webhooks.computeSignature()",
+        cannot_sign=_NO_TEXT,
+        cannot_verify=_NO_TEXT,
     ),
     _facts(
         "@zoom/rivet",
@@ -118,6 +157,14 @@ FACTS = (
         cannot_verify=_NO_TEXT,
     ),
     _facts(
+        "standardwebhooks",
+        "gitlab-signing",
+        "Webhook.verify()",
+        signs_with="Webhook.sign()",
+        cannot_sign=_NO_TEXT,
+        cannot_verify=_NO_TEXT,
+    ),
+    _facts(
         "stripe",
         "stripe",
         "webhooks.signature.verifyHeader()",
@@ -132,6 +179,13 @@ FACTS = (
         signs_with="Webhook.sign()",
         cannot_sign=_NO_TEXT,
         cannot_verify=_NO_TEXT,
+    ),
+    _facts(
+        "webflow-api",
+        "webflow",
+        "webhooks.verifySignature()",
+        cannot_verify=_NO_TEXT,
+        ignores_age=True,
     ),
 )
 
@@ -173,13 +227,15 @@ def _library(facts: Facts, ask: Ask) -> Library:
     installed = HERE / "node_modules" / facts.package / "package.json"
 
     def verify(requests: Sequence[Request]) -> list[Verdict]:
-        return _in_batches(ask, facts.package, "verify", [_received(each) for each in requests])
+        items = [{**_received(each), "provider": facts.provider} for each in requests]
+        return _in_batches(ask, facts.package, "verify", items)
 
     def sign(messages: Sequence[Message]) -> list[str | None]:
         spelling = providers.get(facts.provider).timestamp_format
         items = [
             {
                 **vars(each),
+                "provider": facts.provider,
                 "body": _encoded(each.body),
                 "spelledTime": spell_time(each.time, spelling),
             }

@@ -84,6 +84,17 @@ def _cashfree() -> _Calls:
     return verify, None, ()
 
 
+def _coinbase_commerce() -> _Calls:
+    signature: Any = import_module("coinbase_commerce.webhook").WebhookSignature
+    refusal: Any = import_module("coinbase_commerce.error").SignatureVerificationError
+
+    def verify(request: Request) -> object:
+        header = request.headers["X-CC-Webhook-Signature"]
+        return signature.verify_sig_header(request.body.decode(), header, request.secret)
+
+    return verify, None, (refusal,)
+
+
 def _gidgethub(header: str) -> Callable[[], _Calls]:
     def calls() -> _Calls:
         package: Any = import_module("gidgethub")
@@ -108,29 +119,56 @@ def _gocardless() -> _Calls:
     return verify, None, (refusal,)
 
 
-def _hubspot() -> _Calls:
-    signature: Any = import_module("hubspot.utils.signature").Signature
-    refusal: Any = import_module("hubspot.exceptions").InvalidSignatureTimestampError
+def _hubspot(version: str) -> Callable[[], _Calls]:
+    def calls() -> _Calls:
+        signature: Any = import_module("hubspot.utils.signature").Signature
+        refusal: Any = import_module("hubspot.exceptions").InvalidSignatureTimestampError
+        header = "X-HubSpot-Signature-V3" if version == "v3" else "X-HubSpot-Signature"
+
+        def verify(request: Request) -> object:
+            return signature.is_valid(
+                request.headers[header],
+                request.secret,
+                request.body.decode(),
+                request.url,
+                METHOD,
+                version,
+                request.headers.get("X-HubSpot-Request-Timestamp"),
+            )
+
+        def sign(message: Message) -> str:
+            time = spell_time(message.time, "unix-ms")
+            text: str = signature.get_signature(
+                message.secret, message.body.decode(), version, message.url, METHOD, time
+            )
+            return text
+
+        return verify, sign, (refusal,)
+
+    return calls
+
+
+def _inngest() -> _Calls:
+    # What its servers call; there is no public way to it.
+    net: Any = import_module("inngest._internal.net")
+    cloud: Any = import_module("inngest._internal.server_lib").ServerKind.CLOUD
 
     def verify(request: Request) -> object:
-        return signature.is_valid(
-            request.headers["X-HubSpot-Signature-V3"],
-            request.secret,
-            request.body.decode(),
-            request.url,
-            METHOD,
-            "v3",
-            request.headers["X-HubSpot-Request-Timestamp"],
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        said = net.validate_request_sig(
+            body=request.body,
+            headers=headers,
+            mode=cloud,
+            signing_key=request.secret,
+            signing_key_fallback=None,
         )
+        return not isinstance(said, Exception)  # it returns its refusals
 
     def sign(message: Message) -> str:
-        time = spell_time(message.time, "unix-ms")
-        text: str = signature.get_signature(
-            message.secret, message.body.decode(), "v3", message.url, METHOD, time
-        )
+        text: str = net.sign_request(message.body, message.secret, message.time)
         return text
 
-    return verify, sign, (refusal,)
+    return verify, sign, ()
 
 
 def _line() -> _Calls:
@@ -153,6 +191,18 @@ def _paddle() -> _Calls:
         return verifier.verify(incoming, notifications.Secret(request.secret))
 
     return verify, None, (ConnectionRefusedError,)
+
+
+def _polar() -> _Calls:
+    webhooks: Any = import_module("polar.webhooks")
+
+    def verify(request: Request) -> None:
+        # What the function of each version of its API calls with the events of that version.
+        webhooks.validate_event(
+            request.body, request.headers, request.secret, frozenset({"interop"}), dict
+        )
+
+    return verify, None, (webhooks.PolarWebhookError,)
 
 
 def _pypaystack2() -> _Calls:
@@ -239,6 +289,15 @@ def _standard_webhooks(module: str, **options: Any) -> Callable[[], _Calls]:
     return calls
 
 
+def _stream_chat() -> _Calls:
+    verify_signature: Any = import_module("stream_chat.webhook").verify_signature
+
+    def verify(request: Request) -> object:
+        return verify_signature(request.body, request.headers["X-Signature"], request.secret)
+
+    return verify, None, ()
+
+
 def _stripe() -> _Calls:
     package: Any = import_module("stripe")
 
@@ -275,6 +334,17 @@ def _twitch() -> _Calls:
     return verify, None, ()
 
 
+def _workos() -> _Calls:
+    verify_header: Any = import_module("workos.webhooks._verification").verify_header
+
+    def verify(request: Request) -> None:
+        # It wants the space that WorkOS sends behind the comma.
+        header = request.headers["WorkOS-Signature"].replace(",v1=", ", v1=")
+        verify_header(event_body=request.body, event_signature=header, secret=request.secret)
+
+    return verify, None, (ValueError,)
+
+
 _LIBRARIES: tuple[tuple[Facts, Callable[[], _Calls]], ...] = (
     (
         _facts(
@@ -307,6 +377,15 @@ _LIBRARIES: tuple[tuple[Facts, Callable[[], _Calls]], ...] = (
         _cashfree,
     ),
     (
+        _facts(
+            "coinbase-commerce",
+            "coinbase-commerce",
+            "WebhookSignature.verify_sig_header()",
+            cannot_verify=_NO_TEXT,
+        ),
+        _coinbase_commerce,
+    ),
+    (
         _facts("gidgethub", "github", "sansio.validate_event()"),
         _gidgethub("X-Hub-Signature-256"),
     ),
@@ -321,13 +400,46 @@ _LIBRARIES: tuple[tuple[Facts, Callable[[], _Calls]], ...] = (
     (
         _facts(
             "hubspot-api-client",
+            "hubspot-v1",
+            "Signature.is_valid()",
+            signs_with="Signature.get_signature()",
+            cannot_sign=_NO_TEXT,
+            cannot_verify=_NO_TEXT,
+        ),
+        _hubspot("v1"),
+    ),
+    (
+        _facts(
+            "hubspot-api-client",
+            "hubspot-v2",
+            "Signature.is_valid()",
+            signs_with="Signature.get_signature()",
+            cannot_sign=_NO_TEXT,
+            cannot_verify=_NO_TEXT,
+        ),
+        _hubspot("v2"),
+    ),
+    (
+        _facts(
+            "hubspot-api-client",
             "hubspot-v3",
             "Signature.is_valid()",
             signs_with="Signature.get_signature()",
             cannot_sign=_NO_TEXT,
             cannot_verify=_NO_TEXT,
         ),
-        _hubspot,
+        _hubspot("v3"),
+    ),
+    (
+        _facts(
+            "inngest",
+            "inngest",
+            "net.validate_request_sig()",
+            signs_with="net.sign_request()",
+            ignores_age=True,
+            envelope={"event": "interop"},
+        ),
+        _inngest,
     ),
     (
         _facts("line-bot-sdk", "line", "SignatureValidator.validate()", cannot_verify=_NO_TEXT),
@@ -336,6 +448,15 @@ _LIBRARIES: tuple[tuple[Facts, Callable[[], _Calls]], ...] = (
     (
         _facts("paddle-python-sdk", "paddle", "Verifier.verify()", cannot_verify=_NO_TEXT),
         _paddle,
+    ),
+    (
+        _facts(
+            "polar-sdk",
+            "polar",
+            "webhooks.validate_event()",
+            envelope={"type": "interop"},
+        ),
+        _polar,
     ),
     (
         _facts("pypaystack2", "paystack", "PaystackClient.is_verified_webhook_payload()"),
@@ -380,6 +501,10 @@ _LIBRARIES: tuple[tuple[Facts, Callable[[], _Calls]], ...] = (
         _standard_webhooks("standardwebhooks.webhooks", json_parse=False),
     ),
     (
+        _facts("stream-chat", "getstream", "webhook.verify_signature()"),
+        _stream_chat,
+    ),
+    (
         _facts(
             "stripe",
             "stripe",
@@ -410,6 +535,10 @@ _LIBRARIES: tuple[tuple[Facts, Callable[[], _Calls]], ...] = (
             ignores_age=True,
         ),
         _twitch,
+    ),
+    (
+        _facts("workos", "workos", "webhooks.verify_header()", cannot_verify=_NO_TEXT),
+        _workos,
     ),
 )
 

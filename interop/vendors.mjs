@@ -13,9 +13,12 @@ import Mux from "@mux/mux-node";
 import { signWebhookPayload, verifyWebhookSignature } from "@notionhq/client";
 import { sign as signForGitHub, verify as verifyFromGitHub } from "@octokit/webhooks-methods";
 import { Paddle } from "@paddle/paddle-node-sdk";
+import { webhooks as polar } from "@polar-sh/sdk/2026-10";
+import { encodeSignatureHeader, isValidSignature } from "@sanity/webhook";
 import "@shopify/shopify-api/adapters/node";
 import { shopifyApi } from "@shopify/shopify-api";
 import { EventSubMiddleware } from "@twurple/eventsub-http";
+import { WorkOS } from "@workos-inc/node";
 import { AwsLambdaReceiver } from "@zoom/rivet/chatbot";
 import { computeWebhookSignature } from "box-node-sdk/internal";
 import { WebhooksManager as BoxWebhooks } from "box-node-sdk/managers";
@@ -25,6 +28,7 @@ import { WebhooksHelper as SquareHelper } from "square";
 import { Webhook as StandardWebhook } from "standardwebhooks";
 import Stripe from "stripe";
 import { Webhook as SvixWebhook } from "svix";
+import { WebflowClient } from "webflow-api";
 
 // Some are CommonJS whose names an import does not find.
 const require = createRequire(import.meta.url);
@@ -36,6 +40,8 @@ console.debug = console.log = () => {};
 
 const mux = new Mux({ tokenId: "id", tokenSecret: "secret" });
 const paddle = new Paddle("key"); // its constructor finds out which runtime this is
+const webflow = new WebflowClient({ accessToken: "token" });
+const workos = new WorkOS("key");
 const boxHeaders = { "box-signature-version": "1", "box-signature-algorithm": "HmacSHA256" };
 const shopifyHeaders = {
   "x-shopify-topic": "orders/create",
@@ -43,6 +49,8 @@ const shopifyHeaders = {
   "x-shopify-api-version": "2026-01",
   "x-shopify-webhook-id": "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
 };
+
+const hubSpotVersion = (provider) => provider.slice("hubspot-".length);
 
 // `body` is a Buffer, `text` the same as a string; the names of headers are in lower case.
 const vendors = {
@@ -52,17 +60,17 @@ const vendors = {
       new AdyenValidator().validateHMACSignature(secret, headers["hmacsignature"], text),
   },
   "@hubspot/api-client": {
-    sign: ({ secret, text, url, time }) =>
-      HubSpotSignature.getSignature("POST", "v3", {
+    sign: ({ provider, secret, text, url, time }) =>
+      HubSpotSignature.getSignature("POST", hubSpotVersion(provider), {
         clientSecret: secret,
         requestBody: text,
         url,
         timestamp: time * 1000,
       }),
-    verify: ({ secret, text, url, headers }) =>
+    verify: ({ provider, secret, text, url, headers }) =>
       HubSpotSignature.isValid({
-        signatureVersion: "v3",
-        signature: headers["x-hubspot-signature-v3"],
+        signatureVersion: hubSpotVersion(provider),
+        signature: headers["x-hubspot-signature-v3"] ?? headers["x-hubspot-signature"],
         method: "POST",
         clientSecret: secret,
         requestBody: text,
@@ -101,6 +109,17 @@ const vendors = {
   "@paddle/paddle-node-sdk": {
     verify: ({ secret, text, headers }) =>
       paddle.webhooks.isSignatureValid(text, secret, headers["paddle-signature"]),
+  },
+  "@polar-sh/sdk": {
+    verify: async ({ secret, text, headers }) => {
+      await polar.validateEvent(text, headers, secret);
+      return true;
+    },
+  },
+  "@sanity/webhook": {
+    sign: ({ secret, time, text }) => encodeSignatureHeader(text, time * 1000, secret),
+    verify: ({ secret, text, headers }) =>
+      isValidSignature(text, headers["sanity-webhook-signature"], secret),
   },
   "@shopify/shopify-api": {
     verify: async ({ secret, text, headers }) => {
@@ -143,6 +162,16 @@ const vendors = {
         text,
         headers["twitch-eventsub-message-signature"],
       ),
+  },
+  "@workos-inc/node": {
+    sign: async ({ secret, text, spelledTime }) =>
+      `t=${spelledTime}, v1=${await workos.webhooks.computeSignature(spelledTime, text, secret)}`,
+    verify: ({ secret, text, headers }) =>
+      workos.webhooks.verifyHeader({
+        payload: text,
+        sigHeader: headers["workos-signature"],
+        secret,
+      }),
   },
   "@zoom/rivet": {
     verify: async ({ secret, text, headers }) => {
@@ -202,6 +231,10 @@ const vendors = {
       new SvixWebhook(secret).verify(body, headers);
       return true;
     },
+  },
+  "webflow-api": {
+    verify: ({ secret, text, headers }) =>
+      webflow.webhooks.verifySignature({ headers, body: text, secret }),
   },
 };
 

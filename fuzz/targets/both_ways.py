@@ -62,7 +62,7 @@ class BothWays(Target):
     def _of(self, number: int) -> list[Receiver]:
         if number not in self._receivers:
             scheme = SCHEMES[number]
-            start = scheme.secret_prefix if scheme.secret_format == "text" else ""
+            start = scheme.secret_prefix if scheme.secret_formats[0] == "text" else ""
             keys = [f"{start}{letter * 3}-key-of-{scheme.name:.>31}~".encode() for letter in "ab"]
             self._receivers[number] = [
                 Receiver(scheme, {None: keys[0]}, 2**20),
@@ -82,14 +82,17 @@ class _Long:
         parsed = self._wire.parse_any(headers, method, url)
         if len(body) > self._matcher.max_body:
             raise BodyTooLarge(self._matcher.max_body)
-        return self._matcher.judge(self._matcher.macs(body, parsed), body, parsed)
+        content = self._matcher.decoded(body, parsed)
+        macs = self._matcher.macs(content, parsed)
+        return self._matcher.judge(macs, content, parsed, size=len(body), headers=headers, url=url)
 
 
 class _Route(_Long):
     """Verifies a request like a route, which parses the headers before it reads the body."""
 
     def verify(self, body: bytes, headers: Headers, *, method: str, url: str) -> Delivery:
-        return self._matcher.verify(body, self._wire.parse(headers, method, url))
+        parsed = self._wire.parse(headers, method, url)
+        return self._matcher.verify(body, parsed, headers, url)
 
 
 def _outcome(verify: Any, request: Request, headers: Any) -> tuple[object, ...]:

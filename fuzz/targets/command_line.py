@@ -29,7 +29,8 @@ _FOLDER = "FOLDER/"  # stands for a folder that has the case's files
 
 _MADE_UP = Dice("command line")
 _KEYS = tuple(hostile.word(_MADE_UP, 32, 32).encode() for _ in range(2))
-_WHSEC = tuple("whsec_" + b64encode(key).decode() for key in _KEYS)
+_BASE64 = tuple(b64encode(key).decode() for key in _KEYS)
+_WHSEC = tuple(f"whsec_{text}" for text in _BASE64)
 _HEX = tuple(key.hex() for key in _KEYS)
 _ENVIRONMENT = {
     "FUZZ_NEW": _KEYS[0].decode(),
@@ -38,14 +39,13 @@ _ENVIRONMENT = {
     "FUZZ_WHSEC_OLD": _WHSEC[1],
     "FUZZ_HEX_NEW": _HEX[0],
     "FUZZ_HEX_OLD": _HEX[1],
+    "FUZZ_BASE64_NEW": _BASE64[0],
+    "FUZZ_BASE64_OLD": _BASE64[1],
     "FUZZ_EMPTY": "",
     "FRAPPE_WEBHOOK_SECRET": _KEYS[0].decode(),
 }
-_HIDDEN = (*map(bytes.decode, _KEYS), *_WHSEC, *_HEX)
-_RECEIVERS: tuple[dict[str | None, bytes], ...] = (
-    {"FUZZ_NEW": _KEYS[0]},
-    {"FUZZ_NEW": _KEYS[0], "FUZZ_OLD": _KEYS[1]},
-)
+_HIDDEN = (*map(bytes.decode, _KEYS), *_WHSEC, *_HEX, *_BASE64)
+_RECEIVERS = ((("FUZZ_NEW", _KEYS[0]),), (("FUZZ_NEW", _KEYS[0]), ("FUZZ_OLD", _KEYS[1])))
 _SCHEMES = tuple(map(providers.get, providers.names()))
 
 _SIZE = re.compile(r"[0-9]{1,18}")
@@ -129,7 +129,7 @@ class CommandLine(Target):
             made = requests(dice, scheme, _RECEIVERS)
             for _ in range(8):
                 request = next(made)
-                names = [str(name) for name in _RECEIVERS[request.receiver]]
+                names = [name for name, _ in _RECEIVERS[request.receiver]]
                 yield _call(dice, number, request, names)
 
     def judge(self, case: Call) -> str:
@@ -268,8 +268,9 @@ def _passed(text: str) -> str:
 
 
 def _name_secret(dice: Dice, making: _Making, name: str) -> None:
-    if making.scheme.secret_format != "text":
-        name = name.replace("FUZZ", f"FUZZ_{making.scheme.secret_format.upper()}")
+    first, *_ = making.scheme.secret_formats
+    if first != "text":
+        name = name.replace("FUZZ", f"FUZZ_{first.upper()}")
     if dice.chance(0.7):
         making.arguments += ["-e", name]
     else:
@@ -415,7 +416,7 @@ def _signed(case: Call) -> None:
     """See that what was verified was signed, and in time."""
     # Where arguments were exchanged, another scheme may be meant, or another time.
     schemes = [_SCHEMES[case.scheme]] if case.untouched else _SCHEMES
-    keys: dict[str | None, bytes] = {str(number): key for number, key in enumerate(_KEYS)}
+    keys = [(str(number), key) for number, key in enumerate(_KEYS)]
     for pairs, body in _presented(case):
         for scheme in schemes:
             for way in _ways(scheme, keys, pairs, body, case):
@@ -428,7 +429,7 @@ def _signed(case: Call) -> None:
 
 def _ways(
     scheme: Scheme,
-    keys: dict[str | None, bytes],
+    keys: Sequence[tuple[str | None, bytes]],
     pairs: list[tuple[str, object]],
     body: bytes,
     case: Call,
@@ -475,7 +476,7 @@ def _signs(case: Call, output: str) -> None:
     else:
         pairs = [_pair(line.encode("latin-1")) for line in output.splitlines()]
     body = case.stdin or b""
-    for way in readings(scheme, {None: _KEYS[0]}, pairs, body, "POST", URL):
+    for way in readings(scheme, [(None, _KEYS[0])], pairs, body, "POST", URL):
         if way.seconds in {None, NOW, read_seconds(str(NOW), "unix")}:
             return
     msg = f"it signs with another key: {output!r}"

@@ -13,12 +13,19 @@ from fuzz.carriers import CARRIERS, drawn
 from fuzz.dice import Dice
 from fuzz.edits import EDITS
 from fuzz.layouts import SCHEMES
-from fuzz.oracle import Pairs, deciding, read_seconds, values
+from fuzz.oracle import Pairs, deciding, listed, read_seconds, values
 from fuzz.requests import NOW, URL, requests, spelled
 from fuzz.target import ACCEPTED, Escape, Target
 
 _HEADERS = ("X-Frappe-Webhook-Signature", "webhook-id", "X-HMAC", "Key", "X.Y~1", "ETag")
 _OTHERS = ("X-Other", "", " ", "X-HMAC ", "x-y", "HTTP_X_HMAC", "\u212aey", "\xcbey", "\ud800")
+
+
+# In these, equal headers are joined with a comma.
+_JOINED = {"werkzeug environ", "environ", "whole environ"}
+# In these, a value may be a list of values.
+_DICTS = {"dict", "dict subclass", "mapping proxy"}
+_LISTS = _DICTS | {"str pairs", "bytes pairs", "generator"}
 
 
 class Headers(NamedTuple):
@@ -74,43 +81,61 @@ class OneHeader(Target):
 
 def _held(case: Headers) -> list[str]:
     """Return the values of a header that a carrier shows, as text; what is no text as a NUL."""
-    name, carrier = case.name, case.carrier
-    texts: Pairs = [(each, _text(value)) for each, value in case.pairs]
-    if carrier in {"dict", "mapping proxy", "dict subclass"}:
-        kept = dict(texts)
-        usual = {name} if carrier == "mapping proxy" else {name.lower(), name.upper(), name.title()}
-        known = [kept[each] for each in {name, *usual} if kept.get(each) is not None]
-        texts = [*kept.items()]
-        if known and carrier != "dict subclass":
-            return [str(each) for each in known]  # other spellings are not looked for
+    name, carrier, pairs = case.name, _shown_as(case), case.pairs
+    if carrier in _DICTS:
+        pairs = [*dict(pairs).items()]
+    if carrier == "bytes pairs":
+        pairs = [(each, _over_the_wire(value)) for each, value in pairs]
+    if carrier == "dict" and (usual_texts := _known_texts(name, pairs)):
+        return usual_texts
+    if carrier in _LISTS and any(isinstance(value, list) for _, value in pairs):
+        if carrier == "mapping proxy" and dict(pairs).get(name) not in (None, []):
+            pairs = [(name, dict(pairs)[name])]  # other spellings are not looked for
+        return values([(each, _text(value)) for each, value in listed(pairs)], name)
+    texts: Pairs = [(each, _text(value)) for each, value in pairs]
+    if carrier == "mapping proxy" and (text := dict(texts).get(name)) is not None:
+        return [str(text)]  # other spellings are not looked for
     if carrier == "email message":
         texts = [(each, _if_unicode(value)) for each, value in texts]
-    if carrier in {"werkzeug", "werkzeug environ", "environ", "starlette", "scope"}:
-        sent = [(each, _text(value)) for each, value in case.pairs]
-        if carrier in {"starlette", "scope"}:
-            texts = [
-                (each, value and value.encode("utf-8", "surrogatepass").decode("latin-1"))
-                for each, value in sent
-            ]
-        elif carrier != "werkzeug":
-            found = values([each for each in sent if "_" not in each[0]], name)
-            return [",".join(found)] if found else []
-        elif not any(value and {"\r", "\n"} & {*value} for _, value in sent):
-            texts = sent
-    if carrier == "bytes pairs":
-        texts = [
-            (each, value.encode("utf-8", "surrogatepass").decode("latin-1"))
-            if isinstance(value, str) and isinstance(original, str)
-            else (each, value)
-            for (each, value), (_, original) in zip(texts, case.pairs, strict=True)
-        ]
+    if carrier in _JOINED:
+        found = values([each for each in texts if "_" not in each[0]], name)
+        return [",".join(found)] if found else []
+    if carrier in {"starlette", "scope"}:
+        texts = [(each, _over_the_wire(value)) for each, value in texts]
     return values(texts, name)
+
+
+def _known_texts(name: str, pairs: Pairs) -> list[str]:
+    """Return the values in the usual spellings, if a dict has texts, and these are texts."""
+    if all(isinstance(value, list) for _, value in pairs):
+        return []
+    usual = {name, name.lower(), name.upper(), name.title()}
+    known = [value for each, value in pairs if each in usual and value not in (None, [])]
+    if any(isinstance(value, list) for value in known):
+        return []
+    return [str(_text(value)) for value in known]  # other spellings are not looked for
+
+
+def _shown_as(case: Headers) -> str:
+    """Return the carrier of a case: Werkzeug's takes no line breaks, and leaves them as pairs."""
+    if case.carrier == "werkzeug":
+        texts = [_text(value) or "" for _, value in case.pairs]
+        if any({"\r", "\n"} & {*text} for text in texts):
+            return "str pairs"
+    return case.carrier
 
 
 def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return value.decode("latin-1") if isinstance(value, bytes) else "\0"
+
+
+def _over_the_wire(value: object) -> object:
+    """Return a text as a server shows it that reads UTF-8 byte for byte."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
 def _if_unicode(value: object) -> object:
@@ -141,12 +166,16 @@ class AllHeaders(Target):
         """Yield headers of every scheme."""
         number = dice.below(len(SCHEMES))
         scheme = SCHEMES[number]
-        for request in requests(dice, scheme, [{None: b"k" * 32}]):
+        for request in requests(dice, scheme, [[(None, b"k" * 32)]]):
             written = None
             pairs = request.pairs
             if dice.chance(0.3):
                 count = 1 + dice.below(scheme.capacity)
-                signatures = [hostile.word(dice, 1, 90).encode() for _ in range(count)]
+                length = wire_of(scheme).length
+                # None is read unless one of them can be a MAC.
+                longest, shortest = (90, 1) if length is None else (length, length)
+                signatures = [hostile.word(dice, shortest, longest).encode()]
+                signatures += [hostile.word(dice, 1, 90).encode() for _ in range(count - 1)]
                 moment = spelled(dice, NOW, scheme) if "{timestamp}" in scheme.signed else None
                 delivery_id = hostile.word(dice, 1, 256) if scheme.id_header else None
                 written = (signatures, moment, delivery_id)
@@ -197,6 +226,6 @@ class AllHeaders(Target):
 
 def _shown(case: Claims, name: str) -> list[str]:
     """Return the values of a header as any carrier may show them."""
-    sent = [(each, _text(value)) for each, value in case.pairs]
+    sent = [(each, _text(value)) for each, value in listed(case.pairs)]
     found = values(sent, name)
     return [*found, ",".join(found)]

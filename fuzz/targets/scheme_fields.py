@@ -6,13 +6,20 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args
 
-from frappe_hooksig import ConfigurationError, Scheme, Signer, VerificationError, Verifier
+from frappe_hooksig import (
+    ConfigurationError,
+    PayloadError,
+    Scheme,
+    Signer,
+    VerificationError,
+    Verifier,
+)
 from frappe_hooksig._wire import wire_of
 from frappe_hooksig.scheme import Digest, Encoding, Separator, TimestampFormat
 from frappe_hooksig.secret import SecretFormat
 from fuzz import hostile
 from fuzz.dice import Dice
-from fuzz.oracle import Message, content, mac, signed_headers
+from fuzz.oracle import Message, content, is_text, mac, signed_headers
 from fuzz.requests import NOW, URL, spelled
 from fuzz.seams import same_content
 from fuzz.target import ACCEPTED, Escape, Target
@@ -86,6 +93,7 @@ _PREFIXES = (
     ",",
     ";",
     " ",
+    "v1= ",
     "a",
     "v",
     "v1",
@@ -110,6 +118,7 @@ _ODD: tuple[object, ...] = (
         ("X-A", "X-B"),
         ("X-A", "x-a"),
     ),
+    ("text", "text"),
     *(
         ("X-A", None),
         float("nan"),
@@ -185,15 +194,20 @@ class SchemeFields(Target):
             case.method if "{method}" in used else None,
             URL if "{url}" in used else None,
         )
-        secret = secret_of(_KEY, scheme.secret_format)
+        secret = secret_of(_KEY, scheme.secret_formats[0])
         verifier = Verifier(secret, scheme=scheme, clock=lambda: NOW)
-        signed = Signer(secret, scheme=scheme).sign(
-            case.body,
-            id=message.id,
-            timestamp=None if message.time is None else case.seconds,
-            method=message.method,
-            url=message.url,
-        )
+        try:
+            signed = Signer(secret, scheme=scheme).sign(
+                case.body,
+                id=message.id,
+                timestamp=None if message.time is None else case.seconds,
+                method=message.method,
+                url=message.url,
+            )
+        except PayloadError:
+            if scheme.algorithm == "hmac" or is_text(content(scheme, message)):
+                raise
+            return "payload-error"
         verifier.verify(case.body, signed.headers, method=message.method, url=message.url)
         code = mac(scheme, _KEY, message)
         headers = signed_headers(scheme, [code], message)
@@ -220,6 +234,7 @@ def _fitting(dice: Dice) -> dict[str, Any]:
     signed += dice.pick(("", "", "", "", ".", "X"))
     timed = "{timestamp}" in parts
     beside = timed and dice.chance(0.3)
+    first = beside and dice.chance(0.4)
     return {
         "name": "made-up",
         "signature_header": "X-Signed"
@@ -227,17 +242,26 @@ def _fitting(dice: Dice) -> dict[str, Any]:
         else dice.pick(("X-Signed", "X-Signed", ("X-One", "X-Two"))),
         "signed": signed,
         "encoding": dice.pick(get_args(Encoding)),
+        "algorithm": "hash" if dice.chance(0.2) else "hmac",
         "digest": dice.pick(get_args(Digest)),
-        "prefix": dice.pick(("v1=", "sha256=")) if beside else dice.pick(("", "v1=", "v1,")),
-        "separator": dice.pick((" ", ",", ";")) if beside else "",
+        "prefix": ""
+        if first
+        else dice.pick(("v1=", "sha256=", "mac "))
+        if beside
+        else dice.pick(("", "v1=", "v1,", "HMAC ")),
+        "separator": dice.pick((" ", ",", ";", "&")) if beside else "",
         "timestamp_header": "X-Time" if timed and not beside else None,
-        "timestamp_prefix": "t=" if beside else "",
+        "timestamp_prefix": "t=" if beside and not first else "",
+        "timestamp_is_first": first,
         "timestamp_format": dice.pick(get_args(TimestampFormat)),
         "tolerance": dice.pick((300, 0.5, 10**6, 300.0)),
         "id_header": "X-Id" if "{id}" in parts else None,
-        "secret_format": dice.pick(get_args(SecretFormat)),
+        "secret_format": dice.pick(
+            (*get_args(SecretFormat), ("text", "whsec"), ("whsec", "base64", "hex"))
+        ),
         "rewritten_characters": dice.pick(("", "<>&", "é")),
         "max_signatures": dice.pick((16, 2, 3)),
+        "signs_decoded_body": dice.chance(0.1),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from base64 import b64decode, b64encode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -17,11 +17,14 @@ from fuzz.edits import EDITS
 from fuzz.oracle import Message, mac, signed_headers
 from fuzz.target import ACCEPTED, Escape, Target
 
-_FORMATS: tuple[SecretFormat, ...] = ("text", "hex", "base64", "whsec")
+_FORMATS: tuple[tuple[SecretFormat, ...], ...] = (
+    *(("text",), ("hex",), ("base64",), ("whsec",)),
+    *(("text", "whsec"), ("hex", "base64"), ("base64", "whsec")),
+)
 
-_SCHEMES = {
+_SCHEMES: dict[tuple[SecretFormat, ...], Scheme] = {
     secret_format: Scheme(
-        name=secret_format,
+        name="-".join(secret_format),
         signature_header="X-Signed",
         encoding="hex",
         secret_format=secret_format,
@@ -65,7 +68,7 @@ class Given(NamedTuple):
     """What is given as a secret.
 
     Attributes:
-        secret_format: How it should be written.
+        secret_format: The formats in which it may be written.
         secret: What is given.
         beside: Another that is given before it; empty if there is none.
         wrapped: Whether it is made a `Secret` first.
@@ -74,7 +77,7 @@ class Given(NamedTuple):
         strict: Whether `SecretWarning` is an error, as under `python -W error`.
     """
 
-    secret_format: SecretFormat
+    secret_format: tuple[SecretFormat, ...]
     secret: Any
     beside: str
     wrapped: bool
@@ -100,7 +103,7 @@ class SecretTexts(Target):
                 yield Given(secret_format, secret, beside, wrapped, "", right=False, strict=strict)
                 continue
             key = dice.randbytes(dice.pick((1, 8, 16, 24, 32, 63, 64, 65, 200)))
-            text = _written(dice, secret_format, key)
+            text = _written(dice, dice.pick(secret_format), key)
             right, secret = any(key), text
             if dice.chance(0.6):
                 right = False
@@ -108,10 +111,10 @@ class SecretTexts(Target):
                 secret = dice.pick(EDITS)(dice, text) if dice.chance(0.5) else text
             if isinstance(secret, str) and dice.chance(0.2):
                 secret = secret.encode("utf-8", "surrogatepass")
-            hidden = text if len(text) >= 16 and text.isascii() and text.isalnum() else ""
+            hidden = text if len(text) >= 16 and re.fullmatch("[A-Za-z0-9+/=_]+", text) else ""
             if dice.chance(0.1):
                 beside = hostile.word(dice, 20, 20)
-                right = right and secret_format == "text"
+                right = right and "text" in secret_format
             wrapped = dice.chance(0.5)
             yield Given(secret_format, secret, beside, wrapped, hidden, right, strict)
 
@@ -142,20 +145,23 @@ class SecretTexts(Target):
         if case.hidden and case.hidden in f"{verifier!r} {signer!r}":
             msg = f"shown by {verifier!r} or {signer!r}"
             raise Escape(msg)
-        key = key_of(case.beside or _first(case.secret), case.secret_format)
-        if key is None:
+        keys = keys_of(case.beside or _first(case.secret), case.secret_format)
+        if not keys:
             msg = "taken, but it stands for no key"
             raise Escape(msg)
-        _agree(verifier, signer, key)
+        _agree(verifier, signer, keys)
         return ACCEPTED
 
 
-def _agree(verifier: Verifier, signer: Signer, key: bytes) -> None:
-    """See that a key's MAC is verified, and made."""
+def _agree(verifier: Verifier, signer: Signer, keys: list[bytes]) -> None:
+    """See that the MAC of each key is verified, and that of the first one made."""
     message = Message(b"{}")
-    headers = signed_headers(signer.scheme, [mac(signer.scheme, key, message)], message)
-    verifier.verify(message.body, headers)
-    if signer.sign(message.body).headers != headers:
+    several = [
+        signed_headers(signer.scheme, [mac(signer.scheme, key, message)], message) for key in keys
+    ]
+    for headers in several:
+        verifier.verify(message.body, headers)
+    if signer.sign(message.body).headers != several[0]:
         msg = "it signs with another key"
         raise Escape(msg)
 
@@ -170,7 +176,13 @@ def _written(dice: Dice, secret_format: SecretFormat, key: bytes) -> str:
     if secret_format == "hex":
         return key.hex().upper() if dice.chance(0.2) else key.hex()
     start = "whsec_" if secret_format == "whsec" and dice.chance(0.7) else ""
-    return start + b64encode(key).decode()
+    text = start + b64encode(key).decode()
+    return text.rstrip("=") if secret_format == "whsec" and dice.chance(0.2) else text
+
+
+def keys_of(secret: object, formats: Iterable[SecretFormat]) -> list[bytes]:
+    """Return the keys that a secret stands for, one for each format that it can be read in."""
+    return [key for each in formats if (key := key_of(secret, each)) is not None]
 
 
 def key_of(secret: object, secret_format: str) -> bytes | None:
@@ -189,6 +201,8 @@ def key_of(secret: object, secret_format: str) -> bytes | None:
     elif secret_format in {"base64", "whsec"}:
         if secret_format == "whsec" and raw.startswith(b"whsec_"):
             raw = raw[6:]
+        if secret_format == "whsec" and b"=" not in raw:
+            raw += b"=" * (-len(raw) % 4)
         if re.fullmatch(rb"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", raw):
             key = b64decode(raw)
             key = key if b64encode(key) == raw else b""

@@ -20,8 +20,10 @@ from fuzz.dice import Dice
 from fuzz.oracle import Message, Pairs, mac, readings, values, written
 from fuzz.requests import NOW, Request, requests
 from fuzz.target import ACCEPTED, Escape, Target
+from fuzz.targets.secret_texts import keys_of
 
 _SMALL_BODY = 100  # bytes
+_LONGEST_LINE = 1000  # characters
 _CHUNK_TYPES = (bytes, bytearray, memoryview)
 
 # These keep what they are given by its very spelling: two spellings of a name are two headers, and
@@ -39,18 +41,19 @@ def secret_of(key: bytes, secret_format: str) -> str:
 
 
 class Receiver:
-    """A verifier and the keys that it was made with."""
+    """A verifier and the keys that it was made with: for each secret, one or several."""
 
     def __init__(self, scheme: Scheme, keys: Mapping[str | None, bytes], max_body: int) -> None:
-        self.keys = keys
+        first, *_ = formats = scheme.secret_formats
+        texts = {secret_id: secret_of(key, first) for secret_id, key in keys.items()}
+        self.keys = [(each, key) for each in texts for key in keys_of(texts[each], formats)]
         self.max_body = max_body
-        texts = {secret_id: secret_of(key, scheme.secret_format) for secret_id, key in keys.items()}
         self.secrets = [
             Secret(text, id=secret_id) if isinstance(secret_id, str) else text
             for secret_id, text in texts.items()
         ]
         self.verifier = Verifier(self.secrets, scheme=scheme, max_body=max_body, clock=lambda: NOW)
-        self.hidden = [*texts.values(), *(key.hex() for key in keys.values())]
+        self.hidden = [*texts.values(), *(key.hex() for _, key in self.keys)]
         plain = ", ".join(f"Secret({text!r}, id={each!r})" for each, text in texts.items())
         self.source = f"Verifier([{plain}], max_body={max_body}, clock=lambda: {NOW})"
 
@@ -84,9 +87,8 @@ class Verification(Target):
         carry = CARRIERS[case.carrier]
         delivery = whole = pieces = None
         try:
-            delivery = verifier.verify(
-                case.body, carry(case.pairs), method=case.method, url=case.url
-            )
+            body = _CHUNK_TYPES[len(case.body) % 3](case.body)
+            delivery = verifier.verify(body, carry(case.pairs), method=case.method, url=case.url)
         except VerificationError as error:
             whole = error
         try:
@@ -102,7 +104,9 @@ class Verification(Target):
             ):
                 msg = f"whole it is {delivery!r}, in chunks {request!r}"
                 raise Escape(msg)
-            if delivery.body != case.body:
+            if type(delivery.body) is not bytes or delivery.body not in oracle.decoded(
+                self.scheme, case.pairs, case.body
+            ):
                 msg = f"another body came out: {delivery.body!r}"
                 raise Escape(msg)
             if {delivery.is_signed, request.is_signed} != {"{body}" in self.scheme.signed}:
@@ -110,6 +114,8 @@ class Verification(Target):
                 raise Escape(msg)
             self._genuine(receiver, case, delivery)
             return ACCEPTED
+        if self.scheme.signs_decoded_body and len(case.body) > receiver.max_body:
+            pieces = whole  # what is wrong with the first chunks shows before their number does
         if (
             whole is None
             or pieces is None
@@ -121,7 +127,8 @@ class Verification(Target):
         ):
             msg = f"whole it is {whole or delivery!r}, in chunks {pieces or request!r}"
             raise Escape(msg)
-        if case.genuine and len(case.body) <= receiver.max_body:
+        bodies = (case.body, *oracle.decoded(self.scheme, case.pairs, case.body))
+        if case.genuine and max(map(len, bodies)) <= receiver.max_body:
             msg = f"genuine, but refused: {whole}"
             raise Escape(msg)
         self._discreet(receiver, case, whole)
@@ -144,7 +151,7 @@ class Verification(Target):
         ):
             msg = f"accepted as {came_out}, out of tolerance"
             raise Escape(msg)
-        if len(case.body) > receiver.max_body:
+        if max(len(case.body), *(len(way.message.body) for way in fitting)) > receiver.max_body:
             msg = "accepted, but too large"
             raise Escape(msg)
         if is_doubled(scheme, case.carrier, case.pairs):
@@ -160,7 +167,11 @@ class Verification(Target):
         if (type(again), again.args, str(again)) != (type(error), error.args, str(error)):
             msg = f"pickled, it becomes {again!r}"
             raise Escape(msg)
-        shown = [str(error), repr(error), repr(error.args), repr(vars(error))]
+        line = error.log_message
+        if not (line.isascii() and line.isprintable() and len(line) <= _LONGEST_LINE):
+            msg = f"not fit for a log: {line!r}"
+            raise Escape(msg)
+        shown = [line, str(error), repr(error), repr(error.args), repr(vars(error))]
         shown += [repr(each) for each in (error.__cause__, error.__context__)]
         text = " ".join([*shown, pickle.dumps(error).decode("latin-1")])
         for secret in [*receiver.hidden, *self._right(receiver, case)]:
@@ -179,7 +190,7 @@ class Verification(Target):
             case.method,
             case.url,
         )
-        for key in receiver.keys.values():
+        for _, key in receiver.keys:
             for signed in (message, *case.signed):
                 code = mac(scheme, key, signed)
                 yield from (code.hex(), b64encode(code).decode(), repr(code), written(scheme, code))
