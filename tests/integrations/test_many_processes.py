@@ -44,8 +44,8 @@ pytestmark = pytest.mark.stress
 
 # How many requests, to how many processes. `make stress` has more: the figures in the issue are
 # 1,000 copies and 3,000 deliveries.
-COPIES = int(os.environ.get("COPIES", "60"))
-DELIVERIES = int(os.environ.get("DELIVERIES", "150"))
+COPIES = int(os.environ.get("COPIES", "40"))
+DELIVERIES = int(os.environ.get("DELIVERIES", "90"))
 PROCESSES = 8 if FULL else 4
 
 APPS = "tests.integrations"
