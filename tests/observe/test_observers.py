@@ -338,6 +338,30 @@ class TestThread:
             wait_until(partial(lambda number: len(seen) == number, number))
             wait_until(lambda: not self.running(observe_and_go))
 
+    def test_event_while_its_start_is_locked(self) -> None:
+        """A thread that ends, and cannot start the next one, leaves that to who is at it."""
+        seen: list[str] = []
+        worker = self.worker(seen.append)
+
+        class Lock:
+            """A lock; the thread ends just before it is released."""
+
+            inner = threading.Lock()
+
+            def acquire(self, *, blocking: bool) -> bool:
+                return self.inner.acquire(blocking=blocking)
+
+            def release(self) -> None:
+                if worker._thread is ending and not worker._calls.empty():
+                    worker._thread = None
+                    worker._start()
+                self.inner.release()
+
+        ending = worker._thread = Thread()
+        worker._starting = Lock()
+        worker.tell("event", None)[1].result(60)
+        assert seen == ["event"]
+
     def test_event_while_it_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An event that comes when it is about to end is not forgotten."""
         monkeypatch.setattr(_observers, "_IDLE", 0.01)
