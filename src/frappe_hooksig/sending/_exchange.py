@@ -18,6 +18,8 @@ PROBLEMS: Final = (OSError, HTTPException, UnicodeError)
 _MOST_INTERIM = 100  # answers before the final one, such as 103 Early Hints
 _DRAIN = 16_384  # bytes that are read and dropped, so that the connection can be used again
 
+_ZLIB = b"\x78"  # RFC 1950 section 2.2, with the usual window
+
 _SWITCHING_PROTOCOLS = 101
 _FINAL = 200  # the first status that is not interim
 
@@ -82,7 +84,7 @@ def _begun(connection: Connection, method: str) -> HTTPResponse:
         if response.status >= _FINAL:
             return response
         if response.status == _SWITCHING_PROTOCOLS:  # nobody asked for that
-            raise BadStatusLine("")
+            raise BadStatusLine(str(response.status))
     raise TooMuch
 
 
@@ -101,7 +103,7 @@ def _body_of(response: HTTPResponse, connection: Connection, longest: int) -> tu
     except TooMuch:
         left = 0
     if left > 0 and response.length and not response.chunked:
-        raise IncompleteRead(b"")
+        raise IncompleteRead(b"".join(pieces))
     return b"".join(pieces), left > 0
 
 
@@ -118,20 +120,15 @@ def decompressed(body: bytes, codings: list[str] | None, longest: int) -> bytes:
     if not codings:
         return body[:longest]
     coding = ",".join(codings).strip().lower()
-    # RFC 9110 section 8.4.1.2: what is called deflate has a header (zlib), or has none.
-    formats = {
-        "gzip": [16 + zlib.MAX_WBITS],
-        "x-gzip": [16 + zlib.MAX_WBITS],
-        "deflate": [zlib.MAX_WBITS, -zlib.MAX_WBITS],
-    }
-    if coding not in formats:
+    if coding not in {"gzip", "x-gzip", "deflate"}:
         return body[:longest]
-    for each in formats[coding]:
-        try:
-            return zlib.decompressobj(each).decompress(body, longest)
-        except zlib.error:
-            continue
-    return b""
+    # RFC 9110 section 8.4.1.2: what is called deflate begins like zlib, or is raw.
+    is_raw = coding == "deflate" and body[:1] != _ZLIB
+    stream = zlib.decompressobj(-zlib.MAX_WBITS if is_raw else zlib.MAX_WBITS + 32)
+    try:
+        return stream.decompress(body, longest)
+    except zlib.error:
+        return b""
 
 
 def problem_of(error: Exception, timeout: float) -> tuple[str, str]:
@@ -141,23 +138,26 @@ def problem_of(error: Exception, timeout: float) -> tuple[str, str]:
         error: One of `PROBLEMS`.
         timeout: How many seconds there were, for the sentence.
     """
+    reason = "connection"
     match error:
         case TimeoutError():
-            return "timeout", f"no whole response within {timeout:g} s"
+            reason, problem = "timeout", f"no whole response within {timeout:g} s"
         case ssl.SSLCertVerificationError():
-            hint = "SSL_CERT_FILE names a file with the certificates to trust"
-            return "tls", f"the certificate is not trusted: {error.verify_message}. {hint}"
+            reason = "tls"
+            problem = (
+                f"the certificate is not trusted: {error.verify_message}. SSL_CERT_FILE names a "
+                "file with the certificates to trust"
+            )
         case socket.gaierror() | UnicodeError():
-            return "name-not-found", "no host has this name"
+            reason, problem = "name-not-found", "no host has this name"
         case ProxyRefused():
-            return "proxy", str(error.strerror)
-        case IncompleteRead():
-            return "connection", "the connection was closed before the whole response"
-        case _ if isinstance(error, GONE):
-            return "connection", "the connection was closed before the whole response"
+            reason, problem = "proxy", str(error.strerror)
+        case _ if isinstance(error, (*GONE, IncompleteRead)):
+            problem = "the connection was closed before the whole response"
         case ssl.SSLError():
-            return "tls", "the receiver does not speak TLS: is its URL http://...?"
+            reason, problem = "tls", "the receiver does not speak TLS: is its URL http://...?"
         case OSError():
-            return "connection", f"no connection: {error.strerror}"
+            problem = f"no connection: {error.strerror}"
         case _:
-            return "no-http", "the response is not valid HTTP"
+            reason, problem = "no-http", "the response is not valid HTTP"
+    return reason, problem

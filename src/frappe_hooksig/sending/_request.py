@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from frappe_hooksig import __version__
 from frappe_hooksig.scheme import Scheme
@@ -52,7 +52,7 @@ class OwnHeaders:
         self.lines = "".join(f"{name}: {value}\r\n" for name, value in every).encode("latin-1")
 
     @classmethod
-    def of(cls, headers: object, scheme: Scheme) -> OwnHeaders | str:
+    def of(cls, headers: Mapping[Any, Any] | None, scheme: Scheme) -> OwnHeaders | str:
         """Return the headers, or what is wrong with them.
 
         It raises nothing, because a traceback would show the values.

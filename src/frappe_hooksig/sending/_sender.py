@@ -6,7 +6,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from frappe_hooksig._escaping import escaped
 from frappe_hooksig._frappe import FRAPPE
@@ -34,6 +34,9 @@ from frappe_hooksig.sending._proxy import Proxy
 from frappe_hooksig.sending._request import OwnHeaders, Request
 from frappe_hooksig.sending._target import Target
 from frappe_hooksig.sign import SignedPayload, Signer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _SHOWN = 600  # characters of a message
 
@@ -261,7 +264,7 @@ class Sender:
         self._is_closed = True
         self._pool.close()
 
-    def __enter__(self) -> Sender:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
