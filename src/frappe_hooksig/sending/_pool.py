@@ -114,10 +114,12 @@ class _Idle:
             each.close()
 
     def abandon(self) -> None:
-        """Close the connections of another process here."""
+        """Close all without the lock: nobody else uses them."""
         for kept in [*self._kept.values()]:
             for each in kept:
                 each.close()
+
+    __del__ = abandon  # of a sender that nobody has closed
 
 
 def _is_young(connection: Connection, now: float) -> bool:
