@@ -9,12 +9,16 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain, repeat
 
 import pytest
 
 from frappe_hooksig.sending import Attempt
-from tests.sending.servers import Answer, once, request_of, reset, sender, serving
+from frappe_hooksig.sending._connection import Connection
+from frappe_hooksig.sending._deadline import Deadline
+from frappe_hooksig.sending._exchange import exchange
+from tests.sending.servers import OK, Answer, once, request_of, reset, sender, serving
 
 FULL = os.environ.get("FULL") == "1"
 
@@ -138,7 +142,8 @@ def test_handshake_stalls(start: bytes) -> None:
     assert TIMEOUT <= attempt.seconds < LATE
 
 
-def test_accepted_by_nobody() -> None:
+@pytest.mark.parametrize("is_proxy", [False, True])
+def test_accepted_by_nobody(*, is_proxy: bool) -> None:
     """A connection that nobody accepts is given up in time."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         address = listener.getsockname()
@@ -146,8 +151,9 @@ def test_accepted_by_nobody() -> None:
         for each in several:  # fill the backlog
             each.settimeout(0)
             each.connect_ex(address)
-        with sender(TIMEOUT) as one:
-            attempt = one.send(f"http://127.0.0.1:{address[1]}/", {})
+        url = f"http://127.0.0.1:{address[1]}"
+        with sender(TIMEOUT, proxy=url if is_proxy else None) as one:
+            attempt = one.send(url, {})
         for each in several:
             each.close()
 
@@ -306,6 +312,52 @@ def test_receiver_that_reads_nothing() -> None:
 
     assert attempt.reason == "timeout"
     assert attempt.seconds < LATE
+
+
+def test_reset_while_the_body_is_sent() -> None:
+    """A receiver that is gone before it has the body has not answered."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(10)
+        time.sleep(0.2)
+        reset(connection)
+
+    with serving(answer) as server, sender() as each:
+        attempt = each.send(server.url, bytes(20_000_000))
+
+    assert (attempt.outcome, attempt.reason) == ("unreachable", "connection")
+
+
+def test_gone_before_anything_is_sent() -> None:
+    """What cannot be sent is no exception: there may be an answer to read."""
+    ours, theirs = socket.socketpair()
+    theirs.sendall(OK)
+    theirs.close()
+    with ours:
+        connection = Connection(ours, "127.0.0.1")
+        connection.begin(Deadline(10))
+        response = exchange(connection, [memoryview(b"POST")], method="POST", longest=10)
+
+    assert (response.status, response.body, response.is_last) == (200, b"ok", True)
+
+
+def test_interim_answers_while_the_body_is_sent() -> None:
+    """Of endless interim answers, only so many are taken."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(10)
+        with suppress(TimeoutError):
+            connection.settimeout(1)
+            while True:
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 4000)
+        connection.settimeout(10)
+        while connection.recv(1 << 20):
+            pass
+
+    with serving(answer) as server, sender() as each:
+        attempt = each.send(server.url, bytes(20_000_000))
+
+    assert (attempt.outcome, attempt.reason) == ("unreachable", "no-http")
 
 
 def compressions() -> Iterator[tuple[str, bytes, bytes]]:

@@ -89,6 +89,14 @@ def test_hangs(names: NameServer) -> None:
     assert look_up("b.example", 80, Deadline(10))
 
 
+def test_proxy_hangs(names: NameServer) -> None:
+    """The name of a proxy that hangs is left behind too."""
+    attempt = sender(0.1, proxy="http://hangs.example:3128").send("http://127.0.0.1/", {})
+
+    assert attempt.reason == "timeout"
+    assert names.asked == ["hangs.example"]
+
+
 def test_shared(names: NameServer) -> None:
     """Who waits for a name that is being looked up gets its addresses."""
     with ThreadPoolExecutor(4) as pool:

@@ -370,6 +370,34 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
         assert private not in shown, shown
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "socket.socket.connect",
+        "ssl.SSLContext.wrap_socket",
+        "ssl.SSLSocket.do_handshake",
+        "frappe_hooksig.sending._connection._ask",
+    ],
+)
+def test_interrupted_while_connecting(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection is left open, which Python would warn of."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise Interrupt
+
+    with serving(once(OK)) as server:
+        proxy = f"http://u:cGFzc3dvcmQ=@127.0.0.1:{server.port}" if where.endswith("ask") else None
+        each = sender(5, proxy=proxy)
+        monkeypatch.setattr(where, interrupt)
+        with pytest.raises(Interrupt) as caught:
+            each.send(f"https://localhost:{server.port}/t0ken", {})
+    error = caught.value
+    assert error.__traceback__ is not None
+    error.__traceback__ = error.__traceback__.tb_next
+    assert "t0ken" not in shown_by(error)
+    assert "cGFzc3dvcmQ=" not in shown_by(error)
+
+
 def test_repr() -> None:
     """It shows the scheme."""
     assert repr(sender()) == "<Sender of frappe>"
