@@ -44,8 +44,7 @@ LAYERS = [
     {"_compression", "delivery", "providers", "observe._event", "observe._attempt_event"}
     | {"sending._deadline", "sending._networks"},
     {"observe._log", "observe._raw"} | {"sending._attempt", "sending._lookup", "sending._target"},
-    {"_clues", "_compiled", "_events"}
-    | {"observe._threads", "sending._guard", "sending._proxy"},
+    {"_clues", "_compiled", "_events"} | {"observe._threads", "sending._guard", "sending._proxy"},
     {"sending._connection"},
     {"sending._exchange", "sending._pool"},
     {"_wire", "integrations.django._setting", "integrations.frappe._site_secrets"}
@@ -58,8 +57,7 @@ LAYERS = [
     | {"cli._providers", "cli._secret", "cli._sign"},
     {"_matching", "freshness", "testing._override", "testing._requests"}
     | {"testing._fake_receiver"},
-    {"streaming", "testing._http", "testing._recorded", "testing._redelivery"}
-    | {"cli._exchange"},
+    {"streaming", "testing._http", "testing._recorded", "testing._redelivery"} | {"cli._exchange"},
     {"verify", "testing._cases"},
     {"explain._findings"},
     {"explain._request", "explain._secret_causes", "explain._serialisations"},
@@ -75,8 +73,7 @@ LAYERS = [
     | {"testing._deliveries", "testing._forging"},
     {"testing._hostile"},
     {"testing._judging"},
-    {"integrations._options", "integrations.django.apps"}
-    | {"cli._trigger"},
+    {"integrations._options", "integrations.django.apps"} | {"cli._trigger"},
     {"integrations", "integrations._observation"},
     {"integrations._framework"},
     {"integrations._secret_sources"},
