@@ -199,6 +199,9 @@ class _Reader(BufferedReader):
     def close(self) -> None:
         """Do nothing: `http.client` closes it at the end of each answer."""
 
+    def flush(self) -> None:
+        """Do nothing: an answer that is garbage calls this, perhaps after the stream has gone."""
+
 
 def _ready(connected: socket.socket, events: int, seconds: float) -> int:
     """Wait until a socket is ready, and return for what. That is 0 if the time is over."""
