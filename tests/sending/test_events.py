@@ -43,7 +43,7 @@ def test_event() -> None:
 def test_log(caplog: pytest.LogCaptureFixture) -> None:
     """The log has a line for each attempt that failed, and its facts as fields."""
     caplog.set_level(logging.DEBUG, "frappe_hooksig")
-    with FakeReceiver([200, 500]) as receiver, sender() as each:
+    with FakeReceiver([200, 500]) as receiver, sender(observe=[log, print]) as each:
         for number in (1, 2):
             each.send(f"{receiver.url}t0ken", {"a": 1}, id=f"msg_{number}")
         where = receiver.url.rstrip("/")
@@ -52,6 +52,7 @@ def test_log(caplog: pytest.LogCaptureFixture) -> None:
     refused, blocked = caplog.records
     assert refused.getMessage() == (
         f"webhook refused, HTTP 500: POST to {where} (id msg_2, scheme frappe, body 8 bytes): "
+        "the receiver answered HTTP 500"
     )
     assert blocked.getMessage().startswith(
         "webhook blocked, bad-url: POST to no URL (id msg_3, scheme frappe, body 2 bytes): "

@@ -240,8 +240,11 @@ class Sender:
             reason, message = "", "the answer repeats a part of the request, and is not shown here"
         if response.status in _REDIRECTS:
             message = f"HTTP {response.status} is a redirect, which is not followed"
+        outcome = outcome_of(response.status)
+        if not message and outcome != "delivered":
+            message = f"the receiver answered HTTP {response.status}"
         return {
-            "outcome": outcome_of(response.status),
+            "outcome": outcome,
             "status": response.status,
             "reason": reason,
             "message": message,
