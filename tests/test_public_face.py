@@ -253,5 +253,6 @@ def test_nothing_gives_a_plain_secret() -> None:
         "frappe_hooksig.Delivery.body",
         "frappe_hooksig.Secret.reveal",
         "frappe_hooksig.SignedPayload.body",
+        "frappe_hooksig.sending.Attempt.answer",
         "frappe_hooksig.testing.RecordedEvent.body",
     }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from frappe_hooksig.observe._attempt_event import Outcome
+from frappe_hooksig.sending._attempt import Attempt
 from frappe_hooksig.sending._guard import AddressGuard
+from frappe_hooksig.sending._sender import Sender
 
-__all__ = ["AddressGuard"]
+__all__ = ["AddressGuard", "Attempt", "Outcome", "Sender"]
