@@ -1,0 +1,1 @@
+"""Send a webhook: one attempt done right, and when to try again."""
