@@ -1,1 +1,9 @@
-"""Send a webhook: one attempt done right, and when to try again."""
+"""Send signed webhooks: one attempt done right."""
+
+from __future__ import annotations
+
+from frappe_hooksig.sending._attempt import Attempt, Outcome
+from frappe_hooksig.sending._guard import AddressGuard
+from frappe_hooksig.sending._sender import Sender
+
+__all__ = ["AddressGuard", "Attempt", "Outcome", "Sender"]

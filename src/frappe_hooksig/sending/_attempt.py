@@ -1,23 +1,131 @@
-"""`Attempt`: what became of one attempt to deliver a webhook."""
+"""What became of one attempt to deliver, and reading what a receiver answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from html import unescape
+from typing import Final, Literal, TypeAlias, cast
 
+from frappe_hooksig._escaping import escaped
+
+#: What became of an attempt.
 Outcome: TypeAlias = Literal["delivered", "gone", "refused", "unreachable", "blocked"]
+
+#: The longest answer that is kept, in bytes of its body.
+LONGEST_ANSWER: Final = 4096
+
+_SHOWN = 600  # characters of a message
+
+# Both parts are bounded, so that a hostile page takes no time.
+_TITLE: Final = re.compile(r"<title(?:\s[^<>]{0,99})?>([^<]{1,999})", re.IGNORECASE)
+
+_LONGEST_WAIT = 86_400  # seconds of Retry-After
+_DELAY: Final = re.compile(r"[0-9]{1,20}")  # more digits are no number of seconds
+# The three forms of a date (RFC 9110 section 5.6.7), roughly: the parser would take much else.
+_DATE: Final = re.compile(r"[A-Z][a-z]{2,8},? [A-Za-z0-9 :-]{15,40}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """What became of one attempt to deliver a webhook."""
+    """What became of one attempt to deliver a message.
+
+    Attributes:
+        outcome: `delivered` after a 2xx; `gone` after a 410, which says to send no more; `refused`
+            after any other answer, also a redirect; `unreachable` if there was no whole answer;
+            `blocked` if nothing was sent, because the URL cannot be used or leads to an address
+            that the guard does not allow.
+        id: The id of the message. Pass it to the next attempt.
+        status: The HTTP status of the answer; None if there was none.
+        reason: A code. It is the receiver's own if that answered like this package, such as
+            `signature-mismatch`. If there was no answer, it is one of `timeout`, `name-not-found`,
+            `connection`, `tls`, `no-http`, `proxy`, `address-not-allowed` and `bad-url`. Else it
+            is empty.
+        message: A sentence for the operator of the sender, in printable ASCII. It has no part of
+            the URL's path and query. It may name an address of your network, so do not show it to
+            those who chose the URL.
+        answer: The start of the answer's body, decompressed: 4 KiB at most. It is what a stranger
+            sent.
+        retry_after: How long the receiver asks to wait, in seconds, up to a day; None if it does
+            not.
+        seconds: How long the attempt took.
+        address: The address of the receiver; None if there was no connection.
+    """
 
     outcome: Outcome
     id: str | None
-    status: int | None
-    reason: str
-    message: str
-    answer: bytes
-    retry_after: float | None
+    status: int | None = None
+    reason: str = ""
+    message: str = ""
+    answer: bytes = field(default=b"", repr=False)
+    retry_after: float | None = None
     seconds: float
-    address: str | None
+    address: str | None = None
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether the receiver has the message."""
+        return self.outcome == "delivered"
+
+
+def outcome_of(status: int) -> Outcome:
+    """Return what an answer with this HTTP status says of the attempt."""
+    if status in range(200, 300):
+        return "delivered"
+    return "gone" if status == 410 else "refused"  # noqa: PLR2004
+
+
+def described(body: bytes) -> tuple[str, str]:
+    """Return the reason and the message of an answer, escaped.
+
+    Those are what the JSON answers of this package have. Other answers have no reason, and the
+    message is the title of a page, or the start of the text.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        content = None
+    if isinstance(content, dict):
+        known = cast("dict[str, object]", content)
+        reason, message = known.get("reason"), known.get("message")
+        if isinstance(reason, str) and isinstance(message, str):
+            return escaped(reason), escaped(message, _SHOWN)
+    text = body.decode("utf-8", "replace").strip()
+    return "", escaped(_title(text) or text)
+
+
+def _title(text: str) -> str:
+    """Return the title of an HTML page, in one line; empty if there is none."""
+    found = _TITLE.search(text) if text.startswith("<") else None
+    return "" if found is None else " ".join(unescape(found[1]).split())
+
+
+def retry_after(values: Sequence[str] | None, now: float) -> float | None:
+    """Return how many seconds the headers Retry-After ask to wait (RFC 9110 section 10.2.3).
+
+    Args:
+        values: Their values.
+        now: The time, in Unix seconds.
+
+    Returns:
+        Up to a day; None unless there is one such header, with a number of seconds or a date.
+    """
+    if not values or len(values) > 1:
+        return None
+    text = values[0].strip(" \t")
+    if _DELAY.fullmatch(text):
+        return float(min(int(text), _LONGEST_WAIT))
+    if not _DATE.fullmatch(text):
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:  # asctime() has no zone, and means UTC
+            moment = moment.replace(tzinfo=timezone.utc)
+        wait = moment.timestamp() - now
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return min(max(wait, 0.0), float(_LONGEST_WAIT))

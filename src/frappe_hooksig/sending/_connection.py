@@ -1,0 +1,349 @@
+"""A connection whose operations have one deadline together, and that reads no endless answer."""
+
+from __future__ import annotations
+
+import re
+import selectors
+import socket
+import ssl
+import time
+from functools import cache
+from http.client import HTTPException, HTTPResponse
+from io import BufferedReader, RawIOBase
+from typing import Any, Final, cast
+
+from frappe_hooksig.sending._deadline import Deadline
+from frappe_hooksig.sending._lookup import Address, look_up
+from frappe_hooksig.sending._proxy import Proxy
+from frappe_hooksig.sending._target import Target
+
+#: All status lines and headers of an answer together, in bytes; also those of interim answers.
+MOST_HEAD: Final = 65_536
+
+_BUFFER = 8192  # bytes, of the reader
+_PIECE = 16_384  # bytes that are encrypted at once, a record of TLS
+
+# The status line of an answer that is not interim, as far as it shows that.
+_FINAL: Final = re.compile(rb"(?:\A|\n\r?\n)HTTP/1\.[01] [2-9]")
+
+# What a socket raises whose other side is gone.
+GONE: Final = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError, ssl.SSLEOFError)
+
+# Not select(), which cannot wait for a file descriptor above 1023. Windows has no poll().
+_Selector: Any = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+class TooMuch(HTTPException):
+    """An answer is larger than anybody reads."""
+
+
+class ProxyRefused(OSError):
+    """The proxy makes no connection to the receiver, or cannot be reached."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(None, problem)
+
+
+class Connection:
+    """A connection to a receiver.
+
+    Args:
+        connected: The socket, encrypted if need be.
+        address: The address of the receiver.
+
+    Attributes:
+        address: The address of the receiver.
+        opened: When it was opened, by `time.monotonic()`.
+        used: When it was last used, by the same clock.
+    """
+
+    __slots__ = ("_reader", "_socket", "_stream", "address", "opened", "used")
+
+    def __init__(self, connected: socket.socket, address: str) -> None:
+        self._socket = connected
+        self._stream = _Stream(connected)
+        self._reader = _Reader(self._stream, _BUFFER)
+        self.address = address
+        self.opened = self.used = time.monotonic()
+
+    def begin(self, deadline: Deadline) -> None:
+        """Begin an exchange, which has to end before a deadline."""
+        self._stream.begin(deadline)
+
+    def limit(self, size: int) -> None:
+        """Read this many more bytes at most, besides what is in the buffer already."""
+        self._stream.room = size
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether any byte of an answer has come."""
+        return self._stream.has_answer
+
+    def send(self, data: memoryview) -> bool:
+        """Send bytes. Return whether all were sent: a receiver may answer, or go, before that.
+
+        Raises:
+            OSError: They cannot be sent in time.
+        """
+        is_encrypted = isinstance(self._socket, ssl.SSLSocket)
+        while data:
+            piece = data[:_PIECE] if is_encrypted else data
+            try:
+                data = data[self._stream.in_time().send(piece) :]
+            except GONE:  # perhaps after an answer, which can still be read
+                return False
+            if data and not self._stream.may_go_on():
+                return False
+        return True
+
+    def makefile(self, mode: str) -> BufferedReader:
+        """Return what `http.client` reads from."""
+        del mode
+        return self._reader
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing came after the answer."""
+        self._stream.is_paused = True
+        try:
+            return not (self._stream.early or self._reader.peek(1))
+        finally:
+            self._stream.is_paused = False
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether nothing came while nobody waited: neither data nor the end."""
+        return not _ready(self._socket, selectors.EVENT_READ, 0)
+
+    def close(self) -> None:
+        """Close it."""
+        self._socket.close()
+
+
+class _Stream(RawIOBase):
+    """What `http.client` reads: bytes that come in time, and not too many.
+
+    Attributes:
+        early: What came while the request was being sent, and was not read yet.
+        room: How many bytes may still come.
+        has_answer: Whether any byte has come.
+        is_paused: Whether only what has come is wanted.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._deadline = Deadline(0)
+        self.early = b""
+        self.room = 0
+        self.has_answer = False
+        self.is_paused = False
+
+    def begin(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self.early = b""
+        self.room = MOST_HEAD
+        self.has_answer = False
+
+    def in_time(self) -> socket.socket:
+        """Return the socket, whose next operation ends before the deadline."""
+        self._socket.settimeout(self._deadline.left())
+        return self._socket
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self.is_paused:
+            return None
+        if self.early:
+            size = min(len(buffer), len(self.early))
+            buffer[:size], self.early = self.early[:size], self.early[size:]
+            return size
+        if self.room <= 0:
+            raise TooMuch
+        size = self.in_time().recv_into(buffer)
+        self.room -= size
+        self.has_answer = self.has_answer or size > 0
+        return size
+
+    def may_go_on(self) -> bool:
+        """Wait until more can be sent. Return False if the receiver does not want more."""
+        while True:
+            wanted = selectors.EVENT_WRITE
+            if len(self.early) < MOST_HEAD:
+                wanted |= selectors.EVENT_READ
+            events = _ready(self._socket, wanted, self._deadline.left())
+            if events & selectors.EVENT_READ and self._is_answered():
+                return False
+            if events & selectors.EVENT_WRITE:
+                return True
+
+    def _is_answered(self) -> bool:
+        """Whether there is an answer, or the receiver will not give any."""
+        self._socket.settimeout(0)
+        try:
+            more = self._socket.recv(_BUFFER)
+        except (BlockingIOError, ssl.SSLWantReadError):  # a message of TLS itself
+            return False
+        except GONE:
+            return True
+        self.early += more
+        self.room -= len(more)
+        self.has_answer = self.has_answer or bool(more)
+        return not more or bool(_FINAL.search(self.early))
+
+
+class _Reader(BufferedReader):
+    """The reader of a connection, which has an answer after another."""
+
+    def close(self) -> None:
+        """Do nothing: `http.client` closes it at the end of each answer."""
+
+
+def _ready(connected: socket.socket, events: int, seconds: float) -> int:
+    """Wait until a socket is ready, and return for what. That is 0 if the time is over."""
+    with _Selector() as selector:
+        selector.register(connected, events)
+        ready: list[tuple[Any, int]] = selector.select(seconds)
+        return ready[0][1] if ready else 0
+
+
+def connect(
+    target: Target,
+    addresses: list[Address],
+    deadline: Deadline,
+    *,
+    proxy: Proxy | None = None,
+    context: ssl.SSLContext | None = None,
+) -> Connection:
+    """Connect to the first of several addresses that can be reached.
+
+    Each of them gets an equal part of the time that is left when its turn comes.
+
+    Args:
+        target: Where the receiver is.
+        addresses: The addresses of its host.
+        deadline: When to give up.
+        proxy: The proxy, if it makes the connection.
+        context: How to encrypt; None for the usual way.
+
+    Raises:
+        OSError: None can be reached, or TLS fails.
+    """
+    via = [] if proxy is None else _addresses_of(proxy, deadline)
+    problem = OSError(None, "the host has no address")
+    for place, address in enumerate(addresses):
+        part = Deadline(deadline.left() / (len(addresses) - place))
+        try:
+            if proxy is None:
+                connected = _connected([address], part)
+            else:
+                connected = _through(proxy, via, address, part)
+        except OSError as error:
+            problem = error
+            continue
+        if target.is_https:
+            # An address whose TLS fails is not followed by others: all of them are one receiver's.
+            connected = _encrypted(connected, target.host, deadline, context)
+        return Connection(connected, address.text)
+    raise problem
+
+
+def _connected(addresses: list[Address], deadline: Deadline) -> socket.socket:
+    problem: OSError = OSError(None, "the host has no address")
+    for place, (family, sockaddr) in enumerate(addresses):
+        plain = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            plain.settimeout(deadline.left() / (len(addresses) - place))
+            plain.connect(sockaddr)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            plain.close()
+            problem = error
+        except BaseException:  # such as a timeout of gevent, or a signal
+            plain.close()
+            raise
+        else:
+            return plain
+    raise problem
+
+
+def _addresses_of(proxy: Proxy, deadline: Deadline) -> list[Address]:
+    try:
+        return look_up(proxy.host, proxy.port, deadline)
+    except TimeoutError:
+        raise
+    except (OSError, UnicodeError):
+        msg = "no host has the name of the proxy"
+        raise ProxyRefused(msg) from None
+
+
+def _through(
+    proxy: Proxy, proxy_addresses: list[Address], address: Address, deadline: Deadline
+) -> socket.socket:
+    """Have a proxy connect to an address.
+
+    Raises:
+        OSError: It does not, or not in time.
+    """
+    try:
+        plain = _connected(proxy_addresses, deadline)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        msg = f"no connection to the proxy: {error.strerror}"
+        raise ProxyRefused(msg) from None
+    try:
+        _ask(plain, proxy, address, deadline)
+    except HTTPException:
+        plain.close()
+        msg = "the proxy does not speak HTTP"
+        raise ProxyRefused(msg) from None
+    except BaseException:
+        plain.close()
+        raise
+    return plain
+
+
+def _ask(plain: socket.socket, proxy: Proxy, address: Address, deadline: Deadline) -> None:
+    """Ask a proxy to connect to an address."""
+    host = f"[{address.text}]" if ":" in address.text else address.text
+    connection = Connection(plain, "")
+    connection.begin(deadline)
+    connection.send(proxy.request_to(f"{host}:{address.sockaddr[1]}"))
+    response = HTTPResponse(cast("socket.socket", connection), method="CONNECT")
+    response.begin()
+    if response.status not in range(200, 300):
+        msg = f"the proxy answered HTTP {response.status}"
+        raise ProxyRefused(msg)
+    if not connection.is_drained:
+        msg = "the proxy sent more than an answer"
+        raise ProxyRefused(msg)
+
+
+def _encrypted(
+    plain: socket.socket, host: str, deadline: Deadline, context: ssl.SSLContext | None
+) -> ssl.SSLSocket:
+    """Shake hands, and check the certificate: its name or its address must be the host's."""
+    try:
+        encrypted = (context or default_context()).wrap_socket(
+            plain, server_hostname=host, do_handshake_on_connect=False
+        )
+    except BaseException:
+        plain.close()
+        raise
+    try:
+        encrypted.settimeout(deadline.left())
+        encrypted.do_handshake()
+    except BaseException:
+        encrypted.close()
+        raise
+    return encrypted
+
+
+@cache
+def default_context() -> ssl.SSLContext:
+    """Return how connections are encrypted by default. Reading all certificates takes a while."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,163 @@
+"""One HTTP exchange over a connection: send a request, and read a hostile answer."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from http.client import BadStatusLine, HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
+from typing import Final, cast
+
+from frappe_hooksig.sending._connection import GONE, MOST_HEAD, Connection, ProxyRefused, TooMuch
+
+#: What the steps of an exchange raise because of a receiver or its name.
+PROBLEMS: Final = (OSError, HTTPException, UnicodeError)
+
+_MOST_INTERIM = 100  # answers before the final one, such as 103 Early Hints
+_DRAIN = 16_384  # bytes that are read and dropped, so that the connection can be used again
+
+_ZLIB = b"\x78"  # RFC 1950 section 2.2, with the usual window
+
+_SWITCHING_PROTOCOLS = 101
+_FINAL = 200  # the first status that is not interim
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """A whole answer, as far as anybody reads it.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers.
+        body: The start of the body, decompressed.
+        is_last: Whether the connection cannot be used again.
+    """
+
+    status: int
+    headers: HTTPMessage = field(repr=False)
+    body: bytes = field(repr=False)
+    is_last: bool
+
+
+def head_of(method: str, path: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """Return the start of a request, to which an empty line is still to be added.
+
+    Each character of a header is sent as one byte.
+    """
+    lines = [f"{method} {path} HTTP/1.1", *map(": ".join, headers), ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def exchange(
+    connection: Connection, request: Iterable[bytes], *, method: str, longest: int
+) -> Response:
+    """Send a request, and read its answer. Redirects are not followed.
+
+    Args:
+        connection: The connection, whose deadline is running.
+        request: The request in one piece, or in several to send one after the other.
+        method: Its method.
+        longest: How many bytes of the answer's body to return.
+
+    Raises:
+        OSError: The connection broke, or the deadline has passed.
+        HTTPException: The answer is not valid HTTP, or larger than anybody reads.
+    """
+    is_sent = all(connection.send(memoryview(piece)) for piece in request)
+    response = _begun(connection, method)
+    body, is_whole = _body_of(response, connection, longest)
+    return Response(
+        status=response.status,
+        headers=response.headers,
+        body=decompressed(body, response.headers.get_all("Content-Encoding"), longest),
+        is_last=not (is_sent and is_whole and _is_clear(response) and connection.is_drained),
+    )
+
+
+def _begun(connection: Connection, method: str) -> HTTPResponse:
+    """Return the final answer, whose headers are read. Interim ones may precede it."""
+    for _ in range(_MOST_INTERIM):
+        response = HTTPResponse(cast("socket.socket", connection), method=method)
+        response.begin()  # skips `100 Continue`, until there is no room for more
+        if response.status >= _FINAL:
+            return response
+        if response.status == _SWITCHING_PROTOCOLS:  # nobody asked for that
+            raise BadStatusLine(str(response.status))
+    raise TooMuch
+
+
+def _body_of(response: HTTPResponse, connection: Connection, longest: int) -> tuple[bytes, bool]:
+    """Return the start of the body, and whether there is no more of it."""
+    pieces: list[bytes] = []
+    left = longest + _DRAIN
+    connection.limit(left + MOST_HEAD)  # the sizes of chunks need room too
+    try:
+        while left > 0 and response.length != 0:
+            piece = response.read1(left)
+            if not piece:
+                break
+            pieces.append(piece)
+            left -= len(piece)
+    except TooMuch:
+        left = 0
+    if left > 0 and response.length and not response.chunked:
+        raise IncompleteRead(b"".join(pieces))
+    return b"".join(pieces), left > 0
+
+
+def _is_clear(response: HTTPResponse) -> bool:
+    """Whether the end of an answer is beyond doubt, so that another one can follow it."""
+    lengths = response.headers.get_all("Content-Length") or []
+    codings = response.headers.get_all("Transfer-Encoding") or []
+    has_length = len(lengths) == 1 and lengths[0].isdecimal() and not codings
+    return not response.will_close and (has_length or (bool(response.chunked) and not lengths))
+
+
+def decompressed(body: bytes, codings: list[str] | None, longest: int) -> bytes:
+    """Return the start of a body, decompressed. It is empty if the body cannot be decompressed."""
+    if not codings:
+        return body[:longest]
+    coding = ",".join(codings).strip().lower()
+    if coding not in {"gzip", "x-gzip", "deflate"}:
+        return body[:longest]
+    # RFC 9110 section 8.4.1.2: what is called deflate begins like zlib, or is raw.
+    is_raw = coding == "deflate" and body[:1] != _ZLIB
+    stream = zlib.decompressobj(-zlib.MAX_WBITS if is_raw else zlib.MAX_WBITS + 32)
+    try:
+        return stream.decompress(body, longest)
+    except zlib.error:
+        return b""
+
+
+def problem_of(error: Exception, timeout: float) -> tuple[str, str]:
+    """Return why there was no answer: a code, and a sentence that is not escaped.
+
+    Args:
+        error: One of `PROBLEMS`.
+        timeout: How many seconds there were, for the sentence.
+    """
+    reason = "connection"
+    match error:
+        case TimeoutError():
+            reason, problem = "timeout", f"no whole response within {timeout:g} s"
+        case ssl.SSLCertVerificationError():
+            reason = "tls"
+            problem = (
+                f"the certificate is not trusted: {error.verify_message}. SSL_CERT_FILE names a "
+                "file with the certificates to trust"
+            )
+        case socket.gaierror() | UnicodeError():
+            reason, problem = "name-not-found", "no host has this name"
+        case ProxyRefused():
+            reason, problem = "proxy", str(error.strerror)
+        case _ if isinstance(error, (*GONE, IncompleteRead)):
+            problem = "the connection was closed before the whole response"
+        case ssl.SSLError():
+            reason, problem = "tls", "the receiver does not speak TLS: is its URL http://...?"
+        case OSError():
+            problem = f"no connection: {error.strerror}"
+        case _:
+            reason, problem = "no-http", "the response is not valid HTTP"
+    return reason, problem

@@ -1,0 +1,119 @@
+"""The bytes of a signed request, and the headers that a caller adds to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from frappe_hooksig import __version__
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.sending._exchange import head_of
+from frappe_hooksig.sending._target import Target
+from frappe_hooksig.sign import SignedPayload
+
+# What decides who gets a request, where it ends, or what happens to the connection.
+_OURS: Final = {
+    *("host", "content-length", "transfer-encoding", "connection", "keep-alive", "expect", "te"),
+    *("trailer", "upgrade", "proxy-connection", "proxy-authorization"),
+}
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")  # RFC 9110 section 5.6.2
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
+
+# Without Accept-Encoding, a receiver may compress its answer in any way.
+_DEFAULTS: Final = (
+    ("User-Agent", f"frappe-hooksig/{__version__}"),
+    ("Accept-Encoding", "identity"),
+)
+
+_JOINED = 65_536  # bytes of a body that is sent together with the headers
+
+# How long a part of a URL or a header is that may be a secret, in characters. Shorter ones are
+# words that occur in answers.
+_TOKEN = 16
+_HEADER = 8
+
+
+class OwnHeaders:
+    """Headers that a caller adds to each request. They may have passwords, so no repr shows them.
+
+    Attributes:
+        names: Their names in lower case.
+        values: Their values.
+        lines: Those headers and the defaults, as they are sent.
+    """
+
+    __slots__ = ("lines", "names", "values")
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self.names = {name.lower() for name, _ in pairs}
+        self.values = [value for _, value in pairs]
+        every = [*[pair for pair in _DEFAULTS if pair[0].lower() not in self.names], *pairs]
+        self.lines = "".join(f"{name}: {value}\r\n" for name, value in every).encode("latin-1")
+
+    @classmethod
+    def of(cls, headers: Mapping[Any, Any] | None, scheme: Scheme) -> OwnHeaders | str:
+        """Return the headers, or what is wrong with them.
+
+        It raises nothing, because a traceback would show the values.
+        """
+        if headers is None:
+            return cls([])
+        if not isinstance(headers, Mapping):
+            return f"headers= must be a dict, not a {type(headers).__name__}"
+        pairs = [*headers.items()]
+        taken = {name.lower() for name in scheme.header_names} | _OURS
+        for name, value in pairs:
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                return "headers= has a name that is none of a header"
+            if name.lower() in taken:
+                return f"headers= has {name}, which the sender itself sets, or must not be sent"
+            if not isinstance(value, str) or not _VALUE.fullmatch(value):
+                return f"headers= has a value of {name} with characters that no header can have"
+            taken.add(name.lower())
+        return cls([(name, value.strip(" \t")) for name, value in pairs])
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(sorted(self.names))}>"
+
+
+class Request:
+    """A signed request, of which no repr shows anything.
+
+    Args:
+        method: The method.
+        target: Where to send it.
+        signed: The body, and the headers that sign it.
+        own: The headers of the caller.
+
+    Attributes:
+        pieces: Its bytes, to send one after the other.
+    """
+
+    __slots__ = ("_own", "_signed", "_target", "pieces")
+
+    def __init__(self, method: str, target: Target, signed: SignedPayload, own: OwnHeaders) -> None:
+        self._target = target
+        self._signed = signed
+        self._own = own
+        body = signed.body
+        names = own.names
+        pairs = [
+            ("Host", target.authority),
+            *[pair for pair in signed.headers.items() if pair[0].lower() not in names],
+            ("Content-Length", str(len(body))),
+        ]
+        head = b"%b%b\r\n" % (head_of(method, target.path, pairs), own.lines)
+        self.pieces = [head + body] if len(body) < _JOINED else [head, body]
+
+    def is_told_by(self, answer: str) -> bool:
+        """Whether an answer repeats a part of the request that its operator's log must not have."""
+        path, _, query = self._target.path.partition("?")
+        parts = [part for part in re.split("[/?&=]", self._target.path) if len(part) >= _TOKEN]
+        values = [*self._signed.headers.values(), *self._own.values]
+        parts += [value for value in values if len(value) >= _HEADER]
+        parts += [part for part in (path, query) if len(part) > 1]
+        return any(part in answer for part in parts)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"

@@ -1,0 +1,316 @@
+"""`Sender`: signs a payload and delivers it, one attempt at a time."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from frappe_hooksig._escaping import escaped
+from frappe_hooksig._frappe import FRAPPE
+from frappe_hooksig._keys import redacted
+from frappe_hooksig._payload import Payload, new_id
+from frappe_hooksig._secret_checks import masked_unless
+from frappe_hooksig._template import is_method
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.secret import Secrets
+from frappe_hooksig.sending._attempt import (
+    LONGEST_ANSWER,
+    Attempt,
+    described,
+    outcome_of,
+    retry_after,
+)
+from frappe_hooksig.sending._connection import GONE, Connection, connect
+from frappe_hooksig.sending._deadline import Deadline
+from frappe_hooksig.sending._exchange import PROBLEMS, Response, exchange, problem_of
+from frappe_hooksig.sending._guard import AddressGuard
+from frappe_hooksig.sending._lookup import Address, look_up
+from frappe_hooksig.sending._pool import Pool
+from frappe_hooksig.sending._proxy import Proxy
+from frappe_hooksig.sending._request import OwnHeaders, Request
+from frappe_hooksig.sending._target import Target
+from frappe_hooksig.sign import SignedPayload, Signer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_SHOWN = 600  # characters of a message
+
+_LONGEST_TIMEOUT = 3600  # seconds
+_ID: Final = re.compile("[!-~]{1,255}")  # the scheme may take less
+
+_REDIRECTS: Final = {301, 302, 303, 307, 308}
+
+
+_PUBLIC: Final = AddressGuard()
+
+
+class _Blocked(Exception):
+    """Nothing may be sent to an address."""
+
+
+class Sender:
+    """Signs payloads and sends them to receivers. Create it once; threads may share it.
+
+    It sends once. Whether and when to try again is for the caller to decide, with the same id:
+    each attempt is signed anew. Receivers may get a message more than once, also in one attempt.
+
+    Redirects are not followed, and proxies in environment variables are ignored.
+
+    Args:
+        secret: The shared secret; a list during a rotation, the newest first.
+        scheme: How the receiver expects the signature.
+        method: The HTTP method.
+        headers: Headers to send besides, such as Authorization. They cannot replace the signature.
+        guard: The addresses that may be connected to. By default, those of the public internet.
+        timeout: How long an attempt may take in total, in seconds.
+        proxy: The URL of a proxy, such as `http://user:password@proxy:3128`, which connects to all
+            receivers (CONNECT). The guard does not judge its own address.
+        ssl_context: How to encrypt, for example with certificates of your own.
+        clock: Returns the current time, in Unix seconds.
+
+    Raises:
+        ConfigurationError: An argument cannot be used.
+    """
+
+    __slots__ = (
+        *("_clock", "_context", "_guard", "_headers", "_is_closed", "_method", "_pool", "_proxy"),
+        *("_signer", "_timeout"),
+    )
+
+    def __init__(
+        self,
+        secret: Secrets | None,
+        *,
+        scheme: Scheme = FRAPPE,
+        method: str = "POST",
+        headers: Mapping[str, str] | None = None,
+        guard: AddressGuard = _PUBLIC,
+        timeout: float = 15.0,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        several = redacted(secret)
+        scheme = masked_unless(Scheme, scheme)
+        del secret  # error reporters show the local variables of every frame
+        own = OwnHeaders.of(headers, scheme) if isinstance(scheme, Scheme) else ""
+        via = None if proxy is None else Proxy.of(proxy)
+        del headers, proxy  # these may have passwords
+        self._signer = Signer(several, scheme=scheme, clock=clock)
+        if isinstance(own, str):
+            raise ConfigurationError(own)
+        if isinstance(via, str):
+            raise ConfigurationError(via)
+        _check(method, timeout, guard)
+        self._method = method
+        self._headers = own
+        self._guard = guard
+        self._timeout = timeout
+        self._proxy = via
+        self._context = ssl_context
+        self._clock = clock
+        self._is_closed = False
+        self._pool = Pool()
+
+    def send(
+        self,
+        url: str,
+        payload: Payload,
+        *,
+        id: str | None = None,  # noqa: A002
+    ) -> Attempt:
+        """Sign a payload and send it. Say what became of it.
+
+        Nothing that a receiver, a name server or a URL does is an exception.
+
+        Args:
+            url: The receiver's whole URL.
+            payload: bytes as they are, str as UTF-8; a dict, list, number, bool or None as JSON.
+            id: The id of the message. By default a new one; pass `Attempt.id` for each retry. It is
+                signed and sent if the scheme has a header for it.
+
+        Raises:
+            PayloadError: The payload cannot be turned into bytes.
+            ConfigurationError: The id does not fit the scheme, or no secret is valid now.
+        """
+        started = time.monotonic()
+        target, problem = _target_of(url)
+        try:
+            message_id, signed = self._signed(url, payload, id)
+        except Exception:
+            del url, payload, target
+            raise
+        del url, payload
+        if target is None:
+            return Attempt(
+                outcome="blocked",
+                id=message_id,
+                reason="bad-url",
+                message=escaped(problem, _SHOWN),
+                seconds=time.monotonic() - started,
+            )
+        request = Request(self._method, target, signed, self._headers)
+        return self._attempt(target, request, message_id, started)
+
+    def _signed(self, url: str, payload: Payload, given: str | None) -> tuple[str, SignedPayload]:
+        scheme = self._signer.scheme
+        message_id = new_id() if given is None else given
+        if not isinstance(message_id, str) or not _ID.fullmatch(message_id):
+            msg = "id= must be 1 to 255 characters of printable ASCII, without spaces"
+            raise ConfigurationError(msg)
+        signed = self._signer.sign(
+            payload,
+            id=None if scheme.id_header is None else message_id,
+            method=self._method,
+            url=url if scheme.signs_url else None,
+        )
+        return message_id, signed
+
+    def _attempt(
+        self, target: Target, request: Request, message_id: str, started: float
+    ) -> Attempt:
+        facts: dict[str, Any] = {}
+        visit = _Visit()
+        try:
+            response = self._answer(target, request, visit)
+        except _Blocked as blocked:
+            facts = {"outcome": "blocked", "reason": "address-not-allowed"}
+            facts["message"] = escaped(str(blocked), _SHOWN)
+        except (*PROBLEMS, ValueError) as error:
+            reason, message = problem_of(error, self._timeout)
+            facts = {"outcome": "unreachable", "reason": reason}
+            facts["message"] = escaped(message, _SHOWN)
+        else:
+            facts = self._facts_of(response, request)
+        return Attempt(
+            id=message_id, seconds=time.monotonic() - started, address=visit.address, **facts
+        )
+
+    def _facts_of(self, response: Response, request: Request) -> dict[str, Any]:
+        reason, message = described(response.body)
+        # A page about an error may repeat the path, which may have a token.
+        if request.is_told_by(response.body.decode("latin-1") + message):
+            reason, message = "", "the answer repeats a part of the request, and is not shown here"
+        if response.status in _REDIRECTS:
+            message = f"HTTP {response.status} is a redirect, which is not followed"
+        return {
+            "outcome": outcome_of(response.status),
+            "status": response.status,
+            "reason": reason,
+            "message": message,
+            "answer": response.body,
+            "retry_after": retry_after(response.headers.get_all("Retry-After"), self._clock()),
+        }
+
+    def _answer(self, target: Target, request: Request, visit: _Visit) -> Response:
+        deadline = Deadline(self._timeout)
+        connection = self._pool.take(target)
+        if connection is not None:
+            visit.address = connection.address
+            try:
+                return self._exchanged(target, request, connection, deadline)
+            except GONE:
+                # The receiver closed the connection, usually because it was idle. It may have got
+                # the request all the same. Receivers must expect that anyway: webhooks are
+                # delivered at least once, and the id is the same.
+                if connection.has_answer:
+                    raise
+        visit.address = None
+        connection = self._connected(target, deadline)
+        visit.address = connection.address
+        return self._exchanged(target, request, connection, deadline)
+
+    def _connected(self, target: Target, deadline: Deadline) -> Connection:
+        addresses = look_up(target.host, target.port, deadline)
+        self._judge(addresses, target.host)
+        return connect(target, addresses, deadline, proxy=self._proxy, context=self._context)
+
+    def _judge(self, addresses: list[Address], host: str) -> None:
+        """Refuse all addresses of a host if one of them is not allowed.
+
+        Raises:
+            _Blocked: One is not.
+        """
+        for address in addresses:
+            objection = self._guard.objection(address.text, host)
+            if objection is not None:
+                msg = f"the host's address is not allowed: {objection}"
+                raise _Blocked(msg)
+
+    def _exchanged(
+        self, target: Target, request: Request, connection: Connection, deadline: Deadline
+    ) -> Response:
+        is_last = True
+        try:
+            connection.begin(deadline)
+            response = exchange(
+                connection, request.pieces, method=self._method, longest=LONGEST_ANSWER
+            )
+            is_last = response.is_last
+        finally:
+            if is_last or self._is_closed:
+                connection.close()
+            else:
+                self._pool.keep(target, connection)
+        return response
+
+    def close(self) -> None:
+        """Close the connections that are kept. Later messages can still be sent."""
+        self._is_closed = True
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_pool"):
+            return f"<{type(self).__name__}, refused>"
+        return f"<{type(self).__name__} of {self._signer.scheme.name}>"
+
+
+class _Visit:
+    """Where an attempt led.
+
+    Attributes:
+        address: The address of the receiver, or None.
+    """
+
+    __slots__ = ("address",)
+
+    def __init__(self) -> None:
+        self.address: str | None = None
+
+
+def _target_of(url: object) -> tuple[Target | None, str]:
+    """Return where a URL leads, or what is wrong with it."""
+    if not isinstance(url, str):
+        return None, f"the URL is no text, but a {type(url).__name__}"
+    try:
+        return Target.of(url), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def _check(method: str, timeout: float, guard: object) -> None:
+    """Refuse options that cannot be used.
+
+    Raises:
+        ConfigurationError: One cannot.
+    """
+    if not isinstance(method, str) or not is_method(method) or method == "CONNECT":
+        msg = "method= must be upper-case letters, such as POST"
+        raise ConfigurationError(msg)
+    if not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_TIMEOUT:
+        msg = f"timeout= must be a number of seconds, up to {_LONGEST_TIMEOUT}"
+        raise ConfigurationError(msg)
+    if not isinstance(guard, AddressGuard):
+        msg = f"guard= must be an AddressGuard, not a {type(guard).__name__}"
+        raise ConfigurationError(msg)
