@@ -62,9 +62,8 @@ class Script:
 
     def run(self, schedule: RetrySchedule, **options: Any) -> list[Attempt]:
         """Make all attempts."""
-        return schedule.run(
-            self.attempt, sleep=self.sleep, clock=lambda: self.now, random=lambda: 0, **options
-        )
+        options = {"random": lambda: 0} | options
+        return schedule.run(self.attempt, sleep=self.sleep, clock=lambda: self.now, **options)
 
 
 @pytest.mark.parametrize(
@@ -282,6 +281,16 @@ def test_no_time_to_run(within: Any) -> None:
     """A wrong limit is refused before anything is sent."""
     with pytest.raises(ConfigurationError, match="within= must be seconds from 0 to 2592000"):
         Script().run(plain, within=within)
+
+
+@pytest.mark.parametrize(("within", "slept"), [(10, 10), (12, 12), (20, 15)])
+def test_run_within_the_jitter(within: float, slept: float) -> None:
+    """The jitter does not use up the time of an attempt."""
+    script = Script(ended(), ended("delivered"))
+    schedule = RetrySchedule((10,), jitter=0.5)
+
+    assert len(script.run(schedule, within=within, random=lambda: 1)) == 2
+    assert script.slept == [slept]
 
 
 def test_run_that_fails() -> None:

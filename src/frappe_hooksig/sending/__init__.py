@@ -1,9 +1,19 @@
-"""Send signed webhooks: one attempt done right."""
+"""Send signed webhooks: one attempt done right, and when to try again."""
 
 from __future__ import annotations
 
 from frappe_hooksig.sending._attempt import Attempt, Outcome
 from frappe_hooksig.sending._guard import AddressGuard
+from frappe_hooksig.sending._schedule import FRAPPE, QUICK, STANDARD_WEBHOOKS, RetrySchedule
 from frappe_hooksig.sending._sender import Sender
 
-__all__ = ["AddressGuard", "Attempt", "Outcome", "Sender"]
+__all__ = [
+    "FRAPPE",
+    "QUICK",
+    "STANDARD_WEBHOOKS",
+    "AddressGuard",
+    "Attempt",
+    "Outcome",
+    "RetrySchedule",
+    "Sender",
+]

@@ -93,12 +93,20 @@ class RetrySchedule:
         if not isinstance(attempts, int) or attempts < 1:
             msg = "attempts= must be the number of attempts so far, from 1 on"
             raise ConfigurationError(msg)
+        least = self._least(attempts, attempt)
+        return None if least is None else self._stretched(least, random)
+
+    def _least(self, attempts: int, attempt: Attempt) -> float | None:
+        """Return the delay without jitter."""
         if attempt.outcome not in _TRY_AGAIN or attempts > len(self.delays):
             return None
         delay, wish = self.delays[attempts - 1], attempt.retry_after
         if wish is not None and wish > delay:  # NaN is not
             delay = max(delay, min(wish, _LONGEST_WISH))
-        # A wish is stretched too: the receiver has said the same to all its senders.
+        return delay
+
+    def _stretched(self, delay: float, random: Callable[[], float]) -> float:
+        # One that was asked for too: the receiver has said the same to all its senders.
         return delay * (1 + self.jitter * random())
 
     def run(
@@ -120,8 +128,8 @@ class RetrySchedule:
         Args:
             attempt: Makes one attempt. Pass the same id each time.
             within: Seconds after the start in which the last attempt has to begin. An attempt that
-                would begin later is not made, whatever delays or Retry-After say. By default there
-                is no limit.
+                would begin later is not made, whatever delays or Retry-After say. If there is no
+                time left for jitter, the delay has less of it. By default there is no limit.
             sleep: Waits for some seconds.
             random: Returns a random number from 0 to 1, for the jitter.
             clock: Returns a time in seconds that is never put back.
@@ -136,10 +144,11 @@ class RetrySchedule:
         attempts: list[Attempt] = []
         while True:
             attempts.append(attempt())
-            delay = self.delay(len(attempts), attempts[-1], random=random)
-            if delay is None or (within is not None and clock() - start + delay > within):
+            least = self._least(len(attempts), attempts[-1])
+            left = float("inf") if within is None else within - (clock() - start)
+            if least is None or least > left:
                 return attempts
-            sleep(delay)
+            sleep(min(self._stretched(least, random), left))
 
 
 def _is_within(value: object, most: float) -> bool:
