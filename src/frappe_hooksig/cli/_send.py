@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from frappe_hooksig._template import is_method
@@ -19,7 +18,6 @@ from frappe_hooksig.exceptions import ConfigurationError, Reason
 
 if TYPE_CHECKING:
     from frappe_hooksig.sending._attempt import Attempt
-    from frappe_hooksig.sending._guard import AddressGuard
     from frappe_hooksig.sending._schedule import RetrySchedule
     from frappe_hooksig.sending._target import Target
 
@@ -34,6 +32,9 @@ _STATUSES: Final = {
     "unreachable": UNREACHABLE,
     "blocked": UNREACHABLE,
 }
+
+# The options with which this command is told what the library takes as arguments.
+_OPTIONS: Final = {"allow=": "--allow", "headers=": "-H:", "id=": "--id"}
 
 _EXAMPLES = """\
 exit status: 0 accepted (2xx), 1 refused, 2 wrong use, 3 no response, or the address is blocked
@@ -94,15 +95,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, str]:
-    """Send a body; return the exit status, and what was sent and came back."""
+    """Send a body; return the exit status, and what was sent and came back.
+
+    Raises:
+        WrongUse: The options cannot be used.
+    """
     _check(options)
+    try:
+        return _run(options)
+    except ConfigurationError as error:
+        argument, _, problem = str(error).partition(" ")
+        msg = f"{_OPTIONS.get(argument, argument)} {problem}"
+        raise WrongUse(msg) from None
+
+
+def _run(options: argparse.Namespace) -> tuple[int, str]:
     # This loads http.client and ssl, which the help does not need.
+    from frappe_hooksig.sending._guard import AddressGuard
     from frappe_hooksig.sending._schedule import RetrySchedule
     from frappe_hooksig.sending._sender import Sender
 
-    target, guard, headers = _target(options), _guard(options), _given_headers(options)
+    target, guard, headers = _target(options), AddressGuard(options.allow), _given_headers(options)
     body = _body(options)
     schedule: RetrySchedule = options.retry or RetrySchedule(())
+    attempts: list[Attempt] = []
     with Sender(
         read_secrets(options),
         scheme=options.scheme,
@@ -110,13 +126,11 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
         headers=headers,
         guard=guard,
         timeout=options.timeout,
-        observe=(),  # this command says itself what became of each attempt
     ) as sender:
-        attempts: list[Attempt] = []
 
         def attempt() -> Attempt:
-            number = attempts[-1].id if attempts else options.id
-            attempts.append(sender.send(options.target, body, id=number))
+            delivery_id = attempts[-1].id if attempts else options.id
+            attempts.append(sender.send(options.target, body, id=delivery_id))
             if options.retry is not None:
                 complain(f"attempt {len(attempts)}: {_result(attempts[-1])}")
             return attempts[-1]
@@ -177,20 +191,6 @@ def _target(options: argparse.Namespace) -> Target:
         return Target.of(options.target)
     except ValueError as error:
         msg = f"URL: {error}"
-        raise WrongUse(msg) from None
-
-
-def _guard(options: argparse.Namespace) -> AddressGuard:
-    from frappe_hooksig.sending._guard import AddressGuard
-
-    try:
-        return AddressGuard(options.allow)
-    except ConfigurationError:
-        # Do not show the value: it may be anything.
-        msg = (
-            "--allow must be an address, a network or a host's name, such as 10.0.0.5, 10.0.0.0/8 "
-            "or erp.internal"
-        )
         raise WrongUse(msg) from None
 
 
