@@ -51,7 +51,7 @@ def head_of(method: str, path: str, headers: Iterable[tuple[str, str]]) -> bytes
 
 
 def exchange(
-    connection: Connection, request: Iterable[bytes], *, method: str, longest: int
+    connection: Connection, request: Iterable[memoryview], *, method: str, longest: int
 ) -> Response:
     """Send a request, and read its answer. Redirects are not followed.
 
@@ -65,7 +65,7 @@ def exchange(
         OSError: The connection broke, or the deadline has passed.
         HTTPException: The answer is not valid HTTP, or larger than anybody reads.
     """
-    is_sent = all(connection.send(memoryview(piece)) for piece in request)
+    is_sent = all(connection.send(piece) for piece in request)
     response = _begun(connection, method)
     body, is_whole = _body_of(response, connection, longest)
     return Response(

@@ -54,12 +54,8 @@ class Pool:
             for other in self._of_process.keys() - {process}:
                 # Closing a copy of a connection sends nothing. A lock of the parent may be taken
                 # for ever, so none is waited for.
-                if (abandoned := self._of_process.pop(other, None)) is not None:
-                    abandoned.abandon()
+                self._of_process.pop(other, _Idle()).abandon()
         return idle
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
 
 
 class _Idle:
@@ -114,10 +110,12 @@ class _Idle:
             each.close()
 
     def abandon(self) -> None:
-        """Close the connections of another process here."""
+        """Close all without the lock: nobody else uses them."""
         for kept in [*self._kept.values()]:
             for each in kept:
                 each.close()
+
+    __del__ = abandon  # of a sender that nobody has closed
 
 
 def _is_young(connection: Connection, now: float) -> bool:

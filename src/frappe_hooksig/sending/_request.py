@@ -104,7 +104,8 @@ class Request:
             ("Content-Length", str(len(body))),
         ]
         head = b"%b%b\r\n" % (head_of(method, target.path, pairs), own.lines)
-        self.pieces = [head + body] if len(body) < _JOINED else [head, body]
+        pieces = [head + body] if len(body) < _JOINED else [head, body]
+        self.pieces = [memoryview(piece) for piece in pieces]  # whose repr shows no bytes
 
     def is_told_by(self, answer: str) -> bool:
         """Whether an answer repeats a part of the request that its operator's log must not have."""

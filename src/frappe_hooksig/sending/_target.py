@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 
@@ -15,7 +15,7 @@ class Target:
     host: str
     port: int
     authority: str
-    path: str
+    path: str = field(repr=False)
 
     @classmethod
     def of(cls, url: str) -> Target:
