@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -385,26 +385,24 @@ def test_next_address_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(tunnel.asked) == 2
 
 
-def proxies() -> Iterator[tuple[Answer, str]]:
-    """Return proxies that make no connection, and what is said of them."""
-    yield once_asked(b"HTTP/1.1 407 No\r\n\r\n"), "the proxy answered HTTP 407"
-    yield once_asked(b"nonsense\r\n\r\n"), "the proxy does not speak HTTP"
-    yield once_asked(HEAD + b"\r\nmore"), "the proxy sent more than an answer"
-    yield once_asked(HEAD + b"A: b\r\n" * 20000), "the proxy does not speak HTTP"
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"HTTP/1.1 407 No\r\n\r\n", "the proxy answered HTTP 407"),
+        (b"nonsense\r\n\r\n", "the proxy does not speak HTTP"),
+        (HEAD + b"\r\nmore", "the proxy sent more than an answer"),
+        (HEAD + b"A: b\r\n" * 20000, "the proxy does not speak HTTP"),
+    ],
+    ids=["refuses", "nonsense", "more", "headers"],
+)
+def test_useless_proxy(answer: bytes, message: str) -> None:
+    """What a proxy does wrong is no fault of the receiver, and is named."""
 
-
-def once_asked(answer: bytes) -> Answer:
     def reply(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(answer)
 
-    return reply
-
-
-@pytest.mark.parametrize(("answer", "message"), [*proxies()], ids=lambda value: str(value)[-7:-1])
-def test_useless_proxy(answer: Answer, message: str) -> None:
-    """What a proxy does wrong is no fault of the receiver, and is named."""
-    with serving(answer) as via, sender(proxy=f"http://127.0.0.1:{via.port}") as each:
+    with serving(reply) as via, sender(proxy=f"http://127.0.0.1:{via.port}") as each:
         attempt = each.send("http://127.0.0.1:9/", {})
 
     assert (attempt.outcome, attempt.reason) == ("unreachable", "proxy")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import os
+import selectors
 import socket
+import threading
 import time
 import tracemalloc
 import zlib
@@ -14,7 +16,7 @@ from itertools import chain, repeat
 
 import pytest
 
-from frappe_hooksig.sending import Attempt
+from frappe_hooksig.sending import Attempt, _connection
 from frappe_hooksig.sending._connection import Connection
 from frappe_hooksig.sending._deadline import Deadline
 from frappe_hooksig.sending._exchange import exchange
@@ -298,6 +300,26 @@ def test_interim_answer_before_the_body_was_sent(certificate: str) -> None:
 
     assert (attempt.outcome, attempt.answer) == ("delivered", b"ok")
     assert lengths == [10_000_000]
+
+
+def test_nothing_to_read_while_sending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message of TLS itself makes a connection readable, and is no answer."""
+    both = selectors.EVENT_READ | selectors.EVENT_WRITE
+    monkeypatch.setattr(_connection, "_ready", lambda *_: both)
+    ours, theirs = socket.socketpair()
+    came: list[bytes] = []
+
+    def receive() -> None:
+        while sum(map(len, came)) < 10_000_000:
+            came.append(theirs.recv(65536))
+
+    thread = threading.Thread(target=receive)
+    thread.start()
+    with ours, theirs:
+        connection = Connection(ours, "127.0.0.1")
+        connection.begin(Deadline(30))
+        assert connection.send(memoryview(bytes(10_000_000)))
+        thread.join()
 
 
 def test_receiver_that_reads_nothing() -> None:

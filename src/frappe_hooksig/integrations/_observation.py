@@ -18,9 +18,9 @@ from frappe_hooksig.exceptions import (
     MalformedPayload,
     RawBodyUnavailable,
 )
-from frappe_hooksig.integrations._observers import Observers, Told
 from frappe_hooksig.observe._event import Event, Kind
 from frappe_hooksig.observe._raw import RawRequest
+from frappe_hooksig.observe._threads import Observers, Told
 from frappe_hooksig.replay._callers import Awaiting, Blocking
 from frappe_hooksig.replay._steps import Steps
 from frappe_hooksig.scheme import Scheme

@@ -45,7 +45,6 @@ from frappe_hooksig.exceptions import (
 )
 from frappe_hooksig.integrations._framework import Admission, Framework
 from frappe_hooksig.integrations._observation import Circumstances, Facts, Observation
-from frappe_hooksig.integrations._observers import Observers
 from frappe_hooksig.integrations._options import (
     Options,
     SecretSource,
@@ -66,6 +65,7 @@ from frappe_hooksig.multi import MultiVerifier
 from frappe_hooksig.observe._event import Observer
 from frappe_hooksig.observe._log import log
 from frappe_hooksig.observe._raw import RawRequest
+from frappe_hooksig.observe._threads import Observers
 from frappe_hooksig.replay import AsyncStore, Deduplicator, State, Store
 from frappe_hooksig.replay._callers import Awaiting, Blocking
 from frappe_hooksig.replay._deduplication import Deduplication

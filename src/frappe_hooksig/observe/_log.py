@@ -1,9 +1,10 @@
-"""`log`: one line for each request that reaches no handler, with its facts as fields."""
+"""`log`: a line for each request that reaches no handler, and each attempt that failed."""
 
 from __future__ import annotations
 
 import logging
 
+from frappe_hooksig.observe._attempt_event import AttemptEvent
 from frappe_hooksig.observe._event import Event
 
 _log = logging.getLogger("frappe_hooksig")
@@ -34,14 +35,26 @@ _FIELDS = (
 )
 
 
-def log(event: Event) -> None:
+_FIELDS_OF_ATTEMPTS = (
+    *("kind", "reason", "method", "scheme", "body_length", "status", "message", "endpoint"),
+    *("seconds", "id"),
+)
+
+
+def log(event: Event | AttemptEvent) -> None:
     """Write a line to the logger `frappe_hooksig`. It is the default of `observe=`.
 
     Each fact is also an attribute of the log record, after `webhook_`: `webhook_reason`.
 
     Args:
-        event: What became of the request. One that reaches its handler has no line.
+        event: What became of a request, or of an attempt to deliver. A request that reaches its
+            handler has no line, and nor has a message that was delivered.
     """
+    if isinstance(event, AttemptEvent):
+        if event.kind != "delivered":
+            extra = {f"webhook_{name}": getattr(event, name) for name in _FIELDS_OF_ATTEMPTS}
+            _log.warning("%s", line_of_attempt(event), extra=extra)
+        return
     level = LEVELS.get(event.kind)
     if level is not None:
         extra = {f"webhook_{name}": getattr(event, name) for name in _FIELDS}
@@ -58,4 +71,14 @@ def line_of(event: Event) -> str:
         f"webhook {outcome} at {event.method} {event.path} "
         f"(scheme {event.scheme}, header {event.header or 'none'}, body {body}): "
         f"{event.message}{see}"
+    )
+
+
+def line_of_attempt(event: AttemptEvent) -> str:
+    """Return the line about an attempt that did not deliver its message."""
+    answer = "" if event.status is None else f", HTTP {event.status}"
+    reason = f", {event.reason}" if event.reason else ""
+    return (
+        f"webhook {event.kind}{answer}{reason}: {event.method} to {event.endpoint or 'no URL'} "
+        f"(id {event.id}, scheme {event.scheme}, body {event.body_length} bytes): {event.message}"
     )

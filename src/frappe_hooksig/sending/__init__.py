@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from frappe_hooksig.sending._attempt import Attempt, Outcome
+from frappe_hooksig.observe._attempt_event import Outcome
+from frappe_hooksig.sending._attempt import Attempt
 from frappe_hooksig.sending._guard import AddressGuard
 from frappe_hooksig.sending._schedule import FRAPPE, QUICK, STANDARD_WEBHOOKS, RetrySchedule
 from frappe_hooksig.sending._sender import Sender

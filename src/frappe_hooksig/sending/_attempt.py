@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from html import unescape
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, cast
 
 from frappe_hooksig._escaping import escaped
-
-#: What became of an attempt.
-Outcome: TypeAlias = Literal["delivered", "gone", "refused", "unreachable", "blocked"]
+from frappe_hooksig.observe._attempt_event import Outcome
 
 #: The longest answer that is kept, in bytes of its body.
 LONGEST_ANSWER: Final = 4096

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from frappe_hooksig._escaping import escaped
@@ -15,6 +16,9 @@ from frappe_hooksig._payload import Payload, new_id
 from frappe_hooksig._secret_checks import masked_unless
 from frappe_hooksig._template import is_method
 from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.observe._attempt_event import AttemptEvent, AttemptObserver
+from frappe_hooksig.observe._log import log
+from frappe_hooksig.observe._threads import Observers
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.secret import Secrets
 from frappe_hooksig.sending._attempt import (
@@ -71,6 +75,8 @@ class Sender:
         proxy: The URL of a proxy, such as `http://user:password@proxy:3128`, which connects to all
             receivers (CONNECT). The guard does not judge its own address.
         ssl_context: How to encrypt, for example with certificates of your own.
+        observe: A function, or several, that get an event for each attempt; see
+            `frappe_hooksig.observe`. List `log` too if you want to keep it.
         clock: Returns the current time, in Unix seconds.
 
     Raises:
@@ -78,8 +84,8 @@ class Sender:
     """
 
     __slots__ = (
-        *("_clock", "_context", "_guard", "_headers", "_is_closed", "_method", "_pool", "_proxy"),
-        *("_signer", "_timeout"),
+        *("_clock", "_context", "_guard", "_headers", "_is_closed", "_method", "_observers"),
+        *("_pool", "_proxy", "_signer", "_timeout"),
     )
 
     def __init__(
@@ -93,6 +99,7 @@ class Sender:
         timeout: float = 15.0,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        observe: AttemptObserver | Sequence[AttemptObserver] = log,
         clock: Callable[[], float] = time.time,
     ) -> None:
         several = redacted(secret)
@@ -113,6 +120,11 @@ class Sender:
         self._timeout = timeout
         self._proxy = via
         self._context = ssl_context
+        self._observers = Observers(observe)
+        if self._observers.raw:
+            name = type(self._observers.raw[0]).__name__
+            msg = f"observe= of a Sender takes no {name}, which is for requests that are received"
+            raise ConfigurationError(msg)
         self._clock = clock
         self._is_closed = False
         self._pool = Pool()
@@ -147,15 +159,45 @@ class Sender:
             raise
         del url, payload
         if target is None:
-            return Attempt(
+            attempt = Attempt(
                 outcome="blocked",
                 id=message_id,
                 reason="bad-url",
                 message=escaped(problem, _SHOWN),
                 seconds=time.monotonic() - started,
             )
-        request = Request(self._method, target, signed, self._headers)
-        return self._attempt(target, request, message_id, started)
+        else:
+            request = Request(self._method, target, signed, self._headers)
+            attempt = self._attempt(target, request, message_id, started)
+        if self._observers.sees_all or not attempt.is_delivered:
+            self._tell(attempt, message_id, target, len(signed.body))
+        return attempt
+
+    def _tell(
+        self, attempt: Attempt, message_id: str, target: Target | None, body_length: int
+    ) -> None:
+        """Tell the observers. Nothing that they do changes the attempt."""
+        endpoint = ""
+        if target is not None:
+            host = f"[{target.host}]" if ":" in target.host else target.host
+            endpoint = f"{'https' if target.is_https else 'http'}://{host}:{target.port}"
+        event = AttemptEvent(
+            kind=attempt.outcome,
+            endpoint=endpoint,
+            scheme=self._signer.scheme.name,
+            method=self._method,
+            id=message_id,
+            reason=attempt.reason,
+            message=attempt.message,
+            status=attempt.status,
+            seconds=attempt.seconds,
+            body_length=body_length,
+        )
+        if self._observers.has_log:
+            with suppress(Exception):  # a filter or a handler of the app's log has failed
+                log(event)
+        if self._observers.sees_all:
+            self._observers.wait_here(self._observers.tell(event))
 
     def _signed(self, url: str, payload: Payload, given: str | None) -> tuple[str, SignedPayload]:
         scheme = self._signer.scheme

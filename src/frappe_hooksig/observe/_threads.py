@@ -1,25 +1,29 @@
-"""Tell observers what became of a request, so that none of them can change the response."""
+"""Call observers in threads of their own, so that none of them can change what they observe."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from inspect import iscoroutine, iscoroutinefunction
 from queue import Empty, Full, Queue
 from threading import Lock, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
 
 from frappe_hooksig.exceptions import ConfigurationError, HooksigError
-from frappe_hooksig.observe._event import Event, Observer
+from frappe_hooksig.observe._attempt_event import AttemptEvent
+from frappe_hooksig.observe._event import Event
 from frappe_hooksig.observe._log import log
 from frappe_hooksig.observe._raw import RawObserver, RawRequest
-from frappe_hooksig.replay._callers import Awaiting, Blocking
-from frappe_hooksig.replay._steps import Steps
+
+if TYPE_CHECKING:
+    from frappe_hooksig.replay._callers import Awaiting, Blocking
+    from frappe_hooksig.replay._steps import Steps
 
 _log = logging.getLogger("frappe_hooksig")
 
@@ -34,12 +38,16 @@ _BACKLOG = 1000
 _IDLE = 10
 
 
-class Observers:
-    """The observers of one route.
+#: An observer of requests or of attempts.
+_AnyObserver: TypeAlias = Callable[[Any], object]
 
-    `log` is called in the request's own thread, like any other line of the log. Each other observer
-    has a thread of its own. So it cannot raise in a request, write into its transaction, or keep an
-    event loop busy.
+
+class Observers:
+    """The observers of one route, or of one sender.
+
+    `log` is called in the thread of a request or an attempt, like any other line of the log. Each
+    other observer has a thread of its own. So it cannot raise in a request, write into its
+    transaction, or keep an event loop busy.
 
     Args:
         observe: An observer, or several.
@@ -55,7 +63,7 @@ class Observers:
 
     __slots__ = ("_others", "_workers", "has_log", "raw", "sees_all")
 
-    def __init__(self, observe: Observer | Sequence[Observer]) -> None:
+    def __init__(self, observe: _AnyObserver | Sequence[_AnyObserver]) -> None:
         several = [observe] if callable(observe) else observe
         if not isinstance(several, list | tuple):
             raise _no_observer(observe)
@@ -68,7 +76,7 @@ class Observers:
         self.raw = [each for each in self._others if isinstance(each, RawObserver)]
         self._workers: dict[int, list[_Worker]] = {}
 
-    def tell(self, event: Event, request: RawRequest | None = None) -> list[Told]:
+    def tell(self, event: Event | AttemptEvent, request: RawRequest | None = None) -> list[Told]:
         """Have all observers but `log` called; return the calls that a response may wait for."""
         # A forked process has no threads of its parent, and each thread is made when it is needed:
         # gevent replaces threads after the import.
@@ -81,12 +89,16 @@ class Observers:
 
     @staticmethod
     def wait(io: Blocking | Awaiting, told: Sequence[Told]) -> Steps[None]:
-        """Wait for observers, but not for long."""
+        """Wait for observers in the flow of a request, but not for long."""
         if told:
             yield partial(io.wait, [done for _, done in told], _PATIENCE)
-        for worker, done in told:
-            if not done.done():
-                worker.is_late = True
+        _note_late(told)
+
+    @staticmethod
+    def wait_here(told: Sequence[Told]) -> None:
+        """Wait for observers in this thread, but not for long."""
+        futures.wait([done for _, done in told], _PATIENCE)
+        _note_late(told)
 
 
 class _Worker:
@@ -100,7 +112,7 @@ class _Worker:
         is_late: Whether the observer took too long, and still has events before it.
     """
 
-    def __init__(self, observer: Observer, process: int) -> None:
+    def __init__(self, observer: _AnyObserver, process: int) -> None:
         self._observer = observer
         self._process = process
         backlog = observer.backlog if isinstance(observer, RawObserver) else _BACKLOG
@@ -111,17 +123,19 @@ class _Worker:
         self.is_late = False
 
     @classmethod
-    def of(cls, observer: Observer, process: int) -> _Worker:
+    def of(cls, observer: _AnyObserver, process: int) -> _Worker:
         """Return the worker of an observer, which several routes may share."""
         key = (process, id(observer))  # which nobody else has, because the worker keeps it alive
         return _workers.get(key) or _workers.setdefault(key, cls(observer, process))
 
-    def tell(self, event: Event, request: RawRequest | None) -> Told | None:
+    def tell(self, event: Event | AttemptEvent, request: RawRequest | None) -> Told | None:
         """Have the observer called; return the call, unless nobody should wait for it."""
         observer = self._observer
         if not isinstance(observer, RawObserver):
             return self._call(partial(observer, event), is_awaited=True)
-        if request is None or len(request.body) > observer.max_body:
+        if request is None or not isinstance(event, Event):
+            return None
+        if len(request.body) > observer.max_body:
             return None
         take = observer._take  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return self._call(partial(take, event, request), is_awaited=observer.is_awaited)
@@ -197,6 +211,12 @@ _workers: WeakValueDictionary[tuple[int, int], _Worker] = WeakValueDictionary()
 
 #: A call of an observer that is on its way, and its worker.
 Told = tuple[_Worker, Future[None]]
+
+
+def _note_late(told: Sequence[Told]) -> None:
+    for worker, done in told:
+        if not done.done():
+            worker.is_late = True
 
 
 def _name_of(observer: object) -> str:
