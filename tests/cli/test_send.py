@@ -13,7 +13,17 @@ import pytest
 
 from frappe_hooksig import Verifier, providers
 from frappe_hooksig.testing import Answer, FakeReceiver, ReceivedRequest
-from tests.cli.command import BODY, REFUSED, SECRET, SIGNATURE, USAGE, VERIFIED, WHSEC, says
+from tests.cli.command import (
+    BODY,
+    REFUSED,
+    SECRET,
+    SIGNATURE,
+    USAGE,
+    VERIFIED,
+    WHSEC,
+    run_process,
+    says,
+)
 from tests.loopback import free_port
 from tests.test_package import loaded_by
 
@@ -121,8 +131,9 @@ def test_id(given: list[str]) -> None:
 def test_our_refusal() -> None:
     """A reason of this package comes with the place that explains it."""
     with FakeReceiver([OUR_REFUSAL]) as receiver:
-        out, _ = send(REFUSED, receiver)
+        out, err = send(REFUSED, receiver, by=run_process)
 
+    assert err == ""  # the log has no line of its own
     assert out.splitlines()[2:] == [
         "received: 401 signature-mismatch",
         "It does not match",
@@ -321,7 +332,7 @@ URL = "http://127.0.0.1:9/"  # where nothing is sent, because it is not allowed
         ([URL, "--timeout", "soon"], "--timeout must be a number"),
         ([URL, "--id", "1"], "--id has no use: scheme 'frappe' signs no id"),
         ([URL, *STANDARD, "--id", "a.b"], "error: --id is not printable ASCII"),
-        ([URL, "--allow", "10.0.0.0/99"], "--allow contains, at place 1, a network that"),
+        ([URL, "--allow", "10.0.0.0/99"], "--allow contains something, at place 1, that is no"),
         ([URL, "--allow", "x", "--allow", "http://x/"], "--allow contains something, at place 2"),
         ([URL, "--retry", "often"], "--retry must be one of QUICK, FRAPPE, STANDARD_WEBHOOKS"),
         ([URL, "-H", "no colon"], "-H: each header must have the form Name: value"),

@@ -126,6 +126,7 @@ def _run(options: argparse.Namespace) -> tuple[int, str]:
         headers=headers,
         guard=guard,
         timeout=options.timeout,
+        observe=(),  # this command says itself what became of each attempt
     ) as sender:
 
         def attempt() -> Attempt:
