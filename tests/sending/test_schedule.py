@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frappe_hooksig import ConfigurationError
-from frappe_hooksig.sending._attempt import Attempt, Outcome
+from frappe_hooksig.sending import Attempt, Outcome
 from frappe_hooksig.sending._schedule import FRAPPE, QUICK, STANDARD_WEBHOOKS, RetrySchedule
 
 HOUR = 3600
