@@ -34,6 +34,7 @@ TABLES = (
     "memory",
     "stores",
     "servers",
+    "sending",
     "import_time",
 )
 

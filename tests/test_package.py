@@ -41,17 +41,23 @@ LAYERS = [
     {"replay._claims", "cli._curl", "cli._log_row"},
     {"replay"},
     {"_frappe", "_keys", "_registered_urls", "_envelope", "_overriding"} | {"cli"},
-    {"_compression", "delivery", "providers", "observe._event"},
-    {"observe._log", "observe._raw"},
-    {"_clues", "_compiled", "_events"},
+    {"_compression", "delivery", "providers", "observe._event", "observe._attempt_event"}
+    | {"sending._deadline", "sending._networks"},
+    {"observe._log", "observe._raw"} | {"sending._attempt", "sending._lookup", "sending._target"},
+    {"_clues", "_compiled", "_events"} | {"observe._threads", "sending._guard", "sending._proxy"},
+    {"sending._connection"},
+    {"sending._exchange", "sending._pool"},
     {"_wire", "integrations.django._setting", "integrations.frappe._site_secrets"}
     | {"cli._secret_sources", "__main__"},
     {"_selection", "sign", "cli._options"},
+    {"sending._request"},
+    {"sending._sender"},
+    {"sending"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"cli._providers", "cli._secret", "cli._sign"},
     {"_matching", "freshness", "testing._override", "testing._requests"}
     | {"testing._fake_receiver"},
-    {"streaming", "testing._http", "testing._recorded", "testing._redelivery", "cli._exchange"},
+    {"streaming", "testing._http", "testing._recorded", "testing._redelivery"} | {"cli._exchange"},
     {"verify", "testing._cases"},
     {"explain._findings"},
     {"explain._request", "explain._secret_causes", "explain._serialisations"},
@@ -67,8 +73,7 @@ LAYERS = [
     | {"testing._deliveries", "testing._forging"},
     {"testing._hostile"},
     {"testing._judging"},
-    {"integrations._observers", "integrations._options", "integrations.django.apps"}
-    | {"cli._trigger"},
+    {"integrations._options", "integrations.django.apps"} | {"cli._trigger"},
     {"integrations", "integrations._observation"},
     {"integrations._framework"},
     {"integrations._secret_sources"},
@@ -163,7 +168,7 @@ def test_core_needs_nothing_but_the_standard_library() -> None:
     """Only integrations import a framework; typing-extensions is for Python 3.10."""
     allowed = {*sys.stdlib_module_names, "frappe_hooksig", "typing_extensions"}
     plugin = SOURCE / "_pytest_plugin.py"  # which pytest itself loads
-    for folder in (".", "replay", "explain", "cli", "testing"):
+    for folder in (".", "replay", "explain", "cli", "observe", "sending", "testing"):
         for path in {*SOURCE.joinpath(folder).glob("*.py")} - {plugin}:
             assert {name.partition(".")[0] for name in imports_of(path)} <= allowed, path
     assert {name.partition(".")[0] for name in imports_of(plugin)} <= allowed | {"pytest"}

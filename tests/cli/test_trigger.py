@@ -522,7 +522,7 @@ def test_endless_response(response: bytes) -> None:
 
 
 def test_flood() -> None:
-    """A response that never pauses does not extend it either."""
+    """Of interim responses that never pause, only so many are read."""
 
     def answer(listener: socket.socket) -> None:
         connection, _ = listener.accept()
@@ -531,10 +531,10 @@ def test_flood() -> None:
                 connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
 
     with serving(answer) as port:
-        options = ["-e", "NEW", "--timeout", "0.2", f"http://127.0.0.1:{port}/"]
+        options = ["-e", "NEW", f"http://127.0.0.1:{port}/"]
         out, _ = trigger(UNREACHABLE, "trigger", "frappe", *options)
 
-    assert "no whole response within 0.2 s\n" in out
+    assert f"received: nothing\n{INVALID}\n" in out
 
 
 @pytest.mark.parametrize(
@@ -543,10 +543,8 @@ def test_flood() -> None:
         (f"http://127.0.0.1:{free_port()}/", "no connection: Connection refused"),
         (f"https://127.0.0.1:{free_port()}/", "no connection: Connection refused"),
         ("http://no-such-host.invalid/", "no host has this name"),
-        (f"http://{'a' * 70}.example/", "no host has this name"),
-        ("http://[::1%lo]:1/", "no "),
     ],
-    ids=["refused", "tls", "name", "label", "scope"],
+    ids=["refused", "tls", "name"],
 )
 def test_unreachable(url: str, message: str) -> None:
     """Without a connection the status is 3, and the reason is said in words."""
@@ -658,6 +656,8 @@ def test_silent_tls() -> None:
         (["frappe", "http:///path"], "URL has no valid host and port"),
         (["frappe", "http://127.0.0.1:99999/"], "URL has no valid host and port"),
         (["frappe", "http://[::1/"], "URL has no valid host and port"),
+        (["frappe", "http://[::1%lo]:1/"], "URL has no valid host and port"),
+        (["frappe", f"http://{'a' * 70}.example/"], "URL has no valid host and port"),
         (["frappe", "http://me:hidden@127.0.0.1/"], "URL contains a user or password"),
         (
             ["frappe", "http://127.0.0.1", "--event", "nope"],

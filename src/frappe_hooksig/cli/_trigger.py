@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         type=float,
         default=10.0,
-        help="how long connecting may take, and then the exchange (default: %(default)g)",
+        help="how long each exchange may take in total (default: %(default)g)",
     )
     parser.add_argument(
         "--scenario",
@@ -136,9 +136,9 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
     """Send events; return the exit status, and what was sent and came back."""
     _check(options)
     # This loads http.client and ssl, which the list and the help do not need.
-    from frappe_hooksig.cli._exchange import Target, exchange
+    from frappe_hooksig.cli._exchange import exchange, target_of
 
-    target = Target.of(options.target)
+    target = target_of(options.target)
     send = partial(exchange, target, timeout=options.timeout)
     attempts = options.scenario.run(_signed(options), send, options.seconds)
     if all(each.answer.status is None for each in attempts):

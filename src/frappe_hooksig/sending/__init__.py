@@ -1,4 +1,4 @@
-"""Send signed webhooks: one attempt done right, and when to try again."""
+"""Send a webhook: one attempt done right, and when to try again."""
 
 from __future__ import annotations
 

@@ -341,9 +341,14 @@ def _encrypted(
     return encrypted
 
 
-@cache
+@cache  # reading all certificates takes a while
 def default_context() -> ssl.SSLContext:
-    """Return how connections are encrypted by default. Reading all certificates takes a while."""
+    """Return how connections are encrypted by default."""
+    return new_context()
+
+
+def new_context() -> ssl.SSLContext:
+    """Return how to encrypt, with the certificates that the system trusts now."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -7,13 +7,13 @@ import ssl
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from http.client import BadStatusLine, HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
+from http.client import BadStatusLine, HTTPException, HTTPMessage, HTTPResponse
 from typing import Final, cast
 
 from frappe_hooksig.sending._connection import GONE, MOST_HEAD, Connection, ProxyRefused, TooMuch
 
 #: What the steps of an exchange raise because of a receiver or its name.
-PROBLEMS: Final = (OSError, HTTPException, UnicodeError)
+PROBLEMS: Final = (OSError, HTTPException, ValueError)
 
 _MOST_INTERIM = 100  # answers before the final one, such as 103 Early Hints
 _DRAIN = 16_384  # bytes that are read and dropped, so that the connection can be used again
@@ -103,7 +103,7 @@ def _body_of(response: HTTPResponse, connection: Connection, longest: int) -> tu
     except TooMuch:
         left = 0
     if left > 0 and response.length and not response.chunked:
-        raise IncompleteRead(b"".join(pieces))
+        raise ConnectionResetError
     return b"".join(pieces), left > 0
 
 
@@ -152,7 +152,7 @@ def problem_of(error: Exception, timeout: float) -> tuple[str, str]:
             reason, problem = "name-not-found", "no host has this name"
         case ProxyRefused():
             reason, problem = "proxy", str(error.strerror)
-        case _ if isinstance(error, (*GONE, IncompleteRead)):
+        case _ if isinstance(error, GONE):
             problem = "the connection was closed before the whole response"
         case ssl.SSLError():
             reason, problem = "tls", "the receiver does not speak TLS: is its URL http://...?"

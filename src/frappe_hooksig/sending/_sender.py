@@ -223,7 +223,7 @@ class Sender:
         except _Blocked as blocked:
             facts = {"outcome": "blocked", "reason": "address-not-allowed"}
             facts["message"] = escaped(str(blocked), _SHOWN)
-        except (*PROBLEMS, ValueError) as error:
+        except PROBLEMS as error:
             reason, message = problem_of(error, self._timeout)
             facts = {"outcome": "unreachable", "reason": reason}
             facts["message"] = escaped(message, _SHOWN)
