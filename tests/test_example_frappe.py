@@ -54,7 +54,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 @pytest.fixture(scope="module")
 def site(bench: Bench) -> Site:
     """A site with the app's settings."""
-    site = bench.new_site("127.0.0.1", webhook_secret=SECRET)
+    site = bench.new_site(
+        "127.0.0.1", webhook_secret=SECRET, frappe_hooksig_allowed_hosts=["127.0.0.1"]
+    )
     for fieldname, secret in (
         ("github_secret", SECRET),
         ("previous_github_secret", OLD),

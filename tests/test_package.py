@@ -46,7 +46,7 @@ LAYERS = [
     {"observe._log", "observe._raw"} | {"sending._attempt", "sending._lookup", "sending._target"},
     {"_clues", "_compiled", "_events"} | {"observe._threads", "sending._guard", "sending._proxy"},
     {"sending._connection"},
-    {"sending._exchange", "sending._pool"},
+    {"sending._exchange", "sending._pool", "sending._schedule"},
     {"_wire", "integrations.django._setting", "integrations.frappe._site_secrets"}
     | {"cli._secret_sources", "__main__"},
     {"_selection", "sign", "cli._options"},
@@ -54,7 +54,7 @@ LAYERS = [
     {"sending._sender"},
     {"sending"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
-    | {"cli._providers", "cli._secret", "cli._sign"},
+    | {"cli._providers", "cli._secret", "cli._send", "cli._sign"},
     {"_matching", "freshness", "testing._override", "testing._requests"}
     | {"testing._fake_receiver"},
     {"streaming", "testing._http", "testing._recorded", "testing._redelivery"} | {"cli._exchange"},

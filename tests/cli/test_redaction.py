@@ -130,8 +130,8 @@ def test_never_repeated_by_a_process(place: list[str]) -> None:
     [
         (
             ["verfy"],
-            "there is no such command: the commands are verify, explain, sign, trigger, secret, "
-            "providers",
+            "there is no such command: the commands are verify, explain, sign, send, trigger, "
+            "secret, providers",
         ),
         (
             ["verify", "--sch", "github"],

@@ -15,14 +15,13 @@ from inspect import signature
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, ClassVar
-from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import frappe
 import pytest
 import redis
 
-from frappe_hooksig import ConfigurationError, Verifier, providers, sign_payload
+from frappe_hooksig import ConfigurationError, Scheme, Verifier, providers, sign_payload
 from frappe_hooksig.integrations.frappe import (
     enqueue_webhook,
     get_delivery,
@@ -33,6 +32,7 @@ from frappe_hooksig.integrations.frappe import (
     verify_webhook,
 )
 from frappe_hooksig.replay import MemoryStore
+from frappe_hooksig.testing import Answer, FakeReceiver
 from tests.frappe_bench import Bench, Site, bench, valkey_url
 from tests.integrations.conformance import (
     BODY,
@@ -46,7 +46,8 @@ from tests.integrations.conformance import (
     own_secret,
     signed,
 )
-from tests.loopback import Answer, Server
+from tests.loopback import Answer as Received
+from tests.loopback import Server, free_port
 
 __all__ = ["bench", "valkey_url"]  # fixtures
 
@@ -62,7 +63,13 @@ FAILED = (500, "receiver-failed")
 def site(bench: Bench) -> Site:
     """The site that is called by its address."""
     hooks = {"github": [SECRET, OLD], "empty": "", "none": {}}
-    site = bench.new_site("127.0.0.1", webhook_secret=[SECRET, OLD], hooks=hooks, sending=WHSEC)
+    site = bench.new_site(
+        "127.0.0.1",
+        webhook_secret=[SECRET, OLD],
+        hooks=hooks,
+        sending=WHSEC,
+        frappe_hooksig_allowed_hosts=["127.0.0.0/8"],
+    )
     site.sql("create table noted (what)")
     return site
 
@@ -256,7 +263,7 @@ class TestRefusal:
         body = body + name.encode() if body.endswith(b"=") else body
         headers = {"Content-Type": typed, "Host": "127.0.0.1"}
 
-        def send(**more: str) -> Answer:
+        def send(**more: str) -> Received:
             # Not under /api, where the app of the tests has paths of its own.
             return server.send(path, body, headers | more)
 
@@ -586,17 +593,26 @@ class TestSending:
         assert first["webhook-id"] == second["webhook-id"]
         assert first["webhook-timestamp"] < second["webhook-timestamp"]
 
-    @pytest.mark.parametrize("status", [302, 400, 401])
-    def test_refused(self, server: Server, worker: Server, site: Site, status: int) -> None:
-        """It is not tried again, nor sent elsewhere; what is raised has the host, not the URL."""
-        with receiver(status) as (url, received):
+    def test_gone(self, server: Server, worker: Server, site: Site) -> None:
+        """A receiver that wants no more is left alone; the error names the host, not the URL."""
+        with receiver(410) as (url, received):
             assert queue(server, url) == 200
-            assert worker.has_logged(f"RuntimeError: webhook to 127.0.0.1 failed: HTTP {status}", 1)
+            assert worker.has_logged("RuntimeError: webhook to 127.0.0.1 failed: ", 1)
 
         assert len(received.received) == 1
         (logged,) = site.sql("select error from `tabError Log` order by rowid desc limit 1")
-        assert f"HTTP {status}" in logged[0]
+        assert "410" in logged[0]
         assert "of-the-url" not in logged[0]
+
+    @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://[::1]:9/?token=1"])
+    def test_address_that_is_not_allowed(self, server: Server, worker: Server, url: str) -> None:
+        """An address that is not public is refused before anything is queued."""
+        before = worker.log
+
+        assert queue(server, url) == 500
+        assert server.has_logged("list it in frappe_hooksig_allowed_hosts in site_config.json", 1)
+        server.log = ""
+        assert worker.log == before
 
     def test_nobody_there(self, server: Server) -> None:
         """A connection that fails is tried again."""
@@ -627,18 +643,36 @@ def test_job_holds_no_secret(server: Server, valkey_url: str) -> None:
     assert shown["secret"] == "InSiteConfig(sending)"
 
 
-def test_rotation_while_sending(bench: Bench, server: Server, site: Site) -> None:
-    """A job that waits signs with the secret that is there when it runs."""
-    config = bench.folder / site.name / "site_config.json"
-    kept = config.read_text("utf-8")
+@contextmanager
+def changed_config(site: Site, **changes: Any) -> Iterator[None]:
+    """Change a site's configuration until the block ends."""
+    before = site.config()
+    site.config(**changes)
+    try:
+        yield
+    finally:
+        site.config(**dict.fromkeys(changes) | before)
+
+
+def test_address_that_is_not_allowed_any_more(bench: Bench, server: Server, site: Site) -> None:
+    """A job asks its site again; nothing is sent, and the Error Log says what to set."""
     with receiver(200) as (url, received):
         assert queue(server, url) == 200
-        try:
-            config.write_text(json.dumps({**json.loads(kept), "sending": OLD}), "utf-8")
-            with bench.work():
-                assert received.done.wait(10)
-        finally:
-            config.write_text(kept, "utf-8")
+        with changed_config(site, frappe_hooksig_allowed_hosts=["10.0.0.0/8"]), bench.work() as job:
+            job.wait_for("RuntimeError: webhook to 127.0.0.1 failed: ", 1)
+
+    assert not received.received
+    (logged,) = site.sql("select error from `tabError Log` order by rowid desc limit 1")
+    assert "list it in frappe_hooksig_allowed_hosts in site_config.json" in logged[0]
+    assert "of-the-url" not in logged[0]
+
+
+def test_rotation_while_sending(bench: Bench, server: Server, site: Site) -> None:
+    """A job that waits signs with the secret that is there when it runs."""
+    with receiver(200) as (url, received):
+        assert queue(server, url) == 200
+        with changed_config(site, sending=OLD), bench.work():
+            assert received.done.wait(10)
 
     ((headers, body),) = received.received
     assert Verifier(OLD).verify(body, headers)
@@ -682,57 +716,170 @@ def takes(order: str, *_args: str, limit: int = 5, **_kwargs: str) -> str:
 
 
 @pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long was slept between attempts, and that nothing was."""
-    taken: list[float] = []
-    monkeypatch.setattr(time, "sleep", taken.append)
-    monkeypatch.setattr(frappe.local, "db", Mock(), raising=False)
-    return taken
+def configuration(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A site's configuration, without a site."""
+    found: dict[str, Any] = {"frappe_hooksig_allowed_hosts": ["127.0.0.1"]}
+    monkeypatch.setattr(frappe.local, "conf", found, raising=False)
+    return found
 
 
-def send(url: str, body: str | bytes = "{}") -> None:
-    """Do what the job does."""
-    scheme = {"name": "mine", "signature_header": "X-Mine", "encoding": "hex"}
-    secret: Any = lambda: SECRET  # noqa: E731
-    send_webhook(url=url, body=body, headers={}, secret=secret, scheme=scheme, delivery_id=None)
+class Job:
+    """The job that sends, without Frappe around it.
+
+    Attributes:
+        steps: What it did between attempts: "rollback", and how long it slept.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[Any] = []
+
+    def rollback(self) -> None:
+        """Do as the database does."""
+        self.steps.append("rollback")
+
+    def has_paused(self, *pauses: int) -> bool:
+        """Tell whether it slept so many seconds each time, and a tenth more at most."""
+        assert self.steps[::2] == ["rollback"] * len(pauses)
+        slept = self.steps[1::2]
+        return all(least <= each <= least * 1.1 for least, each in zip(pauses, slept, strict=True))
+
+    def send(self, url: str, body: str | bytes = "{}", secret: Any = lambda: SECRET) -> None:
+        """Do it."""
+        scheme = {"name": "mine", "signature_header": "X-Mine", "encoding": "hex"}
+        send_webhook(
+            url=url,
+            body=body,
+            headers={"Content-Type": "application/json"},
+            secret=secret,
+            scheme=scheme,
+            delivery_id=None,
+        )
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch, configuration: dict[str, Any]) -> Job:
+    """A job that takes no time between its attempts."""
+    assert configuration
+    made = Job()
+    monkeypatch.setattr(time, "sleep", made.steps.append)
+    monkeypatch.setattr(frappe.local, "db", made, raising=False)
+    return made
 
 
 class TestJob:
     """`send_webhook()`, without Frappe around it."""
 
-    @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
-    def test_given_up(self, pauses: list[float], status: int) -> None:
-        """What may pass is tried six times; the last failure is the job's."""
+    @pytest.mark.parametrize("status", [302, 400, 401, 404, 429, 500, 503])
+    def test_given_up(self, job: Job, status: int) -> None:
+        """It is tried four times, and never sent elsewhere; the last failure is the job's."""
         with (
-            receiver(status) as (url, received),
-            pytest.raises(RuntimeError, match=rf"webhook to 127\.0\.0\.1 failed: HTTP {status}$"),
+            FakeReceiver([Answer(status, headers={"Location": "/elsewhere"})]) as received,
+            pytest.raises(RuntimeError, match=rf"^webhook to 127\.0\.0\.1 failed: .*{status}"),
         ):
-            send(url)
+            job.send(f"{received.url}hook")
 
-        assert pauses == [1, 2, 3, 4, 5]
-        assert len(received.received) == 6
+        assert job.has_paused(1, 4, 10)
+        assert [each.path for each in received.requests] == ["/hook"] * 4
 
-    def test_binary_body(self, pauses: list[float]) -> None:
-        """A body that is no text goes as it is."""
-        with receiver(200) as (url, received):
-            send(url, b"\xff\x00")
+    def test_gone(self, job: Job) -> None:
+        """A receiver that wants no more is not asked again."""
+        with FakeReceiver([410]) as received, pytest.raises(RuntimeError, match="410"):
+            job.send(received.url)
 
-        assert received.received[0][1] == b"\xff\x00"
-        assert not pauses
+        assert len(received.requests) == 1
+        assert job.steps == []
+
+    def test_reason_of_a_receiver(self, job: Job) -> None:
+        """What this package answers elsewhere is in the error."""
+        refusal = b'{"reason": "signature-mismatch", "message": "It does not match"}'
+        answer = Answer(401, refusal, {"Content-Type": "application/json"})
+        with FakeReceiver([answer]) as received, pytest.raises(RuntimeError, match="not match"):
+            job.send(received.url)
 
     @pytest.mark.parametrize(
-        ("url", "error", "attempts"),
+        ("retry_after", "pause"), [("0", 1), ("30", 30), ("90", 90), ("never", 1)]
+    )
+    def test_retry_after(self, job: Job, retry_after: str, pause: int) -> None:
+        """A receiver may ask for more time."""
+        with FakeReceiver([Answer(503, headers={"Retry-After": retry_after}), 200]) as received:
+            job.send(received.url)
+
+        assert job.has_paused(pause)
+        assert len(received.requests) == 2
+
+    @pytest.mark.parametrize("retry_after", ["101", "3600", "Fri, 31 Dec 2100 23:59:59 GMT"])
+    def test_retry_after_the_job(self, job: Job, retry_after: str) -> None:
+        """A receiver that asks for more time than the job has gets no other attempt."""
+        busy = Answer(503, headers={"Retry-After": retry_after})
+        with FakeReceiver([busy, 200]) as received, pytest.raises(RuntimeError, match=r"HTTP 503$"):
+            job.send(received.url)
+
+        assert len(received.requests) == 1
+        assert job.steps == []
+
+    def test_secret_that_is_changed(self, job: Job) -> None:
+        """Each attempt signs with the secret that is there then, in a new transaction."""
+        secrets = iter([SECRET, OLD])
+        with FakeReceiver([401, 200]) as received:
+            job.send(received.url, secret=lambda: next(secrets))
+
+        scheme = Scheme(name="mine", signature_header="X-Mine", encoding="hex")
+        for request, secret in zip(received.requests, [SECRET, OLD], strict=True):
+            assert Verifier(secret, scheme=scheme).verify(request.body, request.headers)
+            assert request.header("Content-Type") == "application/json"
+
+    @pytest.mark.parametrize("body", [b"\xff\x00", "Ü", ""])
+    def test_body(self, job: Job, body: str | bytes) -> None:
+        """A body that is no text goes as it is, and text as UTF-8."""
+        with FakeReceiver() as received:
+            job.send(received.url, body)
+
+        assert received.requests[0].body == (body.encode() if isinstance(body, str) else body)
+        assert job.steps == []
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:{nobody}/", "https://127.0.0.1:{plain}/"])
+    def test_unreachable(self, job: Job, url: str) -> None:
+        """What fails without an answer may pass too."""
+        with FakeReceiver() as receiver, pytest.raises(RuntimeError, match=r"127\.0\.0\.1 failed"):
+            job.send(url.format(nobody=free_port(), plain=urlsplit(receiver.url).port))
+
+        assert job.has_paused(1, 4, 10)
+        assert not receiver.requests
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+    @pytest.mark.parametrize("allowed", [None, [], ["10.0.0.0/8", "erp.internal"]], ids=str)
+    def test_blocked(
+        self, job: Job, configuration: dict[str, Any], host: str, allowed: object
+    ) -> None:
+        """It ends at once, and says what to set."""
+        configuration["frappe_hooksig_allowed_hosts"] = allowed
+        with (
+            FakeReceiver() as receiver,
+            pytest.raises(RuntimeError, match="frappe_hooksig_allowed_hosts in site_config") as e,
+        ):
+            job.send(f"http://{host}:{urlsplit(receiver.url).port}/?token=of-the-url")
+
+        assert "of-the-url" not in str(e.value)
+        assert not receiver.requests
+        assert job.steps == []
+
+    @pytest.mark.parametrize(
+        ("allowed", "host"),
         [
-            ("http://127.0.0.1:9/", "ConnectionError", 6),
-            ("https://127.0.0.1:{port}/", "SSLError", 1),
+            (["127.0.0.0/8"], "127.0.0.1"),
+            (["localhost"], "localhost"),
+            (("127.0.0.1",), "localhost"),
         ],
     )
-    def test_unreachable(self, pauses: list[float], url: str, error: str, attempts: int) -> None:
-        """What cannot pass is not tried again."""
-        with receiver(200) as (own, _), pytest.raises(RuntimeError, match=error):
-            send(url.replace("{port}", str(urlsplit(own).port)))
+    def test_allowed(
+        self, job: Job, configuration: dict[str, Any], allowed: object, host: str
+    ) -> None:
+        """Addresses, networks and names of one's own may be sent to."""
+        configuration["frappe_hooksig_allowed_hosts"] = allowed
+        with FakeReceiver() as receiver:
+            job.send(f"http://{host}:{urlsplit(receiver.url).port}/")
 
-        assert len(pauses) == attempts - 1
+        assert len(receiver.requests) == 1
 
 
 class TestSetUp:
@@ -818,6 +965,7 @@ class TestSetUp:
             verify_frappe_webhook(handler)()
 
     @pytest.mark.parametrize("body", ['{"a": "Ü"}', b"\xff\x00"])
+    @pytest.mark.usefixtures("configuration")
     def test_arguments_of_a_job(self, monkeypatch: pytest.MonkeyPatch, body: Any) -> None:
         """A body is text, for whoever looks at the job, unless it is none."""
         queued: dict[str, Any] = {}
@@ -829,10 +977,33 @@ class TestSetUp:
         assert queued["body"] == body
 
     @pytest.mark.parametrize("url", ["", "example.com", "ftp://a/b", "http://", "http://[::1"])
+    @pytest.mark.usefixtures("configuration")
     def test_no_url(self, url: str) -> None:
         """What cannot be sent to is refused before anything is committed."""
-        with pytest.raises(ConfigurationError, match="url= must start with http"):
+        with pytest.raises(ConfigurationError, match="url= must be an HTTP URL: "):
             enqueue_webhook(url, {}, site_config("sending"))
+
+    @pytest.mark.parametrize("host", ["10.0.0.5", "[fd00::1]", "169.254.169.254", "localhost"])
+    def test_url_of_an_address_that_is_not_allowed(
+        self, configuration: dict[str, Any], host: str
+    ) -> None:
+        """An address that is known already is judged, and the error says what to set."""
+        configuration["frappe_hooksig_allowed_hosts"] = ["10.1.0.0/16", "erp.internal"]
+        with pytest.raises(
+            ConfigurationError,
+            match=r"url= has an address that is not allowed: .*list it in frappe_hooksig_allowed_",
+        ) as caught:
+            enqueue_webhook(f"https://{host}/?token=of-the-url", {}, site_config("sending"))
+
+        assert "of-the-url" not in str(caught.value)
+
+    @pytest.mark.parametrize("allowed", ["10.0.0.5", '["10.0.0.5"]', ["10.0.0.5/x"], [5], 5])
+    def test_wrong_list_of_hosts(self, configuration: dict[str, Any], allowed: object) -> None:
+        """A list that cannot be read is named; `bench set-config` makes a text of one."""
+        configuration["frappe_hooksig_allowed_hosts"] = allowed
+
+        with pytest.raises(ConfigurationError, match=r"^frappe_hooksig_allowed_hosts in site_con"):
+            enqueue_webhook("https://example.com/", {}, site_config("sending"))
 
     @pytest.mark.parametrize(
         ("config", "found"),

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "verify": "check whether a request is genuine; if not, say why",
     "explain": "find out why a signature does not match",
     "sign": "sign a body, and print the headers to send with it",
+    "send": "sign a body, send it, and say what came back",
     "trigger": "send recorded events to a receiver, signed with its secret",
     "secret": "make a new secret",
     "providers": "list the built-in schemes",

@@ -8,7 +8,7 @@ DONE: Final = 0  # for `verify`: the request is verified
 REFUSED: Final = 1  # for `explain`: a cause is proved
 USAGE: Final = 2
 UNEXPLAINED: Final = 3  # for `explain`: no cause is proved
-UNREACHABLE: Final = 3  # for `trigger`: there was no response
+UNREACHABLE: Final = 3  # for `trigger` and `send`: there was no response, or nothing may be sent
 INTERRUPTED: Final = 130  # 128 plus the number of SIGINT, as in shells
 
 

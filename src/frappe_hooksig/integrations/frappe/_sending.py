@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import fields
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 import frappe
-import requests
 
 from frappe_hooksig._frappe import FRAPPE
 from frappe_hooksig._payload import Payload, new_id, serialised
@@ -20,16 +19,25 @@ from frappe_hooksig.integrations.frappe._site_secrets import (
     SecretReference,
 )
 from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.sign import Signer
+from frappe_hooksig.sending._attempt import Attempt
+from frappe_hooksig.sending._guard import AddressGuard
+from frappe_hooksig.sending._schedule import QUICK
+from frappe_hooksig.sending._sender import Sender
+from frappe_hooksig.sending._target import Target
 
-# In seconds, as in Frappe's own sender. Each of six attempts may wait this long for the connection,
-# and again for the response. With its delays, the job takes up to 75 s.
-_TIMEOUT = 5
-_DELAYS = (1, 2, 3, 4, 5)
+# The key in site_config.json or common_site_config.json with the hosts of one's own network that
+# webhooks may be sent to.
+_SETTING = "frappe_hooksig_allowed_hosts"
+_REMEDY = f"If it is a host of your own, list it in {_SETTING} in site_config.json"
+
+# In seconds. An attempt may take so long in total. With the delays of QUICK, a job takes up to
+# 77 s.
+_TIMEOUT = 15
 _JOB_TIMEOUT = 120
 
-# Statuses after which another attempt may succeed.
-_TRY_AGAIN = {408, 425, 429, *range(500, 600)}
+# The last attempt begins so many seconds after the start of the job at the latest, so that it ends
+# before the job has to. Retry-After cannot ask for more.
+_WITHIN = _JOB_TIMEOUT - _TIMEOUT - 5
 
 
 def enqueue_webhook(
@@ -44,8 +52,12 @@ def enqueue_webhook(
 
     Call it from `doc_events` in hooks.py. It serialises the payload at once. For each attempt, the
     job looks up the secret and signs; a signed timestamp is the time of the attempt. If the
-    receiver cannot be reached, or responds with a temporary error, the job tries up to five more
-    times. All attempts have the same body and id.
+    receiver cannot be reached, or does not accept it, the job tries up to three more times within
+    15 seconds, or later if the receiver asks for it (Retry-After). After HTTP 410 it does not. All
+    attempts have the same body and id.
+
+    The URL must lead to a public address. Hosts of your own network have to be listed in the site's
+    configuration, under `frappe_hooksig_allowed_hosts`: addresses, networks or host names.
 
     Args:
         url: The URL of the receiver.
@@ -57,12 +69,13 @@ def enqueue_webhook(
 
     Raises:
         PayloadError: The payload cannot be serialised.
-        ConfigurationError: The secret is not a reference, or the URL is not an HTTP URL.
+        ConfigurationError: The secret is not a reference, the URL is not an HTTP URL, or it has an
+            address that is not allowed.
     """
     if not isinstance(secret, InSiteConfig | InPasswordFields):
         msg = "secret= must be site_config(...) or password(...): a job must not contain a secret"
         raise ConfigurationError(msg)
-    _require_http(url)
+    _check_url(url)
     body, headers = serialised(payload)
     # Frappe shows a job's arguments to administrators, as JSON.
     frappe.enqueue(
@@ -102,45 +115,51 @@ def send_webhook(
         delivery_id: The delivery's id, if the scheme signs one.
 
     Raises:
-        RuntimeError: The receiver refused the webhook, or every attempt failed.
-        ConfigurationError: There is no usable secret.
+        RuntimeError: The receiver did not accept the webhook, or its address is not allowed.
+        ConfigurationError: There is no usable secret, or a wrong list of allowed hosts.
     """
-    delays = list(_DELAYS)
-    while True:
-        signer = Signer(secret(), scheme=Scheme(**scheme))
-        signed = signer.sign(body, id=delivery_id, method="POST", url=url)
-        problem, may_pass = _post(url, signed.body, headers | signed.headers)
-        if not problem:
-            return
-        if not (may_pass and delays):
-            # Name the host only: a URL may contain a token.
-            msg = f"webhook to {urlsplit(url).hostname} failed: {problem}"
-            raise RuntimeError(msg)
-        frappe.db.rollback()  # a new transaction sees a secret that was changed meanwhile
-        time.sleep(delays.pop(0))
+    host, guard = _target(url).host, _guard()
+    receiver = Scheme(**scheme)
+
+    def attempt() -> Attempt:
+        # The secret is looked up each time, because it may be changed meanwhile.
+        with Sender(
+            secret(), scheme=receiver, headers=headers, guard=guard, timeout=_TIMEOUT
+        ) as sender:
+            return sender.send(url, body, id=delivery_id)
+
+    last = QUICK.run(attempt, within=_WITHIN, sleep=_sleep)[-1]
+    if not last.is_delivered:
+        # Name the host only: a URL may contain a token.
+        msg = f"webhook to {host} failed: {_problem(last)}"
+        raise RuntimeError(f"{msg}. {_REMEDY}" if last.outcome == "blocked" else msg)
 
 
-def _post(url: str, body: bytes, headers: dict[str, str]) -> tuple[str, bool]:
-    """Send one request; return the problem or "", and whether another attempt may succeed."""
+def _problem(attempt: Attempt) -> str:
+    status = f"HTTP {attempt.status}"
+    if attempt.status is None or status in attempt.message:
+        return attempt.message
+    answered = f"{status} {attempt.reason}".rstrip()
+    return f"{answered}: {attempt.message}" if attempt.message else answered
+
+
+def _sleep(seconds: float) -> None:
+    frappe.db.rollback()  # a new transaction sees a secret that was changed meanwhile
+    time.sleep(seconds)
+
+
+def _guard() -> AddressGuard:
+    """Return a guard that allows what the site's configuration lists.
+
+    Raises:
+        ConfigurationError: It is no list, or something in it is no address, network or host name.
+    """
+    allowed: Any = frappe.conf.get(_SETTING)
     try:
-        with requests.post(
-            url,
-            data=body,
-            headers=headers,
-            timeout=_TIMEOUT,
-            allow_redirects=False,  # a redirect may lose the body
-            # Send no Authorization from ~/.netrc: Frappe refuses credentials that it does not know.
-            auth=lambda request: request,
-            stream=True,  # do not read the body of the response
-        ) as response:
-            status = response.status_code
-    except requests.RequestException as error:
-        passing = (requests.ConnectionError, requests.Timeout)
-        may_pass = isinstance(error, passing) and not isinstance(
-            error, requests.exceptions.SSLError
-        )
-        return type(error).__name__, may_pass
-    return "" if status in range(200, 300) else f"HTTP {status}", status in _TRY_AGAIN
+        return AddressGuard([] if allowed is None else allowed)
+    except ConfigurationError as error:
+        msg = f"{_SETTING} in site_config.json {str(error).removeprefix('allow= ')}"
+        raise ConfigurationError(msg) from None
 
 
 def _readable(body: bytes) -> str | bytes:
@@ -150,12 +169,38 @@ def _readable(body: bytes) -> str | bytes:
         return body
 
 
-def _require_http(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        is_http = parts.scheme in {"http", "https"} and parts.hostname
-    except ValueError:
-        is_http = None
-    if not is_http:
-        msg = "url= must start with http:// or https:// and a host"
+def _check_url(url: str) -> None:
+    """Refuse a URL that cannot be sent to, before anything is committed.
+
+    The addresses of a host name are not known yet: only the job looks them up.
+
+    Raises:
+        ConfigurationError: It is no HTTP URL, or has an address that is not allowed.
+    """
+    guard, host = _guard(), _target(url).host
+    address = "127.0.0.1" if host == "localhost" else host  # RFC 6761 section 6.3
+    objection = guard.objection(address, host) if _is_address(address) else None
+    if objection is not None:
+        msg = f"url= has an address that is not allowed: {objection}. {_REMEDY}"
         raise ConfigurationError(msg)
+
+
+def _target(url: str) -> Target:
+    """Return the parts of a URL.
+
+    Raises:
+        ConfigurationError: It is no HTTP URL.
+    """
+    try:
+        return Target.of(url)
+    except ValueError as error:
+        msg = f"url= must be an HTTP URL: {error}"
+        raise ConfigurationError(msg) from None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
