@@ -48,8 +48,10 @@ LAYERS = [
     | {"cli._secret_sources", "__main__"},
     {"_selection", "sign", "cli._options"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
+    | {"integrations._request_signer"}
     | {"cli._providers", "cli._secret", "cli._sign"},
-    {"_matching", "freshness", "testing._override", "testing._requests"}
+    {"integrations.httpx", "integrations.requests"}
+    | {"_matching", "freshness", "testing._override", "testing._requests"}
     | {"testing._fake_receiver"},
     {"streaming", "testing._http", "testing._recorded", "testing._redelivery", "cli._exchange"},
     {"verify", "testing._cases"},

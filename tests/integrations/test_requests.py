@@ -28,7 +28,7 @@ from frappe_hooksig import (
 )
 from frappe_hooksig.integrations.requests import SignedAuth, _have_one_origin
 from frappe_hooksig.secret import SecretLike
-from frappe_hooksig.testing import Answer, AnswerLike, FakeReceiver
+from frappe_hooksig.testing import Answer, FakeReceiver
 from tests.senders import SECRETS, secret_of
 from tests.verifying import is_bare, verified
 
@@ -235,15 +235,18 @@ def test_netrc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, post: Post, sche
     netrc.write_text("machine 127.0.0.1 login a password b\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    answers: list[AnswerLike] = [Answer(307, headers={"Location": "/new"}), 200]
-    with FakeReceiver() as other, FakeReceiver(answers) as receiver:
+    to_same, to_other = (Answer(307, headers={"Location": "/new"}) for _ in range(2))
+    with FakeReceiver() as other, FakeReceiver([to_same, to_other]) as receiver:
+        to_other.headers["Location"] = other.url
         post(receiver.url, SignedAuth(secret_of(scheme), scheme=scheme))
-        requests.post(other.url, timeout=5)
+        (stranger,) = other.requests
 
         for each in receiver.requests:
             assert verified(each, scheme, receiver.url)
             assert not (each.header("Authorization") or "").startswith("Basic")
-        assert (other.requests[0].header("Authorization") or "").startswith("Basic")
+    assert (stranger.header("Authorization") or "").startswith("Basic")
+    names = {name for name, _ in stranger.headers} - {"Authorization"}
+    assert names.isdisjoint(scheme.header_names)
 
 
 class Reader:
