@@ -28,16 +28,16 @@ LAYERS = [
         "replay._steps",
         "cli._outcome",
     }
-    | {"replay._workers"}
+    | {"replay._workers", "sending._networks"}
     | {"integrations.django._transactions", "testing._transactions"}
     | {"integrations.django.models", "integrations.django.migrations.0001_initial"},
     {"_headers", "_payload", "_raw_body", "_secret_checks", "_timestamp"}
     | {"replay._lua", "replay._memory", "replay._sqlite", "testing._stores", "testing._comparisons"}
     | {"replay._renewal", "integrations._responses", "integrations.django._store"}
-    | {"cli._input", "cli._output"},
+    | {"cli._input", "cli._output", "sending._target"},
     {"scheme", "secret", "replay._callers", "replay._deduplicator"}
     | {"integrations._urls", "integrations.redis", "integrations.frappe._cache_store"}
-    | {"cli._captured_request", "cli._commands"},
+    | {"cli._captured_request", "cli._commands", "sending._guard"},
     {"replay._claims", "cli._curl", "cli._log_row"},
     {"replay"},
     {"_frappe", "_keys", "_registered_urls", "_envelope", "_overriding"} | {"cli"},
@@ -62,7 +62,7 @@ LAYERS = [
     {"explain._explain"},
     {"explain"},
     {"cli._explain", "observe._capture", "observe._explaining"},
-    {"observe"},
+    {"observe", "sending"},
     {"multi", "integrations.django._checks", "cli._scenarios", "cli._verify"}
     | {"testing._deliveries", "testing._forging"},
     {"testing._hostile"},
@@ -163,7 +163,7 @@ def test_core_needs_nothing_but_the_standard_library() -> None:
     """Only integrations import a framework; typing-extensions is for Python 3.10."""
     allowed = {*sys.stdlib_module_names, "frappe_hooksig", "typing_extensions"}
     plugin = SOURCE / "_pytest_plugin.py"  # which pytest itself loads
-    for folder in (".", "replay", "explain", "cli", "testing"):
+    for folder in (".", "replay", "explain", "cli", "sending", "testing"):
         for path in {*SOURCE.joinpath(folder).glob("*.py")} - {plugin}:
             assert {name.partition(".")[0] for name in imports_of(path)} <= allowed, path
     assert {name.partition(".")[0] for name in imports_of(plugin)} <= allowed | {"pytest"}

@@ -38,6 +38,7 @@ PUBLIC = [
     "frappe_hooksig.replay",
     "frappe_hooksig.scheme",
     "frappe_hooksig.secret",
+    "frappe_hooksig.sending",
     "frappe_hooksig.sign",
     "frappe_hooksig.streaming",
     "frappe_hooksig.testing",
@@ -59,6 +60,7 @@ FACADES = {
     "frappe_hooksig.integrations.frappe",
     "frappe_hooksig.observe",
     "frappe_hooksig.replay",
+    "frappe_hooksig.sending",
     "frappe_hooksig.testing",
 }
 MODULES = [import_module(name) for name in PUBLIC]
