@@ -104,13 +104,46 @@ def test_public_addresses(address: str) -> None:
         ("127.0.0.1", "is loopback (RFC 1122)"),
         ("10.0.0.5", "is private (RFC 1918)"),
         ("169.254.0.1", "is link-local (RFC 3927)"),
+        ("0.0.0.0", "is the unspecified address (RFC 1122)"),
+        ("0.0.0.1", 'is an address of "this network" (RFC 791)'),
+        ("192.0.0.1", "is reserved for IPv4 behind IPv6 (RFC 7335)"),
+        ("192.0.0.8", "is a dummy address (RFC 7600)"),
+        ("192.0.0.170", "is reserved for finding NAT64 (RFC 8880)"),
+        ("192.0.0.171", "is reserved for finding NAT64 (RFC 8880)"),
         ("192.0.0.9", "is the anycast address of PCP (RFC 7723)"),
         ("192.0.0.11", "is reserved for protocols (RFC 6890)"),
+        ("192.0.0.10", "is the anycast address of TURN (RFC 8155)"),
+        ("192.88.99.2", "is a 6a44 relay (RFC 6751)"),
         ("255.255.255.255", "is broadcast (RFC 919)"),
         ("168.63.129.16", "is a cloud metadata address (Azure)"),
         ("100.100.100.200", "is a cloud metadata address (Alibaba Cloud)"),
         ("fd00:ec2::254", "is a cloud metadata address (AWS)"),
         ("::1", "is loopback (RFC 4291)"),
+        ("::", "is the unspecified address (RFC 4291)"),
+        ("2001:1::1", "is the anycast address of PCP (RFC 7723)"),
+        ("2001:1::2", "is the anycast address of TURN (RFC 8155)"),
+        ("2001:1::3", "is the anycast address of DNS-SD (RFC 9665)"),
+        ("2001:2::1", "is reserved for benchmarks (RFC 5180)"),
+        ("2001:3::1", "is reserved for tunnels of multicast (RFC 7450)"),
+        ("2001:4:112::1", "is an address of AS112 (RFC 7535)"),
+        ("2001:5::1", "is reserved for protocols (RFC 2928)"),
+        ("2001:10::1", "is an ORCHID, deprecated (RFC 4843)"),
+        ("2001:20::1", "is an ORCHIDv2 (RFC 7343)"),
+        ("2001:30::1", "is the tag of a drone (RFC 9374)"),
+        ("2001::f7f7:f7f7", "contains 0.0.0.0, which is the unspecified address (RFC 1122)"),
+        ("2001:0:808:808::f7f7:f7f7", "is a Teredo tunnel (RFC 4380)"),
+        ("2002:808:808::", "is a 6to4 tunnel (RFC 3056)"),
+        ("64:ff9b::808:808", "is behind a NAT64 translator (RFC 6052)"),
+        ("64:ff9b:1::808:808", "is behind a local NAT64 translator (RFC 8215)"),
+        ("100::1", "is discarded (RFC 6666)"),
+        ("100:0:0:1::1", "is a dummy address (RFC 9780)"),
+        ("5f00::1", "is an SRv6 segment (RFC 9602)"),
+        ("fc00::1", "is unique local (RFC 4193)"),
+        ("fe80::1", "is link-local (RFC 4291)"),
+        ("fec0::1", "is site-local, deprecated (RFC 3879)"),
+        ("ff02::1", "is multicast (RFC 4291)"),
+        ("::808:808", "is IPv4-compatible, deprecated (RFC 4291)"),
+        ("::ffff:0:808:808", "is IPv4-translated, deprecated (RFC 2765)"),
         ("4000::1", "is outside of 2000::/3, the global unicast addresses (RFC 4291)"),
         ("::ffff:808:808", "is IPv4-mapped (RFC 4291)"),
         ("::127.0.0.1", "contains 127.0.0.1, which is loopback (RFC 1122)"),
@@ -330,7 +363,12 @@ def test_listed_address(address: str) -> None:
     [
         ("169.254.0.0/16", "169.254.169.254"),
         ("fd00::/8", "fd00:ec2::254"),
+        ("fd00::/8", "fd00:ec2::23"),
         ("fd20:ce::/64", "fd20:ce::254"),
+        ("fe80::/10", "fe80::a9fe:a9fe"),
+        ("169.254.0.0/16", "169.254.170.2"),
+        ("169.254.0.0/16", "169.254.170.23"),
+        ("192.0.0.0/24", "192.0.0.192"),
         ("100.64.0.0/10", "100.100.100.200"),
         ("168.63.0.0/16", "168.63.129.16"),
         ("0.0.0.0/0", "169.254.169.254"),
@@ -396,6 +434,11 @@ def test_other_names(host: str) -> None:
 
     assert guard.objection("10.0.0.5", host) == "10.0.0.5 is private (RFC 1918)"
     assert not guard.allows(host)
+
+
+def test_letters_that_become_ascii() -> None:
+    """A host is compared as it is: `str.lower()` makes a "k" of the sign for Kelvin."""
+    assert AddressGuard(["k.internal"]).objection("10.0.0.5", "\u212a.internal")
 
 
 def test_name_in_unicode() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -136,6 +137,30 @@ def test_reading(
     same = path or url.partition("//a")[2]
 
     assert target == Target(is_https=is_https, host=host, port=port, authority=authority, path=same)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("http://a/\x7f", "the URL contains a space, a control character or a backslash"),
+        ("ftp://a/", "the URL is not absolute: it must begin with https:// or http://"),
+        ("http://a:b@c/", "the URL contains a user or a password"),
+        ("http://[::1%25lo]/", "the URL's host has a percent sign: zones and encoded characters"),
+        ("http://::1/", "the URL's host and port cannot be told apart: write an IPv6 address in"),
+        ("http://[a]/", "the URL's host has brackets, but there is no IPv6 address in them"),
+        ("http://a:0/", "the URL's port is not a number from 1 to 65535"),
+        ("http://a..b/", "the URL's host is no valid name"),
+        ("http://256.0.0.1/", "the URL's host ends in a number, but is no IPv4 address"),
+        ("http://0x/", "the URL's host ends in a number, but is no IPv4 address"),
+        ("http://ß/", "the URL's host has a letter that software reads in two ways: write it as"),
+        ("http://a/\ud800", "the URL contains half of a character (a surrogate)"),
+        ("http://a/" + "b" * 8192, "the URL is not a str of up to 8192 characters"),
+    ],
+)
+def test_sentences(url: str, sentence: str) -> None:
+    """A refusal says what to change."""
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
+        Target.of(url)
 
 
 @pytest.mark.parametrize("url", [None, b"http://a.example/", 1, ["http://a.example/"]])

@@ -13,9 +13,6 @@ from typing import Final, TypeAlias
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
-# The longest address: eight groups, of which the last two are an IPv4 address.
-_LONGEST: Final = 45  # characters
-
 #: Special networks: what their addresses are, and the source of that. The networks are those of
 #: IANA's registries of special-purpose addresses (RFC 6890 and RFC 8190), as of October 2025:
 #: https://www.iana.org/assignments/iana-ipv4-special-registry
@@ -127,7 +124,7 @@ def read_address(text: str) -> Address | None:
     IPv4 has four decimal numbers without leading zeros. There are no brackets, no zone id and no
     prefix length.
     """
-    if len(text) > _LONGEST or "%" in text:
+    if "%" in text:
         return None
     try:
         return ip_address(text)
