@@ -296,8 +296,13 @@ def test_callers_mistakes() -> None:
         with pytest.raises(PayloadError):
             each.send(url, object())  # type: ignore[arg-type]
         for wrong in ("", "a b", "é", "a" * 256, 3, b"a"):
-            with pytest.raises(ConfigurationError, match=r"^id= must be"):
-                each.send(url, {}, id=wrong)  # type: ignore[arg-type]
+            with pytest.raises(ConfigurationError, match=r"^id= must be") as caught:
+                each.send(url, {"a": "SO-00001"}, id=wrong)  # type: ignore[arg-type]
+            error = caught.value
+            assert error.__traceback__ is not None
+            error.__traceback__ = error.__traceback__.tb_next  # without the frame of this test
+            assert "t0ken" not in shown_by(error)
+            assert "SO-00001" not in shown_by(error)
     with pytest.raises(ConfigurationError, match="id="):
         Sender(WHSEC, scheme=providers.SVIX).send("http://127.0.0.1:1/", {}, id="a.b")
 

@@ -157,7 +157,7 @@ def problem_of(error: Exception, timeout: float) -> tuple[str, str]:
         case ssl.SSLError():
             reason, problem = "tls", "the receiver does not speak TLS: is its URL http://...?"
         case OSError():
-            problem = f"no connection: {error.strerror}"
+            problem = f"no connection: {error.strerror or type(error).__name__}"
         case _:
             reason, problem = "no-http", "the response is not valid HTTP"
     return reason, problem

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from frappe_hooksig.sending._target import Target
 
 
-class Proxy(NamedTuple):
+class Proxy:
     """A proxy that makes connections for its clients (CONNECT, RFC 9110 section 9.3.6).
+
+    It is no tuple and no dataclass, because error reporters show what is in those.
+
+    Args:
+        host: Its name or address.
+        port: Its port.
+        authorization: The value of Proxy-Authorization; empty if it needs none.
 
     Attributes:
         host: Its name or address.
         port: Its port.
-        authorization: The value of Proxy-Authorization; empty if it needs none.
     """
 
-    host: str
-    port: int
-    authorization: str = ""
+    __slots__ = ("_authorization", "host", "port")
+
+    def __init__(self, host: str, port: int, authorization: str) -> None:
+        self.host = host
+        self.port = port
+        self._authorization = authorization
 
     @classmethod
     def of(cls, url: object) -> Proxy | str:
@@ -44,8 +52,8 @@ class Proxy(NamedTuple):
     def request_to(self, authority: str) -> memoryview:
         """Return the request for a connection to a host and port."""
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-        if self.authorization:
-            lines.append(f"Proxy-Authorization: {self.authorization}")
+        if self._authorization:
+            lines.append(f"Proxy-Authorization: {self._authorization}")
         return memoryview("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
     def __repr__(self) -> str:

@@ -37,7 +37,7 @@ from frappe_hooksig.sending._pool import Pool
 from frappe_hooksig.sending._proxy import Proxy
 from frappe_hooksig.sending._request import OwnHeaders, Request
 from frappe_hooksig.sending._target import Target
-from frappe_hooksig.sign import SignedPayload, Signer
+from frappe_hooksig.sign import Signer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -48,7 +48,6 @@ _LONGEST_TIMEOUT = 3600  # seconds
 _ID: Final = re.compile("[!-~]{1,255}")  # the scheme may take less
 
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
-
 
 _PUBLIC: Final = AddressGuard()
 
@@ -152,10 +151,17 @@ class Sender:
         """
         started = time.monotonic()
         target, problem = _target_of(url)
+        scheme = self._signer.scheme
         try:
-            message_id, signed = self._signed(url, payload, id)
+            message_id = _id_of(id)
+            signed = self._signer.sign(
+                payload,
+                id=None if scheme.id_header is None else message_id,
+                method=self._method,
+                url=url if scheme.signs_url else None,
+            )
         except Exception:
-            del url, payload, target
+            del url, payload  # error reporters show the local variables of every frame
             raise
         del url, payload
         if target is None:
@@ -199,24 +205,10 @@ class Sender:
         if self._observers.sees_all:
             self._observers.wait_here(self._observers.tell(event))
 
-    def _signed(self, url: str, payload: Payload, given: str | None) -> tuple[str, SignedPayload]:
-        scheme = self._signer.scheme
-        message_id = new_id() if given is None else given
-        if not isinstance(message_id, str) or not _ID.fullmatch(message_id):
-            msg = "id= must be 1 to 255 characters of printable ASCII, without spaces"
-            raise ConfigurationError(msg)
-        signed = self._signer.sign(
-            payload,
-            id=None if scheme.id_header is None else message_id,
-            method=self._method,
-            url=url if scheme.signs_url else None,
-        )
-        return message_id, signed
-
     def _attempt(
         self, target: Target, request: Request, message_id: str, started: float
     ) -> Attempt:
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any]
         visit = _Visit()
         try:
             response = self._answer(target, request, visit)
@@ -332,6 +324,20 @@ class _Visit:
 
     def __init__(self) -> None:
         self.address: str | None = None
+
+
+def _id_of(given: object) -> str:
+    """Return the id of a message, a new one if none is given.
+
+    Raises:
+        ConfigurationError: It is no id.
+    """
+    if given is None:
+        return new_id()
+    if not isinstance(given, str) or not _ID.fullmatch(given):
+        msg = "id= must be 1 to 255 characters of printable ASCII, without spaces"
+        raise ConfigurationError(msg)
+    return given
 
 
 def _target_of(url: object) -> tuple[Target | None, str]:
