@@ -174,7 +174,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     """Run the project's manage.py."""
     return subprocess.run(
         [sys.executable, "-W", "error", str(EXAMPLE / "manage.py"), *arguments],
-        env={**os.environ, **SECRETS, **environment},
+        env={**os.environ, "EVENTS": ":memory:", **SECRETS, **environment},
         capture_output=True,
         text=True,
         timeout=60,

@@ -56,9 +56,9 @@ SCHEMES = [*(providers.get(name) for name in providers.names()), *OTHER_LAYOUTS]
 # The schemes that get many examples: one for each layout.
 THOROUGH = {scheme.name for scheme in one_of_each(SCHEMES, layout)}
 MOST = settings.default.max_examples  # type: ignore[union-attr]
-SOME = min(40, MOST)
+SOME = min(24, MOST)
 MANY = MOST if FULL else SOME  # examples for one scheme of each layout
-FEW = SOME if FULL else min(8, MOST)  # for a scheme whose layout another one has
+FEW = SOME if FULL else min(5, MOST)  # for a scheme whose layout another one has
 OF_THE_URL = [scheme for scheme in SCHEMES if "{url}" in scheme.signed]
 OF_SEVERAL_HEADERS = [scheme for scheme in SCHEMES if len(scheme.signature_headers) > 1]
 SECRETS = {scheme.name: generate_secret(scheme.secret_format) for scheme in SCHEMES}

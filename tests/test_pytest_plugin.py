@@ -176,5 +176,6 @@ def test_cases(test: str, printed: list[str], tmp_path: Path) -> None:
     """Each case is a test with a name; unittest needs no plugin."""
     (tmp_path / "test_app.py").write_text(APP + test)
 
-    output = run(tmp_path, "-v", "--strict-markers", "-p", PLUGIN)
+    options = ("-v", "--strict-markers", "-p", PLUGIN)
+    output = run(tmp_path, *options, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert [text for text in printed if text not in output] == [], output

@@ -25,7 +25,7 @@ __all__ = ["database", "notes"]  # fixtures
 
 pytestmark = pytest.mark.stress
 
-COUNT = 2000 if FULL else 400
+COUNT = 2000 if FULL else 300
 STEPS = 100  # a request has fewer
 CELLS = [
     ("starlette", "sqlite", "/"),

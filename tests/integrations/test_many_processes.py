@@ -44,8 +44,8 @@ pytestmark = pytest.mark.stress
 
 # How many requests, to how many processes. `make stress` has more: the figures in the issue are
 # 1,000 copies and 3,000 deliveries.
-COPIES = int(os.environ.get("COPIES", "60"))
-DELIVERIES = int(os.environ.get("DELIVERIES", "150"))
+COPIES = int(os.environ.get("COPIES", "40"))
+DELIVERIES = int(os.environ.get("DELIVERIES", "90"))
 PROCESSES = 8 if FULL else 4
 
 APPS = "tests.integrations"
@@ -406,4 +406,4 @@ class TestOutage:
 
         twice = [number for number, times in ended(notes).items() if times > 1]
         tell(sent_again=DELIVERIES, twice=len(twice))
-        assert DELIVERIES / 4 < len(twice) < DELIVERIES
+        assert DELIVERIES / 10 < len(twice) < DELIVERIES

@@ -11,7 +11,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from queue import Empty, Queue
@@ -51,6 +51,14 @@ def blocked() -> Iterator[threading.Event]:
     go_on = threading.Event()
     yield go_on
     go_on.set()
+
+
+def wait_until(is_done: Callable[[], bool]) -> None:
+    """Wait for what another thread does, which may be late on a busy machine."""
+    deadline = time.monotonic() + 60
+    while not is_done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def fail(_event: Event) -> None:
@@ -284,30 +292,38 @@ class TestThread:
     def worker(observer: Any) -> Any:
         return _observers._Worker.of(observer, os.getpid())  # pyright: ignore[reportPrivateUsage]
 
+    @staticmethod
+    def running(observer: Any) -> int:
+        """Count the threads of an observer. Those of other tests may end at any time."""
+        return sum(observer.__qualname__ in each.name for each in threading.enumerate())
+
     def test_shared(self) -> None:
         """Several routes with one observer share its thread."""
-        seen: list[str] = []
+        seen: list[int] = []
 
-        def observe(_event: Event) -> None:
-            seen.append(threading.current_thread().name)
+        def observe_shared(_event: Event) -> None:
+            seen.append(threading.get_ident())
 
-        before = threading.active_count()
-        for _ in range(5):
-            handle(observe, [])
-        assert threading.active_count() == before + 1
-        assert len(seen) == 5
-        assert self.worker(observe) is self.worker(observe)
+        for number in range(1, 6):
+            handle(observe_shared, [])
+            wait_until(partial(lambda number: len(seen) == number, number))
+        assert len(set(seen)) == 1
+        assert self.running(observe_shared) == 1
+        assert self.worker(observe_shared) is self.worker(observe_shared)
 
     def test_started_once(self) -> None:
         """Of two requests that come first at the same time, one starts it; nobody waits."""
-        worker = self.worker([].append)
-        before = threading.active_count()
+
+        def observe_first(_event: Event) -> None:
+            """Nothing."""
+
+        worker = self.worker(observe_first)
         with worker._starting:
             worker._start()
-        assert threading.active_count() == before
+        assert self.running(observe_first) == 0
         for _ in range(2):
             worker._start()
-        assert threading.active_count() == before + 1
+        assert self.running(observe_first) == 1
 
     def test_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """It ends when it has nothing to do, and the next event starts another one."""
@@ -319,11 +335,32 @@ class TestThread:
 
         for number in range(1, 4):
             handle(observe_and_go, [])
-            assert len(seen) == number
-            deadline = time.monotonic() + 60
-            while any("observe_and_go" in each.name for each in threading.enumerate()):
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            wait_until(partial(lambda number: len(seen) == number, number))
+            wait_until(lambda: not self.running(observe_and_go))
+
+    def test_event_while_its_start_is_locked(self) -> None:
+        """A thread that ends, and cannot start the next one, leaves that to who is at it."""
+        seen: list[str] = []
+        worker = self.worker(seen.append)
+
+        class Lock:
+            """A lock; the thread ends just before it is released."""
+
+            inner = threading.Lock()
+
+            def acquire(self, *, blocking: bool) -> bool:
+                return self.inner.acquire(blocking=blocking)
+
+            def release(self) -> None:
+                if worker._thread is ending and not worker._calls.empty():
+                    worker._thread = None
+                    worker._start()
+                self.inner.release()
+
+        ending = worker._thread = Thread()
+        worker._starting = Lock()
+        worker.tell("event", None)[1].result(60)
+        assert seen == ["event"]
 
     def test_event_while_it_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An event that comes when it is about to end is not forgotten."""
