@@ -44,9 +44,9 @@ TYPED = re.compile(r"^\$ (.*\n(?:> ?.*\n)*)((?:(?!\$ ).*\n)*)", re.MULTILINE)
 # Each response waits for its observers, however busy the machine is.
 PATIENT = """
 import sys
-from frappe_hooksig.integrations import _observers
+from frappe_hooksig.observe import _threads
 
-_observers._PATIENCE = 30
+_threads._PATIENCE = 30
 sys.stderr = sys.stdout
 """
 # Sends a genuine and an unsigned request to each route, and prints what there is to collect.

@@ -21,8 +21,7 @@ from typing import Any, cast
 import pytest
 
 from frappe_hooksig import ConfigurationError, sign_payload
-from frappe_hooksig.integrations import _observers
-from frappe_hooksig.observe import Capture, Event, log
+from frappe_hooksig.observe import Capture, Event, _threads, log
 from frappe_hooksig.providers import FRAPPE
 from frappe_hooksig.replay import MemoryStore
 from frappe_hooksig.replay._callers import BLOCKING, Awaiting, Blocking
@@ -84,7 +83,7 @@ def test_raises(route: Any, caplog: pytest.LogCaptureFixture, observer: Any) -> 
 
 def test_blocks(route: Any, blocked: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that blocks delays one response for a moment, and changes none."""
-    monkeypatch.setattr(_observers, "_PATIENCE", 0.01)
+    monkeypatch.setattr(_threads, "_PATIENCE", 0.01)
     expected, seen = route(FRAPPE, secret=SECRET)(ORDER), list[Event]()
 
     def block(event: Event) -> None:
@@ -112,7 +111,7 @@ def test_late(blocked: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None
             waits.append(len(calls))
             super().wait(calls, seconds)
 
-    monkeypatch.setattr(_observers, "_PATIENCE", 0.01)
+    monkeypatch.setattr(_threads, "_PATIENCE", 0.01)
     seen: list[Event] = []
 
     def block(event: Event) -> None:
@@ -138,8 +137,8 @@ def test_left_out(
     blocked: threading.Event, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What an observer has no room for is left out, and the log says how much."""
-    monkeypatch.setattr(_observers, "_PATIENCE", 0.01)
-    monkeypatch.setattr(_observers, "_BACKLOG", 3)
+    monkeypatch.setattr(_threads, "_PATIENCE", 0.01)
+    monkeypatch.setattr(_threads, "_BACKLOG", 3)
     seen: list[Event] = []
 
     def block(event: Event) -> None:
@@ -214,7 +213,7 @@ def test_log_that_ends_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(event)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(_observers._log, "error", sys.exit)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(_threads._log, "error", sys.exit)  # pyright: ignore[reportPrivateUsage]
     for _ in range(3):
         handle(observe, [])
     assert len(seen) == 3
@@ -276,7 +275,7 @@ def test_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         msg = "can't start new thread"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr(_observers, "_BACKLOG", 1)
+    monkeypatch.setattr(_threads, "_BACKLOG", 1)
     with monkeypatch.context() as patch:
         patch.setattr(Thread, "start", refuse)
         assert send().status == 401
@@ -290,7 +289,7 @@ class TestThread:
 
     @staticmethod
     def worker(observer: Any) -> Any:
-        return _observers._Worker.of(observer, os.getpid())  # pyright: ignore[reportPrivateUsage]
+        return _threads._Worker.of(observer, os.getpid())  # pyright: ignore[reportPrivateUsage]
 
     @staticmethod
     def running(observer: Any) -> int:
@@ -327,7 +326,7 @@ class TestThread:
 
     def test_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """It ends when it has nothing to do, and the next event starts another one."""
-        monkeypatch.setattr(_observers, "_IDLE", 0.01)
+        monkeypatch.setattr(_threads, "_IDLE", 0.01)
         seen: list[Event] = []
 
         def observe_and_go(event: Event) -> None:
@@ -364,7 +363,7 @@ class TestThread:
 
     def test_event_while_it_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An event that comes when it is about to end is not forgotten."""
-        monkeypatch.setattr(_observers, "_IDLE", 0.01)
+        monkeypatch.setattr(_threads, "_IDLE", 0.01)
         seen: list[Event] = []
         worker = self.worker(seen.append)
 

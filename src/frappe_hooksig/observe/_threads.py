@@ -154,9 +154,11 @@ class _Worker:
     def _start(self) -> None:
         """Start the thread, unless it runs, or another request is starting it.
 
-        Nobody waits for the lock: with gevent, its owner would never go on.
+        Nobody waits for the lock: with gevent, its owner would never go on. So its owner looks
+        again: a thread that has just ended could not start the next one.
         """
-        if self._starting.acquire(blocking=False):
+        is_needed = True
+        while is_needed and self._starting.acquire(blocking=False):
             try:
                 if self._thread is None:
                     name = f"frappe_hooksig {_name_of(self._observer)}"
@@ -165,6 +167,7 @@ class _Worker:
                     self._thread = thread
             finally:
                 self._starting.release()
+            is_needed = self._thread is None and not self._calls.empty()
 
     def _run(self) -> None:
         while True:
