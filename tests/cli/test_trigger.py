@@ -73,14 +73,21 @@ def whole_request(connection: socket.socket) -> bytes:
     """Read a request to the end of its body."""
     request = b""
     while b"\r\n\r\n" not in request:
-        request += connection.recv(65536)
+        request += received(connection)
     head, _, body = request.partition(b"\r\n\r\n")
     [length] = [
         int(line[15:]) for line in head.lower().split(b"\r\n") if b"content-length:" in line
     ]
     while len(body) < length:
-        body += connection.recv(65536)
+        body += received(connection)
     return head + b"\r\n\r\n" + body
+
+
+def received(connection: socket.socket) -> bytes:
+    """Return what comes next, which is something."""
+    if more := connection.recv(65536):
+        return more
+    raise ConnectionResetError
 
 
 def verified(request: bytes, verifier: Verifier) -> bytes:
