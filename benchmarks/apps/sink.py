@@ -39,9 +39,9 @@ def _read(connection: socket.socket) -> bool:
     head, _, body = request.partition(b"\r\n\r\n")
     found = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     left = int(found[1]) - len(body) if found else 0
-    while left > 0:
-        left -= len(connection.recv(65536))
-    return True
+    while left > 0 and (more := connection.recv(65536)):
+        left -= len(more)
+    return left <= 0
 
 
 if __name__ == "__main__":

@@ -312,8 +312,8 @@ class Tunnel:
     def __call__(self, client: socket.socket) -> None:
         """Serve a connection."""
         asked = b""
-        while not asked.endswith(b"\r\n\r\n"):
-            asked += client.recv(1)
+        while not asked.endswith(b"\r\n\r\n") and (more := client.recv(1)):
+            asked += more
         self.asked.append(asked)
         host, _, port = asked.split()[1].decode().rpartition(":")
         if host in self._refused:

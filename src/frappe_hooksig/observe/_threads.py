@@ -162,12 +162,18 @@ class _Worker:
             try:
                 if self._thread is None:
                     name = f"frappe_hooksig {_name_of(self._observer)}"
-                    thread = Thread(target=self._run, name=name, daemon=True)
-                    thread.start()
-                    self._thread = thread
+                    # It is noted first: at its end, it notes that there is none.
+                    self._thread = Thread(target=self._run, name=name, daemon=True)
+                    self._thread.start()
+            except RuntimeError:
+                self._thread = None
+                raise
             finally:
                 self._starting.release()
-            is_needed = self._thread is None and not self._calls.empty()
+            is_needed = self._is_waited_for()
+
+    def _is_waited_for(self) -> bool:
+        return self._thread is None and not self._calls.empty()
 
     def _run(self) -> None:
         while True:
