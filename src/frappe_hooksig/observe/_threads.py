@@ -165,7 +165,7 @@ class _Worker:
                     # It is noted first: at its end, it notes that there is none.
                     self._thread = Thread(target=self._run, name=name, daemon=True)
                     self._thread.start()
-            except RuntimeError:
+            except BaseException:
                 self._thread = None
                 raise
             finally:
