@@ -151,6 +151,9 @@ class _Watch:
         if event in {"socket.connect", "socket.sendto", "socket.sendmsg"}:
             if arguments[0].type != socket.SOCK_DGRAM:  # questions to the name server
                 self.connected_to.append(str(arguments[1][0]))
+                if arguments[1][0] not in LOOPBACK:
+                    msg = "a test reaches out to nobody"
+                    raise ConnectionRefusedError(msg)
         elif event in _LOOKS_UP:
             self.looked_up.append(str(arguments[0]))
 
