@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from io import BytesIO
 from random import Random
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
+import frappe
 import httpx
 import pytest
+import redis
 import requests
 
 from frappe_hooksig import Scheme, providers
+from frappe_hooksig.integrations.frappe import enqueue_webhook, site_config
 from frappe_hooksig.integrations.httpx import AsyncSignedTransport, SignedTransport
 from frappe_hooksig.integrations.requests import SignedAuth
+from frappe_hooksig.sending import AddressGuard, Sender
+from tests.frappe_bench import VERSIONS, Bench, valkey_url
 from tests.payloads import Payload
 from tests.selection import FULL, layout, one_of_each, some_of
 from tests.senders import secret_of
 from tests.verifying import VerifyingServer, verifying_server
 
+__all__ = ["valkey_url"]  # a fixture
+
 pytestmark = pytest.mark.stress
+
+SITE = "one.localhost"
+#: What a worker of Frappe calls; the stand-in's own form of it.
+execute_job: Any = import_module("frappe.utils.background_jobs").execute_job
 
 SCHEMES = [providers.get(name) for name in providers.names()]
 # The schemes that get many payloads: one for each layout.
@@ -149,6 +162,53 @@ def through_async_httpx(url: str, scheme: Scheme) -> Iterator[Send]:
         loop.close()
 
 
+def as_payload(payload: Payload) -> tuple[Sent, Any]:
+    """Use each type that can be signed and sent without a client's arguments."""
+    return (
+        (value(payload.value), payload.value),
+        (value([payload.value]), [payload.value]),
+        (blob(payload.blob), payload.blob),
+        (blob(payload.text.encode()), payload.text),
+    )[len(payload.text) % 4 if payload.text else len(payload.blob) % 4]
+
+
+@contextmanager
+def through_sender(url: str, scheme: Scheme) -> Iterator[Send]:
+    """Send with one `Sender`."""
+    guard = AddressGuard(["127.0.0.1"])
+    with Sender(secret_of(scheme), scheme=scheme, guard=guard, timeout=30) as sender:
+
+        def send(payload: Payload) -> Sent:
+            sent, given = as_payload(payload)
+            attempt = sender.send(url, given)
+            assert attempt.is_delivered, attempt
+            return sent
+
+        yield send
+
+
+@contextmanager
+def through_frappe(url: str, scheme: Scheme) -> Iterator[Send]:
+    """Send from a site of Frappe's stand-in, by a job that waits in a queue in Redis."""
+
+    def send(payload: Payload) -> Sent:
+        sent, given = as_payload(payload)
+        frappe.init(SITE)
+        frappe.connect()
+        enqueue_webhook(url, given, site_config(f"hooks.{scheme.name}"), scheme=scheme)
+        queue: Any = redis.Redis.from_url(frappe.conf.redis_queue)
+        assert not queue.exists("rq:queue:short")
+        frappe.db.commit()
+        frappe.destroy()
+        # What a worker does, which is another process with a site of its own.
+        job = pickle.loads(queue.lpop("rq:queue:short"))
+        queue.close()
+        execute_job(job["site"], job["method"], job["kwargs"], job["user"])
+        return sent
+
+    yield send
+
+
 #: Each way to send: opens a sender for a URL and a scheme. Add a sender as another row.
 WAYS: dict[str, Callable[[str, Scheme], AbstractContextManager[Send]]] = {
     "requests json": partial(through_requests, make=as_json),
@@ -156,7 +216,21 @@ WAYS: dict[str, Callable[[str, Scheme], AbstractContextManager[Send]]] = {
     "requests files": partial(through_requests, make=as_files),
     "httpx": through_httpx,
     "httpx async": through_async_httpx,
+    "Sender": through_sender,
+    "enqueue_webhook": through_frappe,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def site(valkey_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A site that has the secret of each scheme, and allows its receiver."""
+    bench = Bench(tmp_path_factory.mktemp("sites"), VERSIONS[-1], valkey_url)
+    hooks = {scheme.name: secret_of(scheme) for scheme in SCHEMES}
+    bench.new_site(SITE, hooks=hooks, frappe_hooksig_allowed_hosts=["127.0.0.1"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SITES_PATH", str(bench.folder))
+        patch.setattr(frappe, "cache", frappe.cache)  # which the first site of a process makes
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,9 @@ from typing_extensions import Self
 
 ROOT = Path(__file__).parents[2]
 
-# What a server says of a name: its addresses (none at all is an answer too); that there is no such
-# name; nothing, so that who asks has to wait.
+# What a server says of a name: its addresses (none at all is an answer too), after the names that
+# it is an alias of (CNAME), if any; that there is no such name; nothing, so that who asks has to
+# wait.
 NO_NAME: Literal["no-name"] = "no-name"
 SILENCE: Literal["silence"] = "silence"
 Answer: TypeAlias = Sequence[str] | Literal["no-name", "silence"]
@@ -39,7 +40,10 @@ Infos: TypeAlias = list[tuple[Any, Any, int, str, Any]]
 # RFC 1035 section 3.2, RFC 3596 section 2.1.
 _TYPES = {1: "A", 28: "AAAA"}
 _FAMILIES = {"A": socket.AF_INET, "AAAA": socket.AF_INET6}
+_CNAME = 5
+_POINTER = 0xC0  # where a name goes on elsewhere in the message: RFC 1035 section 4.1.4
 _NO_SUCH_NAME = 3
+_LENGTH_OF_IPV4 = 4
 _LONGEST_MESSAGE = 65535
 
 # Before a test puts something else in its place.
@@ -196,17 +200,32 @@ def _read_question(message: bytes) -> tuple[Question, int]:
 
 def _answered(question: bytes, asked: Question, answer: Answer) -> bytes:
     """Return the message with an answer."""
-    addresses = [] if isinstance(answer, str) else [ip_address(each) for each in answer]
-    records = [
-        # A pointer to the name in the question, type, class, no time to live, length.
-        struct.pack("!3HIH", 0xC00C, number, 1, 0, len(each.packed)) + each.packed
-        for each in addresses
-        for number, kind in _TYPES.items()
-        if kind == asked.type and len(each.packed) == (4 if kind == "A" else 16)
-    ]
+    records: list[bytes] = []
+    owner = b"\xc0\x0c"  # a pointer to the name in the question
+    for each in [] if isinstance(answer, str) else answer:
+        if _is_address(each):
+            data = ip_address(each).packed
+            kind = 1 if len(data) == _LENGTH_OF_IPV4 else 28
+            if _TYPES[kind] == asked.type:
+                records.append(_record(owner, kind, data))
+        else:
+            alias_of = _labels(each)
+            records.append(_record(owner, _CNAME, alias_of))
+            owner = alias_of
     flags = 0x8180 | (_NO_SUCH_NAME if answer == NO_NAME else 0)
     head = question[:2] + struct.pack("!5H", flags, 1, len(records), 0, 0)
     return head + question[12:] + b"".join(records)
+
+
+def _is_address(text: str) -> bool:
+    with suppress(ValueError):
+        return bool(ip_address(text).packed)
+    return False
+
+
+def _record(owner: bytes, kind: int, data: bytes) -> bytes:
+    # Type, class, no time to live, length.
+    return owner + struct.pack("!2HIH", kind, 1, 0, len(data)) + data
 
 
 def _addresses_in(message: bytes) -> list[str]:
@@ -215,9 +234,13 @@ def _addresses_in(message: bytes) -> list[str]:
     _, at = _read_question(message)
     found = []
     for _ in range(records):
-        (length,) = struct.unpack_from("!H", message, at + 10)
-        found.append(str(ip_address(message[at + 12 : at + 12 + length])))
-        at += 12 + length
+        while 0 < message[at] < _POINTER:
+            at += 1 + message[at]
+        at += 2 if message[at] else 1
+        kind, _, _, length = struct.unpack_from("!2HIH", message, at)
+        at += 10 + length
+        if kind != _CNAME:
+            found.append(str(ip_address(message[at - length : at])))
     return found
 
 

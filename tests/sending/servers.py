@@ -30,6 +30,7 @@ class Server:
         port: Where it listens.
         url: A URL of it.
         connections: How many connections there were.
+        names: For each connection with TLS, the name that the client asked for (SNI), or None.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Server:
         self._context = context
         self._open: set[socket.socket] = set()
         self.port: int = listener.getsockname()[1]
-        host = "127.0.0.1" if context is None else "localhost"
+        host = listener.getsockname()[0] if context is None else "localhost"
         self.url = f"{'http' if context is None else 'https'}://{host}:{self.port}/hook?token=t0ken"
         self.connections = 0
+        self.names: list[str | None] = []
 
     def serve(self) -> None:
         """Answer until the listener is closed."""
@@ -73,15 +75,19 @@ class Server:
 
 
 @contextmanager
-def serving(answer: Answer, *, certificate: str = "") -> Iterator[Server]:
+def serving(
+    answer: Answer, *, certificate: str = "", host: str = "127.0.0.1", port: int = 0
+) -> Iterator[Server]:
     """Run a server until the block ends; with TLS if there is a certificate."""
     context = None
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(TLS / certificate)
         context.set_alpn_protocols(["h2", "http/1.1"])
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server((host, port)) as listener:
         server = Server(listener, answer, context)
+        if context is not None:
+            context.sni_callback = lambda _, name, __: server.names.append(name)
         threading.Thread(target=server.serve, daemon=True).start()
         try:
             yield server

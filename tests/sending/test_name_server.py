@@ -24,6 +24,7 @@ NAMES: Names = {
     "empty.example": [[]],
     "silent.example": [SILENCE],
     "xn--bcher-kva.example": [["8.8.4.4"]],
+    "alias.example": [["b.example", "c.d.example", "8.8.8.8", "2a00:1450::1"]],
 }
 
 
@@ -68,6 +69,13 @@ def test_families(server: NameServer) -> None:
     assert server.asked == [Question("many.example", "AAAA")]
 
 
+def test_alias(server: NameServer) -> None:
+    """An answer may have a chain of names before the addresses."""
+    found = server.resolve("alias.example", 80, 0, socket.SOCK_STREAM)
+
+    assert addresses(found) == ["8.8.8.8", "2a00:1450::1"]
+
+
 @pytest.mark.parametrize("name", ["absent.example", "empty.example"])
 def test_no_address(server: NameServer, name: str) -> None:
     """A name that does not exist and a name without addresses are one error."""
@@ -106,7 +114,7 @@ def show(name):
         print(name, error.errno == socket.EAI_NONAME)
 
 for name in ("rebind.example", "rebind.example", "many.example", "gone.example", "gone.example",
-             "absent.example", "silent.example", "127.1", "localhost"):
+             "absent.example", "silent.example", "127.1", "localhost", "alias.example"):
     show(name)
 """
 
@@ -127,6 +135,7 @@ def test_real_resolver() -> None:
         "silent.example False",
         "127.1 127.0.0.1",
         "localhost 127.0.0.1",
+        "alias.example 2a00:1450::1 8.8.8.8",
     ]
     assert ran.asked.count(Question("rebind.example", "A")) == 2
     assert Question("localhost", "A") not in ran.asked
