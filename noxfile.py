@@ -73,7 +73,11 @@ OF_TOOLS = [
     *(f"tests/test_{name}.py" for name in ("benchmarks", "fuzz", "selection")),
 ]
 # What the oldest and the newest Python run, and not those between them.
-BESIDE_CORE = ["tests/cli", "tests/explain", "tests/replay", "tests/testing"]
+BESIDE_CORE = [
+    *(f"tests/{name}" for name in ("cli", "explain", "replay", "sending", "testing")),
+    "tests/test_compiled.py",
+    "tests/test_properties.py",
+]
 PYTHONS = interpreters()
 OWN = "%d.%d" % sys.version_info[:2]  # noqa: UP031  # as starts() has it
 
