@@ -340,7 +340,7 @@ class Unprintable:
 )
 @pytest.mark.parametrize("is_kept", [True, False], ids=["Signer", "sign_payload"])
 def test_payload_that_cannot_be_signed(
-    scheme: Any, payload: Any, options: dict[str, Any], is_kept: bool
+    scheme: Any, payload: Any, options: dict[str, Any], *, is_kept: bool
 ) -> None:
     """No frame shows the payload or the URL, nor does the cause of the error."""
     other = "Kz5RtYb3Nc6Vf1Zq4HKz5RtYb3Nc6Vf1"
