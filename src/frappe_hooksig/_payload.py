@@ -42,7 +42,7 @@ def serialised(payload: Payload) -> tuple[bytes, dict[str, str]]:
             # The same call as in Frappe's own sender: webhook.py, enqueue_webhook().
             text = json.dumps(payload, default=str)
             return text.encode(), {"Content-Type": "application/json"}
-        except Exception as error:  # noqa: BLE001 - default=str calls any __str__
+        except Exception as error:  # noqa: BLE001  # default=str calls any __str__
             problem = f"the payload cannot be serialised as JSON: {type(error).__name__}"
     del payload  # error reporters show the local variables of every frame
     raise PayloadError(problem)
