@@ -336,7 +336,10 @@ class Unprintable:
         (providers.SQUARE, SECRET, {"url": f"https://a.example/{SECRET}".encode()}),
         (providers.TWITCH, {"a": SECRET}, {"id": ""}),
     ],
-    ids=str,
+    ids=[
+        *("value", "key", "type", "surrogate", "id", "timestamp"),
+        *("NUL", "method", "no method", "bytes of a URL", "no id"),
+    ],
 )
 @pytest.mark.parametrize("is_kept", [True, False], ids=["Signer", "sign_payload"])
 def test_payload_that_cannot_be_signed(

@@ -370,7 +370,8 @@ def test_options_that_cannot_be_used(options: Any, named: str) -> None:
 )
 def test_scheme_whose_header_is_not_its_own(field: str, name: str) -> None:
     """A signature cannot be where the end of the request is told."""
-    scheme = replace(providers.STANDARD_WEBHOOKS, name="mine", **{field: name})
+    changes: dict[str, Any] = {"name": "mine", field: name}
+    scheme = replace(providers.STANDARD_WEBHOOKS, **changes)
 
     with pytest.raises(ConfigurationError, match=f"scheme 'mine' has the header {name}, which"):
         Sender(WHSEC, scheme=scheme)
