@@ -19,6 +19,7 @@ import frappe_hooksig
 from frappe_hooksig import (
     ConfigurationError,
     MultiVerifier,
+    PayloadError,
     Secret,
     SecretWarning,
     Signer,
@@ -311,3 +312,49 @@ def test_a_secret_of_broken_unicode_is_not_shown() -> None:
 
     assert caught.value.__context__ is None
     assert_nothing_secret(repr(caught.value))
+
+
+class Unprintable:
+    """A value that shows what is beside it."""
+
+    def __str__(self) -> str:
+        raise RuntimeError(SECRET)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "payload", "options"),
+    [
+        (providers.STANDARD_WEBHOOKS, {"a": SECRET, "b": Unprintable()}, {}),
+        (providers.STANDARD_WEBHOOKS, {"a": SECRET, ("b",): 1}, {}),
+        (providers.STANDARD_WEBHOOKS, {SECRET}, {}),
+        (providers.STANDARD_WEBHOOKS, SECRET + "\ud800", {}),
+        (providers.STANDARD_WEBHOOKS, SECRET, {"id": "a b"}),
+        (providers.STANDARD_WEBHOOKS, SECRET, {"timestamp": 1}),
+        (providers.HUBSPOT_V2, SECRET + "\0", {"url": f"https://a.example/{SECRET}"}),
+        (providers.HUBSPOT_V2, SECRET, {"url": f"https://a.example/{SECRET}", "method": "post"}),
+        (providers.HUBSPOT_V2, SECRET, {"url": f"https://a.example/{SECRET}", "method": None}),
+        (providers.SQUARE, SECRET, {"url": f"https://a.example/{SECRET}".encode()}),
+        (providers.TWITCH, {"a": SECRET}, {"id": ""}),
+    ],
+    ids=[
+        *("value", "key", "type", "surrogate", "id", "timestamp"),
+        *("NUL", "method", "no method", "bytes of a URL", "no id"),
+    ],
+)
+@pytest.mark.parametrize("is_kept", [True, False], ids=["Signer", "sign_payload"])
+def test_payload_that_cannot_be_signed(
+    scheme: Any, payload: Any, options: dict[str, Any], *, is_kept: bool
+) -> None:
+    """No frame shows the payload or the URL, nor does the cause of the error."""
+    other = "Kz5RtYb3Nc6Vf1Zq4HKz5RtYb3Nc6Vf1"
+    sign = (
+        Signer(other, scheme=scheme).sign
+        if is_kept
+        else partial(sign_payload, secret=other, scheme=scheme)
+    )
+
+    with pytest.raises((PayloadError, ConfigurationError)) as caught:
+        sign(payload, **{"method": "POST"} | options)
+
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert_nothing_secret(f"{caught.value!r} {frames_of_ours(caught.value)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any, TypeAlias
 
@@ -27,21 +28,21 @@ def serialised(payload: Payload) -> tuple[bytes, dict[str, str]]:
     """
     if isinstance(payload, bytes | bytearray | memoryview):
         return bytes(payload), {}
+    # Each error is raised after its cause is handled: the cause would have the payload, and so
+    # would the frames of the JSON encoder.
     if isinstance(payload, str):
-        try:
+        with suppress(UnicodeEncodeError):
             return payload.encode(), {}
-        except UnicodeEncodeError:
-            msg = "the payload is a str with a lone surrogate, which has no UTF-8 form"
-            raise PayloadError(msg) from None
-    if payload is not None and not isinstance(payload, dict | list | int | float):
-        msg = (
-            f"a payload cannot be of type {type(payload).__name__}: pass a dict, list, str or bytes"
-        )
-        raise PayloadError(msg)
-    try:
-        # The same call as in Frappe's own sender: webhook.py, enqueue_webhook().
-        text = json.dumps(payload, default=str)
-    except Exception as error:  # default=str calls any __str__, which may raise anything
-        msg = f"the payload cannot be serialised as JSON: {type(error).__name__}"
-        raise PayloadError(msg) from error
-    return text.encode(), {"Content-Type": "application/json"}
+        problem = "the payload is a str with a lone surrogate, which has no UTF-8 form"
+    elif payload is not None and not isinstance(payload, dict | list | int | float):
+        kind = type(payload).__name__
+        problem = f"a payload cannot be of type {kind}: pass a dict, list, str or bytes"
+    else:
+        try:
+            # The same call as in Frappe's own sender: webhook.py, enqueue_webhook().
+            text = json.dumps(payload, default=str)
+            return text.encode(), {"Content-Type": "application/json"}
+        except Exception as error:  # noqa: BLE001  # default=str calls any __str__
+            problem = f"the payload cannot be serialised as JSON: {type(error).__name__}"
+    del payload  # error reporters show the local variables of every frame
+    raise PayloadError(problem)

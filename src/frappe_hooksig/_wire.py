@@ -267,6 +267,7 @@ class Wire:
                 msg = (
                     f"scheme {self.scheme.name!r} signs the request's {name}: pass {name}= as a str"
                 )
+                del url  # error reporters show the local variables of every frame
                 raise ConfigurationError(msg)
         before, after = self._before, self._after
         before = before and before.format(timestamp, id, method, url)

@@ -132,21 +132,26 @@ class Signer:
             PayloadError: The payload cannot be turned into bytes.
             ConfigurationError: An argument does not fit the scheme, or no secret is valid now.
         """
-        scheme = self._scheme
-        body, headers = serialised(payload)
-        time_text = self._spelled_time(timestamp)
-        delivery_id = self._checked_id(id)
-        if method is not None and "{method}" in scheme.signed and not is_method(method):
-            msg = "method= must be upper-case letters, such as POST"
-            raise ConfigurationError(msg)
         wire = self._wire
-        before, after = wire.around(time_text, delivery_id, method, url)
-        signatures = [wire.encode(key.mac(before, body, after)) for key in self._valid_keys()]
+        body = before = after = b""
+        try:
+            body, headers = serialised(payload)
+            time_text = self._spelled_time(timestamp)
+            delivery_id = self._checked_id(id)
+            self._check_method(method)
+            before, after = wire.around(time_text, delivery_id, method, url)
+            keys = self._valid_keys()
+        except Exception:
+            # Error reporters show the local variables of every frame.
+            del payload, url, body, before, after
+            raise
+        signatures = [wire.encode(key.mac(before, body, after)) for key in keys]
         if not all(signatures):
             msg = (
-                f"scheme {scheme.name!r} signs only UTF-8 without NUL bytes: "
+                f"scheme {self._scheme.name!r} signs only UTF-8 without NUL bytes: "
                 "a bare hash does not protect other bodies"
             )
+            del payload, url, body, before, after
             raise PayloadError(msg)
         headers |= wire.format(signatures, timestamp=time_text, id=delivery_id)
         return SignedPayload(body, headers, signatures[0].decode())
@@ -158,6 +163,11 @@ class Signer:
             msg = "no secret is valid now: check their not_before and not_after"
             raise ConfigurationError(msg)
         return keys[: self._scheme.capacity]
+
+    def _check_method(self, method: str | None) -> None:
+        if method is not None and "{method}" in self._scheme.signed and not is_method(method):
+            msg = "method= must be upper-case letters, such as POST"
+            raise ConfigurationError(msg)
 
     def _spelled_time(self, timestamp: float | datetime | None) -> str | None:
         if not self._scheme.signs_timestamp:
@@ -229,7 +239,7 @@ def sign_payload(
     scheme = masked_unless(Scheme, scheme)
     try:
         signer = Signer(several, scheme=scheme)
+        return signer.sign(payload, id=id, timestamp=timestamp, method=method, url=url)
     except Exception:
-        del payload  # it is the secret if the two were swapped
+        del payload, url  # the payload is the secret if the two were swapped
         raise
-    return signer.sign(payload, id=id, timestamp=timestamp, method=method, url=url)

@@ -265,6 +265,36 @@ def test_retry(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(receiver.requests) == 3
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "pauses"), [("20", [20, 20]), ("61", []), ("86400", []), ("1", [1, 4, 10])]
+)
+def test_retry_after_of_quick(
+    retry_after: str, pauses: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receiver cannot keep somebody at a terminal waiting for longer than a minute."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    busy = Answer(503, headers={"Retry-After": retry_after})
+    with FakeReceiver([busy]) as receiver:
+        _, err = send(REFUSED, receiver, "--retry", "QUICK")
+
+    assert sum(slept) <= 60
+    assert all(least <= each <= least * 1.1 for least, each in zip(pauses, slept, strict=True))
+    said = "frappe-hooksig: no other attempt: QUICK waits for 60 s in total at most\n"
+    assert err.endswith(said) == (len(pauses) < 3)
+
+
+def test_retry_after_of_long_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for hours waits for as long as the receiver asks."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    with FakeReceiver([Answer(503, headers={"Retry-After": "999999"}), 200]) as receiver:
+        send(VERIFIED, receiver, "--retry", "FRAPPE")
+
+    assert 86_400 <= slept[0] <= 86_400 * 1.1
+    assert len(slept) == 1
+
+
 def test_retry_of_a_blocked_address() -> None:
     """It is not waited for, whatever the schedule says."""
     url = f"http://127.0.0.1:{free_port()}/"

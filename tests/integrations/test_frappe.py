@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -21,7 +22,15 @@ import frappe
 import pytest
 import redis
 
-from frappe_hooksig import ConfigurationError, Scheme, Verifier, providers, sign_payload
+import frappe_hooksig
+from frappe_hooksig import (
+    ConfigurationError,
+    PayloadError,
+    Scheme,
+    Verifier,
+    providers,
+    sign_payload,
+)
 from frappe_hooksig.integrations.frappe import (
     enqueue_webhook,
     get_delivery,
@@ -766,6 +775,15 @@ def job(monkeypatch: pytest.MonkeyPatch, configuration: dict[str, Any]) -> Job:
     return made
 
 
+PACKAGE = str(Path(frappe_hooksig.__file__).parent)
+
+
+def frames_of_ours(error: BaseException) -> str:
+    """Return the local variables of our frames, as Frappe's Error Log shows them."""
+    stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+    return "\n".join(str(each.locals) for each in stack if each.filename.startswith(PACKAGE))
+
+
 class TestJob:
     """`send_webhook()`, without Frappe around it."""
 
@@ -836,6 +854,27 @@ class TestJob:
 
         assert received.requests[0].body == (body.encode() if isinstance(body, str) else body)
         assert job.steps == []
+
+    @pytest.mark.parametrize(
+        ("url", "secret"),
+        [
+            ("http://127.0.0.1:{}/of-the-url", lambda: SECRET),
+            ("http://10.0.0.1:{}/of-the-url", lambda: SECRET),
+            ("http://127.0.0.1:{}/of-the-url", lambda: ""),
+            ("http://127.0.0.1:{}/of-the-url ", lambda: SECRET),
+        ],
+        ids=["refused", "blocked", "no secret", "no URL"],
+    )
+    def test_frames(self, job: Job, url: str, secret: Any) -> None:
+        """The Error Log shows the local variables of each frame: ours have neither URL nor body."""
+        with (
+            FakeReceiver([400]) as received,
+            pytest.raises((RuntimeError, ConfigurationError)) as caught,
+        ):
+            job.send(url.format(urlsplit(received.url).port), "of-the-body", secret)
+
+        assert "_Webhook" in frames_of_ours(caught.value)
+        assert "of-the-" not in frames_of_ours(caught.value)
 
     @pytest.mark.parametrize("url", ["http://127.0.0.1:{nobody}/", "https://127.0.0.1:{plain}/"])
     def test_unreachable(self, job: Job, url: str) -> None:
@@ -996,6 +1035,23 @@ class TestSetUp:
             enqueue_webhook(f"https://{host}/?token=of-the-url", {}, site_config("sending"))
 
         assert "of-the-url" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("url", "payload"),
+        [
+            ("https://10.0.0.5/of-the-url", ["of-the-payload"]),
+            ("https://example.com/of-the-url ", ["of-the-payload"]),
+            ("https://example.com/of-the-url", {"of-the-payload"}),
+        ],
+    )
+    @pytest.mark.usefixtures("configuration")
+    def test_frames(self, url: str, payload: Any) -> None:
+        """What cannot be queued is in no frame of ours."""
+        with pytest.raises((ConfigurationError, PayloadError)) as caught:
+            enqueue_webhook(url, payload, site_config("sending"))
+
+        assert "InSiteConfig" in frames_of_ours(caught.value)
+        assert "of-the-" not in frames_of_ours(caught.value)
 
     @pytest.mark.parametrize("allowed", ["10.0.0.5", '["10.0.0.5"]', ["10.0.0.5/x"], [5], 5])
     def test_wrong_list_of_hosts(self, configuration: dict[str, Any], allowed: object) -> None:

@@ -7,6 +7,7 @@ import socket
 import threading
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -73,11 +74,11 @@ def test_attempts_have_one_id() -> None:
 
 
 def test_signed_url_and_method() -> None:
-    """A URL is signed as it was given; a method, where the scheme signs it."""
+    """A URL is signed as it was registered; a method, where the scheme signs it."""
     with FakeReceiver() as receiver:
         url = f"{receiver.url}hook?a=b"
         with sender(scheme=providers.SQUARE) as each:
-            assert each.send(url, b"{}").is_delivered
+            assert each.send(f"{url}#fragment", b"{}").is_delivered
         with sender(scheme=providers.HUBSPOT_V3, method="PUT") as each:
             assert each.send(url, b"{}").is_delivered
         square, hubspot = receiver.requests
@@ -130,27 +131,92 @@ def test_redirect() -> None:
     [
         b"Cannot POST /hook/abcdefgh12345678",
         b"<title>Not Found: abcdefgh12345678</title>",
-        b'{"reason": "a", "message": "token=q is wrong"}',
+        b'{"reason": "a", "message": "token=q&b is wrong"}',
         b'{"reason": "b", "message": "\\u0061bcdefgh12345678"}',
         b"Basic cGFzc3dvcmQ= is wrong",
+        b"cGFzc3dvcmQ= is wrong",
+        b"no session abcd1234",
+        b"unknown: tok12345",
+        b"unknown: a%2btok1/9",
+        b"unknown: a+tok1/9",
+        b"unknown: q r stu vw",
+        "unknown: q\xe9 geheim".encode(),
+        "unknown: q\xe9 geheim".encode("latin-1"),
+        b'{"error": "no route \\/a+tok1\\/9"}',
+        b'{"error": "no hook a\\u002Btok1/9"}',
+        b"<p>no hook ?token=q&#38;b</p>",
+        b'{"reason": "no-hook-\\u0074ok12345", "message": "no"}',
+        b'{"reason": "no", "message": "q\\u00e9 g\\u0065heim"}',
     ],
 )
 def test_answer_repeats_the_request(body: bytes) -> None:
     """What could be a token of the URL, or a password, is in no message."""
-    with FakeReceiver([Answer(404, body)]) as receiver:
-        each = sender(headers={"Authorization": "Basic cGFzc3dvcmQ="})
-        attempt = each.send(f"{receiver.url}hook/abcdefgh12345678?token=q", {})
+    own = {"Authorization": "Basic cGFzc3dvcmQ=", "Cookie": "a=b; session=abcd1234"}
+    path = "hook/abcdefgh12345678/tok12345;a%2Btok1%2F9/q+r+stu+vw/q%C3%A9%20geheim?token=q&b"
+    with FakeReceiver([Answer(404, body)]) as receiver, sender(headers=own) as each:
+        attempt = each.send(f"{receiver.url}{path}", {})
 
     assert attempt.reason == ""
     assert attempt.message == "the answer repeats a part of the request, and is not shown here"
     assert attempt.answer == body
 
 
-@pytest.mark.parametrize("url", ["", "hook", "ftp://example.com/", "http://", None, 3, b"http://a"])
-def test_no_url(url: Any) -> None:
-    """What is no URL is blocked, not raised: it may be a customer's."""
-    attempt = sender().send(url, {})
+@pytest.mark.parametrize("scheme", ["frappe", "standard-webhooks", "github", "stripe", "gitlab"])
+def test_answer_repeats_the_signature(scheme: str) -> None:
+    """Nor is a signature, whatever is around it, or the secret that some schemes send."""
 
+    def answer(connection: socket.socket) -> None:
+        head = request_of(connection).partition(b"\r\n\r\n")[0].decode()
+        headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
+        value = headers[providers.get(scheme).signature_headers[0]]
+        bare = re.split("sha256=|v1[,=]", value)[-1].encode()
+        body = b'{"reason": "mismatch", "message": "not %b"}' % bare
+        connection.sendall(b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    with serving(answer) as server, sender(scheme=providers.get(scheme)) as each:
+        attempt = each.send(server.url, {})
+
+    assert attempt.status == 401
+    assert (attempt.reason, b"mismatch" in attempt.answer) == ("", True)
+    assert attempt.message == "the answer repeats a part of the request, and is not shown here"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"no such event",
+        b"webhooks are off",
+        b"a missing access_token",
+        b"no text/html",
+        b"text/csv",
+    ],
+)
+def test_answer_has_common_words(body: bytes) -> None:
+    """Words that URLs and headers have, too, hide no answer."""
+    own = {"Accept": "text/html", "Content-Type": "text/csv"}
+    with FakeReceiver([Answer(404, body)]) as receiver, sender(headers=own) as each:
+        attempt = each.send(f"{receiver.url}api/webhooks?access_token=12345678", {})
+
+    assert attempt.message == body.decode()
+
+
+@pytest.mark.parametrize("scheme", ["frappe", "square", "hubspot-v2", "hubspot-v3"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "hook", "ftp://example.com/", "http://", None, 3, b"http://a"),
+        *("http://127.0.0.1:1/\x00", "http://127.0.0.1:1/\ud800"),
+    ],
+)
+def test_no_url(url: Any, scheme: str) -> None:
+    """What is no URL is blocked, not raised: it may be a customer's."""
+    each = sender(scheme=providers.get(scheme))
+    attempt = each.send(url, {})
+
+    with pytest.raises(PayloadError):
+        each.send(url, object())  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="id="):
+        each.send(url, {}, id="a b")
     assert (attempt.outcome, attempt.reason) == ("blocked", "bad-url")
     assert attempt.message
     assert attempt.address is None
@@ -273,6 +339,9 @@ def test_headers_that_cannot_be_sent(headers: Any, named: str) -> None:
         ({"timeout": float("nan")}, "timeout="),
         ({"timeout": 3601}, "timeout="),
         ({"timeout": None}, "timeout="),
+        ({"timeout": True}, "timeout="),
+        ({"ssl_context": "x"}, "ssl_context= must be an ssl.SSLContext, not a str"),
+        ({"clock": 5}, "clock="),
         ({"guard": None}, "guard="),
         ({"guard": ["127.0.0.1"]}, "guard="),
         ({"proxy": "proxy:3128"}, "proxy="),
@@ -287,6 +356,37 @@ def test_options_that_cannot_be_used(options: Any, named: str) -> None:
     """They are refused at the start."""
     with pytest.raises(ConfigurationError, match=named):
         Sender(SECRET, **options)
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("signature_header", "Content-Length"),
+        ("signature_header", "host"),
+        ("id_header", "Transfer-Encoding"),
+        ("timestamp_header", "Connection"),
+        ("signature_header", "Expect"),
+    ],
+)
+def test_scheme_whose_header_is_not_its_own(field: str, name: str) -> None:
+    """A signature cannot be where the end of the request is told."""
+    changes: dict[str, Any] = {"name": "mine", field: name}
+    scheme = replace(providers.STANDARD_WEBHOOKS, **changes)
+
+    with pytest.raises(ConfigurationError, match=f"scheme 'mine' has the header {name}, which"):
+        Sender(WHSEC, scheme=scheme)
+
+
+@pytest.mark.parametrize("name", ["User-agent", "Accept-encoding", "Content-type"])
+def test_scheme_whose_header_is_a_default(name: str) -> None:
+    """It takes the place of the default."""
+    scheme = replace(providers.FRAPPE, signature_header=name)
+    with FakeReceiver() as receiver, sender(scheme=scheme) as each:
+        assert each.send(receiver.url, {}).is_delivered
+        (request,) = receiver.requests
+
+    assert [each[0] for each in request.headers if each[0].lower() == name.lower()] == [name]
+    Verifier(SECRET, scheme=scheme).verify(request.body, request.headers)
 
 
 def test_callers_mistakes() -> None:

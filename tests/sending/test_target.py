@@ -6,6 +6,7 @@ import re
 import socket
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -136,7 +137,29 @@ def test_reading(
     target = Target.of(url)
     same = path or url.partition("//a")[2]
 
-    assert target == Target(is_https=is_https, host=host, port=port, authority=authority, path=same)
+    assert (target.is_https, target.host, target.port) == (is_https, host, port)
+    assert (target.authority, target.path) == (authority, same)
+
+
+@pytest.mark.parametrize(
+    ("url", "signed"),
+    [
+        ("https://a.example/x?y=%7e&z", None),
+        ("HTTPS://A.Example:443/X", None),
+        ("http://a.example.:080", None),
+        ("https://a.example?y", None),
+        ("https://0x7f.1/", None),
+        ("https://a.example/x?y#z", "https://a.example/x?y"),
+        ("https://a.example#z", "https://a.example"),
+        ("https://A.example:443/\xe9{b}?c=\xe9", "https://A.example:443/%C3%A9%7Bb%7D?c=%C3%A9"),
+        ("https://B\xfccher.example:443/x", "https://xn--bcher-kva.example/x"),
+        ("https://b\xfccher.example:8443/x", "https://xn--bcher-kva.example:8443/x"),
+    ],
+)
+def test_signed(url: str, signed: str | None) -> None:
+    """What a receiver has registered is signed, unless that cannot be sent."""
+    assert Target.of(url).signed == (signed or url)
+    assert "x" not in repr(Target.of(url)).partition("path")[2]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +267,8 @@ def test_any_text(url: str) -> None:
     assert sent.isprintable()
     assert not {*" \\"} & {*sent}
     assert not {*"/?#@%[]"} & {*target.host}
+    assert Target.of(target.signed) == target
     assert target.path.startswith("/")
     assert 0 < target.port < 65536
-    assert Target.of(sent) == target
+    assert Target.of(sent) == replace(target, signed=sent)
     assert read_host(target.host if ":" not in target.host else f"[{target.host}]") == target.host

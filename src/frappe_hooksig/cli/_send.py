@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _LONGEST = 3600  # seconds
 
+# How long the pauses of QUICK may be in total, in seconds, whatever Retry-After asks for.
+_LONGEST_QUICK = 60
+
 _SCHEDULES: Final = ("QUICK", "FRAPPE", "STANDARD_WEBHOOKS")
 
 _STATUSES: Final = {
@@ -63,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", metavar="TEXT", help="the body itself, instead of a file")
     add_scheme(parser)
-    add_headers(parser, "a header to send besides those of the signature")
+    add_headers(parser, "a header to send besides those of the signature, such as a Content-Type")
     parser.add_argument("--method", default="POST", help="the HTTP method (default: %(default)s)")
     parser.add_argument(
         "--id", help="the delivery's id, if the scheme signs one (default: a new one)"
@@ -88,7 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCHEDULE",
         type=_schedule,
         help="wait and try again: QUICK (4 attempts in 15 seconds), FRAPPE (8 in 28 hours) or "
-        "STANDARD_WEBHOOKS (10 in 76 hours)",
+        "STANDARD_WEBHOOKS (10 in 76 hours). Retry-After can make each pause of these longer, up "
+        "to a day; those of QUICK take a minute in total at most",
     )
     add_secrets(parser)
     add_json(parser)
@@ -112,12 +116,13 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
 def _run(options: argparse.Namespace) -> tuple[int, str]:
     # This loads http.client and ssl, which the help does not need.
     from frappe_hooksig.sending._guard import AddressGuard
-    from frappe_hooksig.sending._schedule import RetrySchedule
+    from frappe_hooksig.sending._schedule import QUICK, RetrySchedule
     from frappe_hooksig.sending._sender import Sender
 
     target, guard, headers = _target(options), AddressGuard(options.allow), _given_headers(options)
     body = _body(options)
     schedule: RetrySchedule = options.retry or RetrySchedule(())
+    pauses = _Pauses()
     attempts: list[Attempt] = []
     with Sender(
         read_secrets(options),
@@ -136,7 +141,10 @@ def _run(options: argparse.Namespace) -> tuple[int, str]:
                 complain(f"attempt {len(attempts)}: {_result(attempts[-1])}")
             return attempts[-1]
 
-        schedule.run(attempt, sleep=_wait)
+        within = _LONGEST_QUICK if schedule is QUICK else None
+        schedule.run(attempt, within=within, sleep=pauses.wait, clock=pauses.total)
+    if len(attempts) <= len(schedule.delays) and attempts[-1].outcome in {"refused", "unreachable"}:
+        complain(f"no other attempt: QUICK waits for {_LONGEST_QUICK} s in total at most")
     sent = _Sent(options, target, body, headers)
     shown = _as_json if options.json else _as_text
     return _STATUSES[attempts[-1].outcome], shown(sent, attempts)
@@ -219,11 +227,23 @@ def _given_headers(options: argparse.Namespace) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
 
 
-def _wait(seconds: float) -> None:
-    import time
+class _Pauses:
+    """Waits between attempts, and counts how long."""
 
-    complain(f"next attempt in {_rounded(seconds)} s")
-    time.sleep(seconds)
+    def __init__(self) -> None:
+        self._total = 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Wait."""
+        import time
+
+        complain(f"next attempt in {_rounded(seconds)} s")
+        time.sleep(seconds)
+        self._total += seconds
+
+    def total(self) -> float:
+        """Return how long all pauses were, in seconds."""
+        return self._total
 
 
 def _result(attempt: Attempt) -> str:

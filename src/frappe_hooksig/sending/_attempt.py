@@ -43,9 +43,10 @@ class Attempt:
             `signature-mismatch`. If there was no answer, it is one of `timeout`, `name-not-found`,
             `connection`, `tls`, `no-http`, `proxy`, `address-not-allowed` and `bad-url`. Else it
             is empty.
-        message: A sentence for the operator of the sender, in printable ASCII. It has no part of
-            the URL's path and query. It may name an address of your network, so do not show it to
-            those who chose the URL.
+        message: A sentence for the operator of the sender, in printable ASCII. What a receiver
+            answers is in it only if it repeats nothing of the URL's path and query and of the
+            headers that were sent. It may repeat the payload. It may name an address of your
+            network, so do not show it to those who chose the URL.
         answer: The start of the answer's body, decompressed: 4 KiB at most. It is what a stranger
             sent.
         retry_after: How long the receiver asks to wait, in seconds, up to a day; None if it does

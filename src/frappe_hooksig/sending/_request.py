@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from html import unescape
 from typing import Any, Final
+from urllib.parse import unquote, unquote_plus
 
 from frappe_hooksig import __version__
+from frappe_hooksig._escaping import escaped
+from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.sending._exchange import head_of
 from frappe_hooksig.sending._target import Target
@@ -28,10 +32,30 @@ _DEFAULTS: Final = (
 
 _JOINED = 65_536  # bytes of a body that is sent together with the headers
 
-# How long a part of a URL or a header is that may be a secret, in characters. Shorter ones are
-# words that occur in answers.
-_TOKEN = 16
-_HEADER = 8
+# Parts of a URL or a header that are shorter than this are words that occur in answers.
+_SHORTEST = 8  # characters
+# So are these parts of a path, such as `webhooks`; and these headers say nothing private.
+_WORDS: Final = re.compile("[a-z._-]{1,15}")
+_NOT_PRIVATE: Final = {"accept", "content-type", "user-agent"}
+_JSON: Final = "application/json"  # the Content-Type of a signed payload
+_IN_URLS: Final = re.compile("[/;,=]")
+_IN_HEADERS: Final = re.compile(r"[\s,;:=\"]")
+_JSON_ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+
+
+def check_scheme(scheme: Scheme) -> None:
+    """Refuse a scheme whose signature, timestamp or id would change what is sent, or to whom.
+
+    Raises:
+        ConfigurationError: It has such a header.
+    """
+    for name in scheme.header_names:
+        if name.lower() in _OURS:
+            msg = (
+                f"scheme {scheme.name!r} has the header {name}, which the sender itself sets, "
+                "or must not be sent"
+            )
+            raise ConfigurationError(msg)
 
 
 class OwnHeaders:
@@ -39,16 +63,19 @@ class OwnHeaders:
 
     Attributes:
         names: Their names in lower case.
-        values: Their values.
+        values: Those of their values that may be private.
+        prefix: What the scheme writes before a signature.
         lines: Those headers and the defaults, as they are sent.
     """
 
-    __slots__ = ("lines", "names", "values")
+    __slots__ = ("lines", "names", "prefix", "values")
 
-    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+    def __init__(self, pairs: list[tuple[str, str]], scheme: Scheme) -> None:
+        self.prefix = scheme.prefix
         self.names = {name.lower() for name, _ in pairs}
-        self.values = [value for _, value in pairs]
-        every = [*[pair for pair in _DEFAULTS if pair[0].lower() not in self.names], *pairs]
+        self.values = [value for name, value in pairs if name.lower() not in _NOT_PRIVATE]
+        taken = self.names.union(map(str.lower, scheme.header_names))
+        every = [*[pair for pair in _DEFAULTS if pair[0].lower() not in taken], *pairs]
         self.lines = "".join(f"{name}: {value}\r\n" for name, value in every).encode("latin-1")
 
     @classmethod
@@ -58,7 +85,7 @@ class OwnHeaders:
         It raises nothing, because a traceback would show the values.
         """
         if headers is None:
-            return cls([])
+            return cls([], scheme)
         if not isinstance(headers, Mapping):
             return f"headers= must be a dict, not a {type(headers).__name__}"
         pairs = [*headers.items()]
@@ -71,7 +98,7 @@ class OwnHeaders:
             if not isinstance(value, str) or not _VALUE.fullmatch(value):
                 return f"headers= has a value of {name} with characters that no header can have"
             taken.add(name.lower())
-        return cls([(name, value.strip(" \t")) for name, value in pairs])
+        return cls([(name, value.strip(" \t")) for name, value in pairs], scheme)
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(sorted(self.names))}>"
@@ -90,31 +117,60 @@ class Request:
         pieces: Its bytes, to send one after the other.
     """
 
-    __slots__ = ("_own", "_signed", "_target", "pieces")
+    __slots__ = ("_own", "_target", "_values", "pieces")
 
     def __init__(self, method: str, target: Target, signed: SignedPayload, own: OwnHeaders) -> None:
         self._target = target
-        self._signed = signed
+        self._values = [value for value in signed.headers.values() if value != _JSON]
         self._own = own
         body = signed.body
-        names = own.names
+        # The headers of the scheme are the last ones, and replace the Content-Type of JSON.
+        last = {name.lower(): (name, value) for name, value in signed.headers.items()}
         pairs = [
             ("Host", target.authority),
-            *[pair for pair in signed.headers.items() if pair[0].lower() not in names],
+            *[pair for name, pair in last.items() if name not in own.names],
             ("Content-Length", str(len(body))),
         ]
         head = b"%b%b\r\n" % (head_of(method, target.path, pairs), own.lines)
         pieces = [head + body] if len(body) < _JOINED else [head, body]
         self.pieces = [memoryview(piece) for piece in pieces]  # whose repr shows no bytes
 
-    def is_told_by(self, answer: str) -> bool:
-        """Whether an answer repeats a part of the request that its operator's log must not have."""
+    def is_told_by(self, answer: bytes, reason: str, message: str) -> bool:
+        """Whether an answer repeats a part of the request that no log must have.
+
+        Those are path, query and headers, whole and in parts, but not the body.
+
+        Args:
+            answer: The answer's body.
+            reason: The reason in it, escaped.
+            message: The message in it, escaped.
+        """
+        if not reason and not message:
+            return False
+        bodies = (answer.decode("utf-8", "replace"), answer.decode("latin-1"))
+        plain = "\n".join((*bodies, reason, message))
+        read = unescape(_JSON_ESCAPE.sub(_character, plain.replace("\\/", "/")))
+        texts = (plain, read, unquote(read))
+        return any(part in text for part in self._private_parts() for text in texts)
+
+    def _private_parts(self) -> set[str]:
         path, _, query = self._target.path.partition("?")
-        parts = [part for part in re.split("[/?&=]", self._target.path) if len(part) >= _TOKEN]
-        values = [*self._signed.headers.values(), *self._own.values]
-        parts += [value for value in values if len(value) >= _HEADER]
-        parts += [part for part in (path, query) if len(part) > 1]
-        return any(part in answer for part in parts)
+        whole = {part for part in (path, query) if len(part) > 1}
+        parts = {part for part in _IN_URLS.split(path) if not _WORDS.fullmatch(part)}
+        for pair in query.split("&"):
+            name, _, value = pair.partition("=")
+            parts |= {pair, *_IN_URLS.split(value or name)}
+        whole |= {unquote(part) for part in whole}
+        parts |= {unquote(part) for part in parts} | {unquote_plus(part) for part in parts}
+        for value in (*self._values, *self._own.values):
+            parts |= {value, *_IN_HEADERS.split(value)}
+        parts |= {part.removeprefix(self._own.prefix) for part in parts}
+        found = whole | {part for part in parts if len(part) >= _SHORTEST}
+        return found | {escaped(part, len(part)) for part in found}  # as messages have them
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
+
+
+def _character(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16))

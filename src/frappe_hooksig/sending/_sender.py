@@ -35,7 +35,7 @@ from frappe_hooksig.sending._guard import AddressGuard
 from frappe_hooksig.sending._lookup import Address, look_up
 from frappe_hooksig.sending._pool import Pool
 from frappe_hooksig.sending._proxy import Proxy
-from frappe_hooksig.sending._request import OwnHeaders, Request
+from frappe_hooksig.sending._request import OwnHeaders, Request, check_scheme
 from frappe_hooksig.sending._target import Target
 from frappe_hooksig.sign import Signer
 
@@ -50,6 +50,9 @@ _ID: Final = re.compile("[!-~]{1,255}")  # the scheme may take less
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 
 _PUBLIC: Final = AddressGuard()
+
+# Signed in the place of a URL that cannot be used, so that payload and id are checked all the same.
+_NO_URL: Final = "https://unusable.invalid/"
 
 
 class _Blocked(Exception):
@@ -112,7 +115,9 @@ class Sender:
             raise ConfigurationError(own)
         if isinstance(via, str):
             raise ConfigurationError(via)
+        check_scheme(scheme)
         _check(method, timeout, guard)
+        _check_tools(ssl_context, clock)
         self._method = method
         self._headers = own
         self._guard = guard
@@ -140,7 +145,8 @@ class Sender:
         Nothing that a receiver, a name server or a URL does is an exception.
 
         Args:
-            url: The receiver's whole URL.
+            url: The receiver's whole URL. If the scheme signs it, write it as the receiver has
+                registered it: `:443` and capital letters are signed as they are, a fragment is not.
             payload: bytes as they are, str as UTF-8; a dict, list, number, bool or None as JSON.
             id: The id of the message. By default a new one; pass `Attempt.id` for each retry. It is
                 signed and sent if the scheme has a header for it.
@@ -158,7 +164,7 @@ class Sender:
                 payload,
                 id=None if scheme.id_header is None else message_id,
                 method=self._method,
-                url=url if scheme.signs_url else None,
+                url=None if not scheme.signs_url else _NO_URL if target is None else target.signed,
             )
         except Exception:
             del url, payload  # error reporters show the local variables of every frame
@@ -228,7 +234,7 @@ class Sender:
     def _facts_of(self, response: Response, request: Request) -> dict[str, Any]:
         reason, message = described(response.body)
         # A page about an error may repeat the path, which may have a token.
-        if request.is_told_by(response.body.decode("latin-1") + message):
+        if request.is_told_by(response.body, reason, message):
             reason, message = "", "the answer repeats a part of the request, and is not shown here"
         if response.status in _REDIRECTS:
             message = f"HTTP {response.status} is a redirect, which is not followed"
@@ -359,9 +365,24 @@ def _check(method: str, timeout: float, guard: object) -> None:
     if not isinstance(method, str) or not is_method(method) or method == "CONNECT":
         msg = "method= must be upper-case letters, such as POST"
         raise ConfigurationError(msg)
-    if not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_TIMEOUT:
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout <= _LONGEST_TIMEOUT:
         msg = f"timeout= must be a number of seconds, up to {_LONGEST_TIMEOUT}"
         raise ConfigurationError(msg)
     if not isinstance(guard, AddressGuard):
         msg = f"guard= must be an AddressGuard, not a {type(guard).__name__}"
+        raise ConfigurationError(msg)
+
+
+def _check_tools(ssl_context: object, clock: object) -> None:
+    """Refuse what is neither a context nor a clock.
+
+    Raises:
+        ConfigurationError: One is not.
+    """
+    if not isinstance(ssl_context, ssl.SSLContext | None):
+        msg = f"ssl_context= must be an ssl.SSLContext, not a {type(ssl_context).__name__}"
+        raise ConfigurationError(msg)
+    if not callable(clock):
+        msg = "clock= must be a function that returns the time, such as time.time"
         raise ConfigurationError(msg)

@@ -43,6 +43,9 @@ class Target:
         port: The port.
         authority: The value of the Host header.
         path: The path and the query. It may contain a token, so it is not in the repr.
+        signed: The URL as it is signed: as the caller has written it, because receivers compare it
+            with the text that they registered. Only its fragment is missing, and what is not ASCII,
+            or cannot be sent, is encoded. It is not in the repr either.
     """
 
     is_https: bool
@@ -50,6 +53,7 @@ class Target:
     port: int
     authority: str
     path: str = field(repr=False)
+    signed: str = field(repr=False)
 
     @staticmethod
     def of(url: str) -> Target:
@@ -87,12 +91,15 @@ def _read(url: str) -> Target:
     is_https = scheme.lower() == "https"
     usual_port = 443 if is_https else 80
     port = usual_port if raw_port is None else _read_port(raw_port)
+    full = shown if port == usual_port else f"{shown}:{port}"
+    written = authority if authority.isascii() else full
     return Target(
         is_https=is_https,
         host=host,
         port=port,
-        authority=shown if port == usual_port else f"{shown}:{port}",
+        authority=full,
         path=_encoded((path or "/") + query),
+        signed=f"{scheme}://{written}{_encoded(path + query)}",
     )
 
 

@@ -75,8 +75,12 @@ def enqueue_webhook(
     if not isinstance(secret, InSiteConfig | InPasswordFields):
         msg = "secret= must be site_config(...) or password(...): a job must not contain a secret"
         raise ConfigurationError(msg)
-    _check_url(url)
-    body, headers = serialised(payload)
+    try:
+        _check_host(_target(url).host)
+        body, headers = serialised(payload)
+    except Exception:
+        del url, payload  # the Error Log shows the local variables of every frame
+        raise
     # Frappe shows a job's arguments to administrators, as JSON.
     frappe.enqueue(
         send_webhook,
@@ -118,21 +122,37 @@ def send_webhook(
         RuntimeError: The receiver did not accept the webhook, or its address is not allowed.
         ConfigurationError: There is no usable secret, or a wrong list of allowed hosts.
     """
-    host, guard = _target(url).host, _guard()
+    webhook = _Webhook(url, body, headers)
+    del url, body, headers  # the Error Log shows the local variables of every frame
+    host, guard = _target(webhook.url).host, _guard()
     receiver = Scheme(**scheme)
 
     def attempt() -> Attempt:
         # The secret is looked up each time, because it may be changed meanwhile.
         with Sender(
-            secret(), scheme=receiver, headers=headers, guard=guard, timeout=_TIMEOUT
+            secret(), scheme=receiver, headers=webhook.headers, guard=guard, timeout=_TIMEOUT
         ) as sender:
-            return sender.send(url, body, id=delivery_id)
+            return sender.send(webhook.url, webhook.body, id=delivery_id)
 
     last = QUICK.run(attempt, within=_WITHIN, sleep=_sleep)[-1]
     if not last.is_delivered:
         # Name the host only: a URL may contain a token.
         msg = f"webhook to {host} failed: {_problem(last)}"
         raise RuntimeError(f"{msg}. {_REMEDY}" if last.outcome == "blocked" else msg)
+
+
+class _Webhook:
+    """What is sent where, which no repr shows: the URL may contain a token."""
+
+    __slots__ = ("body", "headers", "url")
+
+    def __init__(self, url: str, body: str | bytes, headers: dict[str, str]) -> None:
+        self.url = url
+        self.body = body
+        self.headers = headers
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
 
 
 def _problem(attempt: Attempt) -> str:
@@ -169,15 +189,15 @@ def _readable(body: bytes) -> str | bytes:
         return body
 
 
-def _check_url(url: str) -> None:
-    """Refuse a URL that cannot be sent to, before anything is committed.
+def _check_host(host: str) -> None:
+    """Refuse a host that cannot be sent to, before anything is committed.
 
     The addresses of a host name are not known yet: only the job looks them up.
 
     Raises:
-        ConfigurationError: It is no HTTP URL, or has an address that is not allowed.
+        ConfigurationError: It is an address that is not allowed.
     """
-    guard, host = _guard(), _target(url).host
+    guard = _guard()
     address = "127.0.0.1" if host == "localhost" else host  # RFC 6761 section 6.3
     objection = guard.objection(address, host) if _is_address(address) else None
     if objection is not None:
@@ -195,7 +215,8 @@ def _target(url: str) -> Target:
         return Target.of(url)
     except ValueError as error:
         msg = f"url= must be an HTTP URL: {error}"
-        raise ConfigurationError(msg) from None
+    del url  # the Error Log shows the local variables of every frame
+    raise ConfigurationError(msg)
 
 
 def _is_address(host: str) -> bool:
