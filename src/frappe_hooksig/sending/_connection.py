@@ -106,14 +106,19 @@ class Connection:
         """Whether nothing came after the answer."""
         self._stream.is_paused = True
         try:
-            return not (self._stream.early or self._reader.peek(1))
+            return not (self._stream.early or self._reader.peek(1) or self._is_decrypted)
         finally:
             self._stream.is_paused = False
 
     @property
     def is_alive(self) -> bool:
         """Whether nothing came while nobody waited: neither data nor the end."""
-        return not _ready(self._socket, selectors.EVENT_READ, 0)
+        return not (self._is_decrypted or _ready(self._socket, selectors.EVENT_READ, 0))
+
+    @property
+    def _is_decrypted(self) -> bool:
+        """Whether OpenSSL has the rest of a record, which does not make the socket readable."""
+        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
     def close(self) -> None:
         """Close it."""
