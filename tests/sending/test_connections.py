@@ -430,8 +430,11 @@ def test_next_address_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         (b"nonsense\r\n\r\n", "the proxy does not speak HTTP"),
         (HEAD + b"\r\nmore", "the proxy sent more than an answer"),
         (HEAD + b"A: b\r\n" * 20000, "the proxy does not speak HTTP"),
+        (b"HTTP/1.1 2_00 OK\r\n\r\n", "the proxy does not speak HTTP"),
+        (HEAD, "the proxy closed the connection"),
+        (b"", "the proxy closed the connection"),
     ],
-    ids=["refuses", "nonsense", "more", "headers"],
+    ids=["refuses", "nonsense", "more", "headers", "status", "ends", "says nothing"],
 )
 def test_useless_proxy(answer: bytes, message: str) -> None:
     """What a proxy does wrong is no fault of the receiver, and is named."""
