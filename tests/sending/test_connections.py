@@ -20,6 +20,7 @@ from tests.sending.servers import (
     LOOPBACK,
     OK,
     SECRET,
+    TLS,
     Answer,
     answering,
     once,
@@ -77,6 +78,43 @@ def test_whether_it_is_kept(name: str) -> None:
         assert each.send(server.url, {}).status is not None
         assert each.send(server.url, {}).status is not None
         assert server.connections == (1 if name in KEPT else 2)
+
+
+PHANTOM = b"HTTP/1.1 410 Gone\r\nContent-Length: 7\r\n\r\nphantom"
+
+
+@pytest.mark.parametrize("certificate", ["", "server.pem"])
+@pytest.mark.parametrize("more", [b"!", PHANTOM], ids=["longer than it says", "another answer"])
+def test_more_than_the_answer(more: bytes, certificate: str) -> None:
+    """What comes after an answer is never the answer to the next message.
+
+    With TLS, it comes in the record of the body, which OpenSSL decrypts as a whole.
+    """
+
+    def answer(connection: socket.socket) -> None:
+        while request_of(connection):
+            connection.sendall(OK[:-2])
+            connection.sendall(OK[-2:] + more)
+
+    with serving(answer, certificate=certificate) as server, sender() as each:
+        attempts = [each.send(server.url, {}) for _ in range(3)]
+
+        assert [(each.outcome, each.answer) for each in attempts] == [("delivered", b"ok")] * 3
+        assert server.connections == 3
+
+
+def test_decrypted_while_idle() -> None:
+    """A connection of which a part of a record is not read yet is not used."""
+    with serving(once(OK), certificate="server.pem") as server:
+        plain = socket.create_connection(("127.0.0.1", server.port))
+        context = ssl.create_default_context(cafile=TLS / "ca.pem")
+        with context.wrap_socket(plain, server_hostname="localhost") as encrypted:
+            connection = _connection.Connection(encrypted, "127.0.0.1")
+            assert connection.is_drained
+            encrypted.sendall(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+            assert encrypted.recv(1) == OK[:1]
+            assert not connection.is_drained
+            assert not connection.is_alive
 
 
 def test_closed_while_idle() -> None:
@@ -392,8 +430,11 @@ def test_next_address_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         (b"nonsense\r\n\r\n", "the proxy does not speak HTTP"),
         (HEAD + b"\r\nmore", "the proxy sent more than an answer"),
         (HEAD + b"A: b\r\n" * 20000, "the proxy does not speak HTTP"),
+        (b"HTTP/1.1 2_00 OK\r\n\r\n", "the proxy does not speak HTTP"),
+        (HEAD, "the proxy closed the connection"),
+        (b"", "the proxy closed the connection"),
     ],
-    ids=["refuses", "nonsense", "more", "headers"],
+    ids=["refuses", "nonsense", "more", "headers", "status", "ends", "says nothing"],
 )
 def test_useless_proxy(answer: bytes, message: str) -> None:
     """What a proxy does wrong is no fault of the receiver, and is named."""

@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain, repeat
+from queue import Queue
+from typing import Any
 
 import pytest
 
@@ -226,14 +228,40 @@ BROKEN: dict[str, tuple[Answer, str]] = {
     "reset in a header": (after(HEAD + b"X-A: b"), "connection"),
     "reset in the body": (after(HEAD + b"Content-Length: 9\r\n\r\nab"), "connection"),
     "end instead of an answer": (once(b""), "connection"),
-    "end in the status line": (once(b"HTTP/1.1 2"), "no-http"),
+    "end in the status line": (once(b"HTTP/1.1 2"), "connection"),
+    "end after the status": (once(b"HTTP/1.1 200"), "connection"),
+    "end after a status that is gone": (once(b"HTTP/1.1 410"), "connection"),
+    "end after the status line": (once(HEAD), "connection"),
+    "end in the name of a header": (once(HEAD + b"Transfer-Enc"), "connection"),
+    "end in a header": (once(HEAD + b"Content-Length: 10"), "connection"),
+    "end after a header": (once(HEAD + b"Content-Length: 0\r\n"), "connection"),
+    "end in an interim answer": (once(b"HTTP/1.1 100 Continue\r\n"), "connection"),
     "end in the body": (once(HEAD + b"Content-Length: 9\r\n\r\nab"), "connection"),
-    "end in a chunk": (once(CHUNKED + b"9\r\nab"), "no-http"),
-    "end after a chunk": (once(CHUNKED + b"2\r\nab\r\n"), "no-http"),
-    "size of a chunk": (once(CHUNKED + b"zz\r\nab\r\n"), "no-http"),
+    "end in a chunk": (once(CHUNKED + b"9\r\nab"), "connection"),
+    "end after a chunk": (once(CHUNKED + b"2\r\nab\r\n"), "connection"),
+    "end in the size of a chunk": (once(CHUNKED + b"2\r\nab\r\n1"), "connection"),
+    "end after the last chunk": (once(CHUNKED + b"2\r\nab\r\n0\r\n"), "connection"),
+    "end in a trailer": (once(CHUNKED + b"0\r\nA: b"), "connection"),
+    "end after a trailer": (once(CHUNKED + b"0\r\nA: b\r\n"), "connection"),
+    "longer than its chunk": (once(CHUNKED + b"2\r\nabcd\r\n0\r\n\r\n"), "no-http"),
+    **{
+        f"{size} as the size of a chunk": (
+            once(CHUNKED + size.encode() + b"\r\nabcde\r\n0\r\n\r\n"),
+            "no-http",
+        )
+        for size in ("zz", "-5", "+5", "0x5", "0_5", " 5", "", "5 a", "0" * 16 + "5", "٥")
+    },
     "no HTTP": (once(b"\x00\xff\x1b[2J\r\n\r\n"), "no-http"),
     "SSH": (once(b"SSH-2.0-OpenSSH_9.2p1\r\n"), "no-http"),
-    "status": (once(b"HTTP/1.1 20x OK\r\n\r\n"), "no-http"),
+    **{
+        f"{line!a} as the status line": (once(line.encode() + b"\r\n\r\n"), "no-http")
+        for line in (
+            *("HTTP/1.1 20x OK", "HTTP/1.1 2_00 OK", "HTTP/1.1 +200 OK", "HTTP/1.1 20 OK"),
+            *("HTTP/1.1 2000 OK", "HTTP/1.1 099 OK", "HTTP/1.1  200 OK", "HTTP/1.1\t200 OK"),
+            *("HTTP/0.9 200", "HTTP/1.9999 200 OK", "HTTP/1.2 200 OK", "HTTP/2 200", "HTTP/1.1"),
+            *("http/1.1 200 OK", " HTTP/1.1 200 OK", "HTTP/1.1 200 O\rK", "HTTP/1.1 ٢٠٠ OK"),
+        )
+    },
     "switching protocols": (once(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), "no-http"),
 }
 
@@ -246,6 +274,25 @@ def test_broken(name: str) -> None:
 
     assert (attempt.outcome, attempt.status, attempt.reason) == ("unreachable", None, reason)
     assert attempt.answer == b""
+
+
+WHOLE = {
+    "no reason": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
+    "no reason, but a space": b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok",
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\nok",
+    "lines without returns": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    "chunks": CHUNKED + b"01\r\no\r\n1 ;a=b\r\nk\r\n0;c\r\nA: b\r\n\r\n",
+    "chunks without returns": CHUNKED + b"2 \nok\n0\n\n",
+    "endless trailer": CHUNKED + b"2\r\nok\r\n0\r\nA: " + b"x" * 70_000 + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole(name: str) -> None:
+    """Answers that are written in an unusual way are answers."""
+    attempt = timed(once(WHOLE[name]), timeout=10)
+
+    assert (attempt.outcome, attempt.status, attempt.answer) == ("delivered", 200, b"ok")
 
 
 def refusing(*, keep_open: bool) -> Callable[[socket.socket], None]:
@@ -275,6 +322,118 @@ def test_answer_before_the_body_was_sent(certificate: str, *, keep_open: bool) -
 
     assert (attempt.outcome, attempt.status, attempt.answer) == ("refused", 413, b"no")
     assert attempt.seconds < LATE
+
+
+def test_early_answer_in_a_large_record() -> None:
+    """With TLS, an answer is seen also if much comes before it in the same record."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(100)
+        interim = b"HTTP/1.1 100 Continue\r\n\r\n" * 400
+        connection.sendall(interim + b"HTTP/1.1 413 Large\r\nContent-Length: 2\r\n\r\nno")
+        is_read.wait(20)
+
+    is_read = threading.Event()
+    with serving(answer, certificate="server.pem") as server, sender(5) as each:
+        attempt = each.send(server.url, bytes(20_000_000))
+        is_read.set()
+
+    assert (attempt.outcome, attempt.status) == ("refused", 413)
+
+
+@pytest.mark.parametrize("certificate", ["", "server.pem"])
+@pytest.mark.parametrize(
+    ("status", "outcome", "message"),
+    [
+        (200, "unreachable", "the receiver answered HTTP 200 before it had the whole message"),
+        (204, "unreachable", "the receiver answered HTTP 204 before it had the whole message"),
+        (410, "gone", "the receiver answered HTTP 410"),
+    ],
+)
+def test_success_before_the_body_was_sent(
+    status: int, outcome: str, message: str, certificate: str
+) -> None:
+    """Who says that all is well, and takes no more of the body, has not got the message."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(b"HTTP/1.1 %d OK\r\nContent-Length: 0\r\n\r\n" % status)
+        connection.shutdown(socket.SHUT_WR)
+        time.sleep(0.1)
+
+    with serving(answer, certificate=certificate) as server, sender() as each:
+        attempt = each.send(server.url, bytes(20_000_000))
+
+    assert (attempt.outcome, attempt.message) == (outcome, message)
+    assert attempt.reason == ("connection" if outcome == "unreachable" else "")
+    assert attempt.address == "127.0.0.1"
+
+
+@pytest.mark.parametrize("certificate", ["", "server.pem"])
+def test_success_before_the_body_was_sent_and_read(certificate: str) -> None:
+    """A receiver that answers at once, and reads on, gets the whole message."""
+    length = 20_000_000
+    lengths = Queue[int]()
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(OK)
+        time.sleep(0.2)
+        came = 0
+        while came < length and (more := connection.recv(1 << 20)):
+            came += len(more)
+        lengths.put(came)
+
+    with serving(answer, certificate=certificate) as server, sender(30) as each:
+        attempt = each.send(server.url, bytes(length))
+        assert lengths.get(timeout=20) >= length
+
+    assert (attempt.outcome, attempt.answer) == ("delivered", b"ok")
+
+
+def early(stream: Any, theirs: socket.socket, data: bytes) -> bool:
+    """Have bytes come while a body is sent. Return whether they are a refusal."""
+    theirs.sendall(data)
+    return bool(stream._is_answered())  # noqa: SLF001 no sending that has to be timed besides
+
+
+@pytest.fixture
+def stream_and_peer() -> Iterator[tuple[Any, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        stream = _connection._Stream(ours)  # noqa: SLF001
+        stream.begin(Deadline(60))
+        yield stream, theirs
+
+
+def test_drops_while_the_body_is_sent(stream_and_peer: tuple[Any, socket.socket]) -> None:
+    """What has come before makes no byte that comes more expensive."""
+    seconds = []
+    for before in (0, 50_000):
+        while len(stream_and_peer[0].early) < before:
+            assert not early(*stream_and_peer, bytes(1000))
+        started = time.thread_time()
+        for _ in range(2000):
+            assert not early(*stream_and_peer, b"A")
+        seconds.append(time.thread_time() - started)
+
+    assert len(stream_and_peer[0].early) == 52_000
+    assert seconds[1] < 5 * seconds[0]
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_answer_in_drops_while_the_body_is_sent(
+    size: int, stream_and_peer: tuple[Any, socket.socket]
+) -> None:
+    """A refusal is seen wherever it is divided, and nothing of it is lost."""
+    stream, theirs = stream_and_peer
+    answer = b"HTTP/1.1 103 A\r\nA: HTTP/1.1 500\r\n\r\nHTTP/1.1 4"
+    pieces = [answer[start : start + size] for start in range(0, len(answer), size)]
+
+    assert [early(stream, theirs, each) for each in pieces] == [False] * (len(pieces) - 1) + [True]
+    assert stream.early == answer
+    buffer = bytearray(20)
+    assert stream.readinto(buffer) == 20
+    assert buffer + stream.early == answer
 
 
 @pytest.mark.parametrize("certificate", ["", "server.pem"])
@@ -353,14 +512,14 @@ def test_reset_while_the_body_is_sent() -> None:
 def test_gone_before_anything_is_sent() -> None:
     """What cannot be sent is no exception: there may be an answer to read."""
     ours, theirs = socket.socketpair()
-    theirs.sendall(OK)
+    theirs.sendall(b"HTTP/1.1 413 Large\r\nContent-Length: 2\r\n\r\nno")
     theirs.close()
     with ours:
         connection = Connection(ours, "127.0.0.1")
         connection.begin(Deadline(10))
         response = exchange(connection, [memoryview(b"POST")], method="POST", longest=10)
 
-    assert (response.status, response.body, response.is_last) == (200, b"ok", True)
+    assert (response.status, response.body, response.is_last) == (413, b"no", True)
 
 
 def test_interim_answers_while_the_body_is_sent() -> None:

@@ -27,17 +27,27 @@ class NameServer:
     Attributes:
         asked: The names that were looked up.
         go_on: Ends those that hang.
+        problem: What names with "breaks" in them raise.
     """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.go_on = threading.Event()
+        self.problem: BaseException = OSError()
+        self._before = look_ups()
+
+    @property
+    def running(self) -> int:
+        """How many look-ups run that were begun since."""
+        return len(look_ups() - self._before)
 
     def getaddrinfo(self, host: str, port: int, **_: Any) -> list[Any]:
         """Stand in for `socket.getaddrinfo()`, as nobody can make a real name server hang."""
         self.asked.append(host)
         if "hangs" in host:
             self.go_on.wait(60)
+        if "breaks" in host:
+            raise self.problem
         if "nothing" in host:
             return []
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))] * 2
@@ -52,9 +62,9 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
     server.go_on.set()
 
 
-def running() -> int:
-    """Return how many look-ups run in this process."""
-    return sum(each.name == NAME for each in threading.enumerate())
+def look_ups() -> set[threading.Thread]:
+    """Return the threads of this process that look up names."""
+    return {each for each in threading.enumerate() if each.name == NAME}
 
 
 def test_found(names: NameServer) -> None:
@@ -76,7 +86,6 @@ def test_address(host: str, names: NameServer) -> None:
 
 def test_hangs(names: NameServer) -> None:
     """A name that hangs is left behind, and does not keep others from being found."""
-    before = running()
     attempt = sender(0.3).send("http://hangs.example/", {})
     assert (attempt.outcome, attempt.reason) == ("unreachable", "timeout")
     assert 0.3 <= attempt.seconds < 5
@@ -85,7 +94,7 @@ def test_hangs(names: NameServer) -> None:
         with pytest.raises(TimeoutError):
             look_up("hangs.example", 80, Deadline(0.05))
     assert names.asked == ["hangs.example"]
-    assert running() == before + 1
+    assert names.running == 1
     assert look_up("b.example", 80, Deadline(10))
 
 
@@ -107,15 +116,20 @@ def test_shared(names: NameServer) -> None:
         assert {each.result()[0].text for each in found} == {"127.0.0.1"}
 
 
-def test_many_names_of_a_domain(names: NameServer) -> None:
+def hang(host: str) -> None:
+    """Look up a name that hangs, and leave it."""
+    with pytest.raises(TimeoutError):
+        look_up(host, 80, Deadline(0.01))
+
+
+def test_many_names_of_a_domain(names: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names of one domain that hang leave room for other domains, and for it when they end."""
-    before = running()
-    for number in range(20):
-        with pytest.raises(TimeoutError):
-            look_up(f"hangs{number}.example.com", 80, Deadline(0.02))
-    assert running() - before == 8
-    assert len(names.asked) == 8
+    monkeypatch.setattr(_lookup, "_MOST", 100)
+    for number in range(10):
+        hang(f"hangs{number}.example.com")
+    assert names.running == 5  # a sixteenth of what is free
     assert look_up("other.example.org", 80, Deadline(10))
+    assert look_up("localhost", 80, Deadline(10))
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(look_up, "a.example.com", 80, Deadline(10))
@@ -123,16 +137,57 @@ def test_many_names_of_a_domain(names: NameServer) -> None:
         assert waiting.result()
 
 
+@pytest.mark.parametrize("ending", ["sub.example.com", "example.co.uk"])
+def test_names_that_share_three_labels(names: NameServer, ending: str) -> None:
+    """Four of them may hang at once."""
+    for number in range(8):
+        hang(f"hangs{number}.{ending}")
+    assert names.running == 4
+    assert look_up(f"other.other.{ending.partition('.')[2]}", 80, Deadline(10))
+
+
+def test_owners_below_one_suffix(names: NameServer) -> None:
+    """Names of several owners below a public suffix that hang leave room for others below it."""
+    for number in range(8):
+        hang(f"www.hangs{number}.co.uk")
+    assert names.running == 8
+    assert look_up("www.other.co.uk", 80, Deadline(10))
+
+
+def test_many_hanging_domains(names: NameServer) -> None:
+    """A stranger with several domains, all of whose names hang, leaves room for all others."""
+    for number in range(8):
+        for name in range(8):
+            hang(f"hangs{name}.example{number}.com")
+    assert names.running == 64
+    assert look_up("localhost", 80, Deadline(10))
+    assert look_up("www.other.com", 80, Deadline(10))
+
+
 def test_many_domains(names: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are only so many look-ups in total."""
     monkeypatch.setattr(_lookup, "_MOST", 3)
-    before = running()
     for number in range(10):
-        with pytest.raises(TimeoutError):
-            look_up(f"hangs.example{number}.com", 80, Deadline(0.02))
+        hang(f"hangs.example{number}.com")
 
-    assert running() - before == 3
-    assert len(names.asked) == 3
+    assert names.running == 3
+
+
+PROBLEMS = [MemoryError(), RuntimeError("odd"), SystemExit(), OSError(None, "odd")]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
+def test_breaks(problem: BaseException, names: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a look-up raises is a failed attempt, and the name can be looked up again."""
+    monkeypatch.setattr(_lookup, "_MOST", 1)
+    names.problem = problem
+    for _ in range(3):
+        attempt = sender(10).send("http://breaks.example/", {})
+        assert (attempt.outcome, attempt.reason) == ("unreachable", "connection")
+        assert attempt.message.startswith("no connection: ")
+        assert attempt.seconds < 5
+    assert names.asked == ["breaks.example"] * 3
+    assert look_up("a.example", 80, Deadline(10))
 
 
 def test_no_address(names: NameServer) -> None:
@@ -162,8 +217,36 @@ def test_no_thread(names: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr(threading.Thread, "start", refuse)
         attempt = sender().send("http://a.example/", {})
     assert attempt.message == "no connection: no thread can be started"
+    monkeypatch.setattr(_lookup, "_MOST", 1)
     assert look_up("a.example", 80, Deadline(10))
     assert names.asked == ["a.example"]
+
+
+start = threading.Thread.start
+
+
+def interrupt(_thread: threading.Thread) -> None:
+    """Start no thread, because of a signal or a timeout of gevent."""
+    raise KeyboardInterrupt
+
+
+def start_and_interrupt(thread: threading.Thread) -> None:
+    """Start a thread before that."""
+    start(thread)
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("instead", [interrupt, start_and_interrupt])
+def test_interrupted(instead: object, names: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interruption while a thread starts leaves its place to others."""
+    monkeypatch.setattr(_lookup, "_MOST", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", instead)
+        with pytest.raises(KeyboardInterrupt):
+            look_up("a.example", 80, Deadline(10))
+    for host in ("a.example", "b.example"):
+        assert look_up(host, 80, Deadline(10))
+        assert names.asked[-1] == host
 
 
 def test_fork(names: NameServer) -> None:

@@ -34,9 +34,10 @@ class Attempt:
 
     Attributes:
         outcome: `delivered` after a 2xx; `gone` after a 410, which says to send no more; `refused`
-            after any other answer, also a redirect; `unreachable` if there was no whole answer;
-            `blocked` if nothing was sent, because the URL cannot be used or leads to an address
-            that the guard does not allow.
+            after any other answer, also a redirect; `unreachable` if there was no whole answer, or
+            a 2xx from a receiver that did not take the whole message; `blocked` if nothing was
+            sent, because the URL cannot be used or leads to an address that the guard does not
+            allow.
         id: The id of the message. Pass it to the next attempt.
         status: The HTTP status of the answer; None if there was none.
         reason: A code. It is the receiver's own if that answered like this package, such as

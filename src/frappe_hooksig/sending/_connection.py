@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 from functools import cache
-from http.client import HTTPException, HTTPResponse
+from http.client import BadStatusLine, HTTPException, HTTPResponse
 from io import BufferedReader, RawIOBase
 from typing import Any, Final, cast
 
@@ -21,10 +21,15 @@ from frappe_hooksig.sending._target import Target
 MOST_HEAD: Final = 65_536
 
 _BUFFER = 8192  # bytes, of the reader
-_PIECE = 16_384  # bytes that are encrypted at once, a record of TLS
+_RECORD = 16_384  # bytes of a record of TLS at most: RFC 8446 section 5.1
 
-# The status line of an answer that is not interim, as far as it shows that.
-_FINAL: Final = re.compile(rb"(?:\A|\n\r?\n)HTTP/1\.[01] [2-9]")
+# RFC 9112 section 4. Many leave out the space before an empty reason.
+_STATUS_LINE: Final = re.compile(rb"(HTTP/1\.[01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
+
+# The start of an answer after which the rest of a request is not sent. That is none of success:
+# some receivers answer at once, and read on.
+_REFUSAL: Final = re.compile(rb"(?:\A|\n\r?\n)HTTP/1\.[01] [3-9]")
+_OVERLAP = len(b"\n\r\nHTTP/1.1 3") - 1
 
 # What a socket raises whose other side is gone.
 GONE: Final = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError, ssl.SSLEOFError)
@@ -87,7 +92,7 @@ class Connection:
         """
         is_encrypted = isinstance(self._socket, ssl.SSLSocket)
         while data:
-            piece = data[:_PIECE] if is_encrypted else data
+            piece = data[:_RECORD] if is_encrypted else data
             try:
                 data = data[self._stream.in_time().send(piece) :]
             except GONE:  # perhaps after an answer, which can still be read
@@ -106,14 +111,19 @@ class Connection:
         """Whether nothing came after the answer."""
         self._stream.is_paused = True
         try:
-            return not (self._stream.early or self._reader.peek(1))
+            return not (self._stream.early or self._reader.peek(1) or self._is_decrypted)
         finally:
             self._stream.is_paused = False
 
     @property
     def is_alive(self) -> bool:
         """Whether nothing came while nobody waited: neither data nor the end."""
-        return not _ready(self._socket, selectors.EVENT_READ, 0)
+        return not (self._is_decrypted or _ready(self._socket, selectors.EVENT_READ, 0))
+
+    @property
+    def _is_decrypted(self) -> bool:
+        """Whether OpenSSL has the rest of a record, which does not make the socket readable."""
+        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
     def close(self) -> None:
         """Close it."""
@@ -133,14 +143,14 @@ class _Stream(RawIOBase):
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._deadline = Deadline(0)
-        self.early = b""
+        self.early = bytearray()
         self.room = 0
         self.has_answer = False
         self.is_paused = False
 
     def begin(self, deadline: Deadline) -> None:
         self._deadline = deadline
-        self.early = b""
+        self.early = bytearray()
         self.room = MOST_HEAD
         self.has_answer = False
 
@@ -157,7 +167,8 @@ class _Stream(RawIOBase):
             return None
         if self.early:
             size = min(len(buffer), len(self.early))
-            buffer[:size], self.early = self.early[:size], self.early[size:]
+            buffer[:size] = self.early[:size]
+            del self.early[:size]
             return size
         if self.room <= 0:
             raise TooMuch
@@ -179,28 +190,64 @@ class _Stream(RawIOBase):
                 return True
 
     def _is_answered(self) -> bool:
-        """Whether there is an answer, or the receiver will not give any."""
+        """Whether there is a refusal, or nothing more will come."""
         self._socket.settimeout(0)
         try:
-            more = self._socket.recv(_BUFFER)
+            more = self._socket.recv(_RECORD)  # a whole one: see `Connection._is_decrypted`
         except (BlockingIOError, ssl.SSLWantReadError):  # a message of TLS itself
             return False
         except GONE:
             return True
+        start = max(0, len(self.early) - _OVERLAP)
         self.early += more
         self.room -= len(more)
         self.has_answer = self.has_answer or bool(more)
-        return not more or bool(_FINAL.search(self.early))
+        return not more or bool(_REFUSAL.search(self.early, start))
 
 
 class _Reader(BufferedReader):
     """The reader of a connection, which has an answer after another."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return a line with its end, or as many bytes as are wanted.
+
+        Raises:
+            ConnectionResetError: There is no more, so the line is none.
+        """
+        line = super().readline(size)
+        if not line.endswith(b"\n") and len(line) != size:
+            raise ConnectionResetError
+        return line
 
     def close(self) -> None:
         """Do nothing: `http.client` closes it at the end of each answer."""
 
     def flush(self) -> None:
         """Do nothing: an answer that is garbage calls this, perhaps after the stream has gone."""
+
+
+class _Answer(HTTPResponse):
+    """An answer whose status line has no other form than that of HTTP."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read the status line. `http.client` would take the status `2_00`, and HTTP/1.9999."""
+        found = _STATUS_LINE.fullmatch(self.fp.readline(MOST_HEAD))
+        if found is None:
+            msg = "not a status line of HTTP/1.0 or HTTP/1.1"
+            raise BadStatusLine(msg)
+        return found[1].decode(), int(found[2]), ""
+
+
+def begun(connection: Connection, method: str) -> HTTPResponse:
+    """Return the next answer, whose headers are read. Each `100 Continue` before it is skipped.
+
+    Raises:
+        OSError: The connection broke, or the deadline has passed.
+        HTTPException: It is not valid HTTP, or larger than anybody reads.
+    """
+    answer = _Answer(cast("socket.socket", connection), method=method)
+    answer.begin()
+    return answer
 
 
 def _ready(connected: socket.socket, events: int, seconds: float) -> int:
@@ -302,6 +349,10 @@ def _through(
         plain.close()
         msg = "the proxy does not speak HTTP"
         raise ProxyRefused(msg) from None
+    except GONE:
+        plain.close()
+        msg = "the proxy closed the connection"
+        raise ProxyRefused(msg) from None
     except BaseException:
         plain.close()
         raise
@@ -314,8 +365,7 @@ def _ask(plain: socket.socket, proxy: Proxy, address: Address, deadline: Deadlin
     connection = Connection(plain, "")
     connection.begin(deadline)
     connection.send(proxy.request_to(f"{host}:{address.sockaddr[1]}"))
-    response = HTTPResponse(cast("socket.socket", connection), method="CONNECT")
-    response.begin()
+    response = begun(connection, "CONNECT")
     if response.status not in range(200, 300):
         msg = f"the proxy answered HTTP {response.status}"
         raise ProxyRefused(msg)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import BadStatusLine, HTTPException, HTTPMessage, HTTPResponse
-from typing import Final, cast
+from io import BufferedReader
+from typing import Final
 
-from frappe_hooksig.sending._connection import GONE, MOST_HEAD, Connection, ProxyRefused, TooMuch
+from frappe_hooksig.sending._connection import (
+    GONE,
+    MOST_HEAD,
+    Connection,
+    ProxyRefused,
+    TooMuch,
+    begun,
+)
 
 #: What the steps of an exchange raise because of a receiver or its name.
 PROBLEMS: Final = (OSError, HTTPException, ValueError)
@@ -22,6 +32,26 @@ _ZLIB = b"\x78"  # RFC 1950 section 2.2, with the usual window
 
 _SWITCHING_PROTOCOLS = 101
 _FINAL = 200  # the first status that is not interim
+_SUCCESS: Final = range(200, 300)
+
+_PIECE = 16_384  # bytes of a body that are read at once
+
+# RFC 9112 section 7.1, with as many digits as a size can need.
+_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_LINE_ENDS: Final = (b"\r\n", b"\n")
+
+
+class BadChunk(HTTPException):
+    """A chunked body is none."""
+
+
+class AnsweredTooSoon(OSError):
+    """A receiver answers that all is well, and has not taken the whole request."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(
+            None, f"the receiver answered HTTP {status} before it had the whole message"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +96,9 @@ def exchange(
         HTTPException: The answer is not valid HTTP, or larger than anybody reads.
     """
     is_sent = all(connection.send(piece) for piece in request)
-    response = _begun(connection, method)
+    response = _final(connection, method)
+    if not is_sent and response.status in _SUCCESS:
+        raise AnsweredTooSoon(response.status)
     body, is_whole = _body_of(response, connection, longest)
     return Response(
         status=response.status,
@@ -76,11 +108,10 @@ def exchange(
     )
 
 
-def _begun(connection: Connection, method: str) -> HTTPResponse:
+def _final(connection: Connection, method: str) -> HTTPResponse:
     """Return the final answer, whose headers are read. Interim ones may precede it."""
     for _ in range(_MOST_INTERIM):
-        response = HTTPResponse(cast("socket.socket", connection), method=method)
-        response.begin()  # skips `100 Continue`, until there is no room for more
+        response = begun(connection, method)  # until there is no room for more
         if response.status >= _FINAL:
             return response
         if response.status == _SWITCHING_PROTOCOLS:  # nobody asked for that
@@ -94,17 +125,52 @@ def _body_of(response: HTTPResponse, connection: Connection, longest: int) -> tu
     left = longest + _DRAIN
     connection.limit(left + MOST_HEAD)  # the sizes of chunks need room too
     try:
-        while left > 0 and response.length != 0:
-            piece = response.read1(left)
-            if not piece:
-                break
+        for piece in _pieces_of(response):
             pieces.append(piece)
             left -= len(piece)
+            if left <= 0:
+                break
     except TooMuch:
         left = 0
-    if left > 0 and response.length and not response.chunked:
+    if left > 0 and response.length:
         raise ConnectionResetError
     return b"".join(pieces), left > 0
+
+
+def _pieces_of(response: HTTPResponse) -> Iterator[bytes]:
+    """Return the pieces of a body that come until its end, or that of the connection."""
+    if response.length == 0:  # also where a status or a method has none
+        return iter(())
+    if response.chunked:
+        return _chunks(response.fp)
+    return iter(partial(response.read1, _PIECE), b"")
+
+
+def _chunks(reader: BufferedReader) -> Iterator[bytes]:
+    """Return the pieces of a chunked body, and read its trailer (RFC 9112 section 7.1).
+
+    `http.client` would take sizes such as `-5`, `0x5` and `1_0`, and any two bytes after a chunk.
+    """
+    while left := _size_of(reader.readline(MOST_HEAD)):
+        while left:
+            piece = reader.read1(min(left, _PIECE))
+            if not piece:
+                raise ConnectionResetError
+            left -= len(piece)
+            yield piece
+        if reader.readline(2) not in _LINE_ENDS:
+            raise BadChunk
+    while (line := reader.readline(MOST_HEAD)) not in _LINE_ENDS:
+        if not line.endswith(b"\n"):
+            raise TooMuch
+
+
+def _size_of(line: bytes) -> int:
+    """Return the size of the chunk that follows."""
+    found = _CHUNK_SIZE.fullmatch(line)
+    if found is None:
+        raise BadChunk
+    return int(found[1], 16)
 
 
 def _is_clear(response: HTTPResponse) -> bool:
@@ -152,6 +218,8 @@ def problem_of(error: Exception, timeout: float) -> tuple[str, str]:
             reason, problem = "name-not-found", "no host has this name"
         case ProxyRefused():
             reason, problem = "proxy", str(error.strerror)
+        case AnsweredTooSoon():
+            problem = str(error.strerror)
         case _ if isinstance(error, GONE):
             problem = "the connection was closed before the whole response"
         case ssl.SSLError():

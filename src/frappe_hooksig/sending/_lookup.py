@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import Counter
 from concurrent.futures import Future, wait
 from ipaddress import ip_address
 from threading import Condition, Thread
@@ -16,9 +17,13 @@ from typing import Any, NamedTuple
 from frappe_hooksig.sending._deadline import Deadline
 
 # How many look-ups may run at once. A name that hangs occupies one for as long as its name server
-# keeps silent. So names of one domain have a few of them only, and leave the others to the rest.
-_MOST = 64
-_MOST_OF_DOMAIN = 8
+# keeps silent. So the names of one owner must leave some to others. Whether two names have one
+# owner cannot be seen: a.example.com and b.example.com do, a.co.uk and b.co.uk do not. So those
+# that share three labels have few places, and those that share two labels have a part of what is
+# free.
+_MOST = 512
+_MOST_OF_THREE_LABELS = 4
+_PART_OF_TWO_LABELS = 16
 
 
 class Address(NamedTuple):
@@ -66,6 +71,8 @@ class _LookUps:
 
     def __init__(self) -> None:
         self._running: dict[tuple[str, int], Future[list[Address]]] = {}
+        self._of_two_labels = Counter[str]()
+        self._of_three_labels = Counter[str]()
         self._changed = Condition()
 
     def find(self, host: str, port: int, deadline: Deadline) -> list[Address]:
@@ -75,42 +82,70 @@ class _LookUps:
             while (found := self._running.get(key)) is None and not self._has_room(host):
                 self._changed.wait(deadline.left())
             if found is None:
-                found = Future[list[Address]]()
-                name = "frappe_hooksig look-up"
-                thread = Thread(target=self._run, args=(key, found), name=name, daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError as error:  # this process has as many threads as it may
-                    raise OSError(None, "no thread can be started") from error
-                self._running[key] = found
+                found = self._begun(key)
         wait([found], deadline.left())
         if not found.done():
             raise TimeoutError
         return found.result()
 
+    def _begun(self, key: tuple[str, int]) -> Future[list[Address]]:
+        found = Future[list[Address]]()
+        name = "frappe_hooksig look-up"
+        thread = Thread(target=self._run, args=(key, found), name=name, daemon=True)
+        self._running[key] = found
+        self._count(key[0], 1)
+        try:
+            thread.start()
+        except BaseException as error:
+            self._end(key, found)
+            if isinstance(error, RuntimeError):  # this process has as many threads as it may
+                raise OSError(None, "no thread can be started") from error
+            raise
+        return found
+
+    def _end(self, key: tuple[str, int], found: Future[list[Address]]) -> None:
+        if self._running.get(key) is found:
+            del self._running[key]
+            self._count(key[0], -1)
+            self._changed.notify_all()
+
     def _has_room(self, host: str) -> bool:
-        domain = _domain_of(host)
-        same = sum(_domain_of(name) == domain for name, _ in self._running)
-        return len(self._running) < _MOST and same < _MOST_OF_DOMAIN
+        free = _MOST - len(self._running)
+        part = max(1, free // _PART_OF_TWO_LABELS)
+        return (
+            free > 0
+            and self._of_two_labels[_ending(host, 2)] < part
+            and self._of_three_labels[_ending(host, 3)] < _MOST_OF_THREE_LABELS
+        )
+
+    def _count(self, host: str, change: int) -> None:
+        for counter, labels in ((self._of_two_labels, 2), (self._of_three_labels, 3)):
+            ending = _ending(host, labels)
+            counter[ending] += change
+            if not counter[ending]:
+                del counter[ending]
 
     def _run(self, key: tuple[str, int], found: Future[list[Address]]) -> None:
+        result: list[Address] = []
+        problem: Exception | None = None
         try:
             several = socket.getaddrinfo(*key, type=socket.SOCK_STREAM)
             addresses = [Address(family, sockaddr) for family, _, _, _, sockaddr in several]
-            result, problem = list(dict.fromkeys(addresses)), None
+            result = list(dict.fromkeys(addresses))
         except (OSError, UnicodeError) as error:
-            result, problem = [], error
+            problem = error
+        except BaseException:  # noqa: BLE001 such as a MemoryError; others wait for an answer
+            problem = OSError(None, "the look-up of the name has failed")
         with self._changed:
-            del self._running[key]
-            self._changed.notify_all()
+            self._end(key, found)
         if problem is None:
             found.set_result(result)
         else:
             found.set_exception(problem)
 
 
-def _domain_of(host: str) -> tuple[str, ...]:
-    return tuple(host.split(".")[-2:])
+def _ending(host: str, labels: int) -> str:
+    return ".".join(host.split(".")[-labels:])
 
 
 # By the id of the process.
