@@ -504,6 +504,19 @@ class TestStores:
         assert answer.outcome == (503, "store-unavailable")
         assert site.sql("select * from noted") == []
 
+    def test_frappe_14(self, valkey_url: str, tmp_path: Path) -> None:
+        """It says nothing of its commits, so the adapter commits before it completes a claim."""
+        body = b'{"n": "of 14", "first": 200, "takes": 0}'
+        bench = Bench(tmp_path, "14", valkey_url)
+        site = bench.new_site("127.0.0.1", webhook_secret=SECRET)
+        site.sql("create table noted (what)")
+        with bench.serve(app=APP) as server:
+            answers = [server.send("/cached", body, signed(body)) for _ in range(2)]
+
+        assert [answer.status for answer in answers] == [200, 200]
+        assert answers[1].json()["status"] == "duplicate"
+        assert len(site.sql("select * from noted")) == 1
+
     def test_transaction(self, server: Server) -> None:
         """A repeat that has waited sees what the first attempt has committed meanwhile."""
         answer = server.send("/looked-up", BODY, signed())
