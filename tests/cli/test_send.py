@@ -356,6 +356,7 @@ URL = "http://127.0.0.1:9/"  # where nothing is sent, because it is not allowed
         (["ftp://example.com/"], "URL: "),
         (["https://user:secret@example.com/"], "URL: "),
         ([URL, "body.json", "--data", "{}"], "--data is instead of BODY"),
+        ([URL, "--data", "@body.json"], "--data is the body itself: for a file, leave out"),
         ([URL, "--method", "post"], "--method must be upper-case letters"),
         ([URL, "--timeout", "0"], "--timeout must be a number of seconds, up to 3600"),
         ([URL, "--timeout", "nan"], "--timeout must be a number of seconds"),

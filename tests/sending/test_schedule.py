@@ -276,6 +276,22 @@ def test_run_within_a_wish() -> None:
     assert script.slept == []
 
 
+def test_run_longer_than_it_has() -> None:
+    """However often a receiver asks for more time, it gets a minute. Slow attempts lose nothing."""
+    script = Script(*[ended(retry_after=30)] * 9, seconds=1000)
+
+    assert len(script.run(QUICK)) == 3
+    assert script.slept == [30, 30]
+    assert len(Script(ended(retry_after=3600), ended()).run(QUICK)) == 1
+
+
+@pytest.mark.parametrize("attempt", [ended(), None, lambda: True, lambda: None])
+def test_run_of_nonsense(attempt: Any) -> None:
+    """What makes no attempts is refused with a sentence."""
+    with pytest.raises(ConfigurationError, match="run\\(\\) takes a function"):
+        QUICK.run(attempt)
+
+
 @pytest.mark.parametrize("within", [-1, NAN, INFINITY, "5", True])
 def test_no_time_to_run(within: Any) -> None:
     """A wrong limit is refused before anything is sent."""

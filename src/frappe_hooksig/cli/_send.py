@@ -173,6 +173,9 @@ def _check(options: argparse.Namespace) -> None:
     if options.data is not None and options.body is not None:
         msg = "--data is instead of BODY: leave one of them out"
         raise WrongUse(msg)
+    if options.data is not None and options.data.startswith("@"):
+        msg = "--data is the body itself: for a file, leave out --data and @"
+        raise WrongUse(msg)
     if not is_method(options.method):
         msg = "--method must be upper-case letters, such as POST"
         raise WrongUse(msg)

@@ -123,32 +123,54 @@ class RetrySchedule:
         It sleeps between them. If the process ends meanwhile, nobody tries again: for delays of
         more than seconds, keep a table of what is to be sent.
 
+        A receiver cannot keep it for long: with Retry-After, the pauses take at most a minute more
+        in total than the schedule has.
+
         >>> attempts = QUICK.run(lambda: sender.send(url, payload, id="msg_1"))  # doctest: +SKIP
 
         Args:
-            attempt: Makes one attempt. Pass the same id each time.
+            attempt: Makes one attempt. Pass the same id each time, or the receiver takes each
+                attempt for another message.
             within: Seconds after the start in which the last attempt has to begin. An attempt that
                 would begin later is not made, whatever delays or Retry-After say. If there is no
-                time left for jitter, the delay has less of it. By default there is no limit.
+                time left for jitter, the delay has less of it. By default, how long attempts take
+                does not matter.
             sleep: Waits for some seconds.
             random: Returns a random number from 0 to 1, for the jitter.
             clock: Returns a time in seconds that is never put back.
 
         Raises:
-            ConfigurationError: `within` is not a number of seconds from 0 to 30 days.
+            ConfigurationError: `within` is not a number of seconds from 0 to 30 days, `attempt` is
+                not a function, or it returns something else than an `Attempt`.
         """
+        if not callable(attempt):
+            msg = "run() takes a function: run(lambda: sender.send(url, payload, id=...))"
+            raise ConfigurationError(msg)
         if within is not None and not _is_within(within, _LONGEST):
             msg = f"within= must be seconds from 0 to {_LONGEST}, or None for no limit"
             raise ConfigurationError(msg)
         start = clock()
         attempts: list[Attempt] = []
+        paused = 0.0
         while True:
-            attempts.append(attempt())
+            attempts.append(_made(attempt))
             least = self._least(len(attempts), attempts[-1])
-            left = float("inf") if within is None else within - (clock() - start)
+            left = self.duration + _MINUTE - paused
+            if within is not None:
+                left = within - (clock() - start)
             if least is None or least > left:
                 return attempts
-            sleep(min(self._stretched(least, random), left))
+            pause = min(self._stretched(least, random), left)
+            paused += pause
+            sleep(pause)
+
+
+def _made(attempt: Callable[[], Attempt]) -> Attempt:
+    made: object = attempt()
+    if not hasattr(made, "retry_after"):
+        msg = f"run() takes a function that returns an Attempt, not a {type(made).__name__}"
+        raise ConfigurationError(msg)
+    return cast("Attempt", made)
 
 
 def _is_within(value: object, most: float) -> bool:

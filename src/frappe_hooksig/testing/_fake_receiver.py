@@ -121,6 +121,9 @@ class FakeReceiver:
     """
 
     def __init__(self, answers: Sequence[AnswerLike] = (200,)) -> None:
+        self._requests: list[ReceivedRequest] = []
+        self._arrival = Condition()
+        self._server: _Server | None = None
         is_list = isinstance(answers, list | tuple)
         self._answers: list[AnswerLike] = [*answers] if is_list else []
         if not self._answers:
@@ -131,9 +134,6 @@ class FakeReceiver:
             if status not in ("timeout", "reset") and status not in _STATUSES:
                 msg = f'an answer must be a status from 200 to 599, "timeout" or "reset": {each!r}'
                 raise ConfigurationError(msg)
-        self._requests: list[ReceivedRequest] = []
-        self._arrival = Condition()
-        self._server: _Server | None = None
 
     def __enter__(self) -> Self:
         self._server = _Server(self._keep)
