@@ -34,7 +34,7 @@ LAYERS = [
     {"_headers", "_payload", "_raw_body", "_secret_checks", "_timestamp"}
     | {"replay._lua", "replay._memory", "replay._sqlite", "testing._stores", "testing._comparisons"}
     | {"replay._renewal", "integrations._responses", "integrations.django._store"}
-    | {"cli._input", "cli._output"},
+    | {"cli._excerpt", "cli._input", "cli._output"},
     {"scheme", "secret", "replay._callers", "replay._deduplicator"}
     | {"integrations._urls", "integrations.redis", "integrations.frappe._cache_store"}
     | {"cli._captured_request", "cli._commands"},

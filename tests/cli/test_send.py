@@ -142,18 +142,44 @@ def test_our_refusal() -> None:
     ]
 
 
-@pytest.mark.parametrize("reason", ["", "address-not-allowed", "no\x1b[31m-reason"])
-def test_refusal_of_others(reason: str) -> None:
-    """A reason that is not ours is shown, escaped, and promises nothing."""
-    body = json.dumps({"reason": reason, "message": "no\n"}).encode()
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"", None),
+        (b"no such order\n", "no such order"),
+        (b"\x1b[31mno\xff", "\\x1b[31mno\\ufffd"),
+        (b"x" * 300, "x" * 200 + "..."),
+        (b"<html><title>Not\nallowed</title></html>", "Not allowed"),
+        (b'["address-not-allowed"]', '["address-not-allowed"]'),
+        (
+            b'{"reason": "address-not-allowed", "message": "no"}',
+            '{"reason": "address-not-allowed", "message": "no"}',
+        ),
+    ],
+)
+def test_answer_of_others(body: bytes, shown: str | None) -> None:
+    """An answer that is not ours is shown to who asks for it, escaped and cut off."""
     with FakeReceiver([Answer(403, body)]) as receiver:
         out, _ = send(REFUSED, receiver)
+        as_json, _ = send(REFUSED, receiver, "--json")
 
-    assert "docs/reasons.md" not in out
-    assert "--allow" not in out
-    assert "\x1b" not in out
-    assert out.splitlines()[2].startswith("received: 403")
-    assert out.endswith("\nrefused\n")
+    assert out.splitlines()[2:] == [
+        "received: 403",
+        "the receiver answered HTTP 403",
+        *[f"answer: {each}" for each in [shown] if each],
+        "refused",
+    ]
+    [attempt] = json.loads(as_json)["attempts"]
+    assert (attempt["reason"], attempt["answer"]) == (None, shown)
+    assert attempt["message"] == "the receiver answered HTTP 403"
+
+
+def test_answer_of_success() -> None:
+    """What a receiver says of a delivery that it took is shown."""
+    with FakeReceiver([Answer(200, b"handled")]) as receiver:
+        out, _ = send(VERIFIED, receiver)
+
+    assert out.splitlines()[2:] == ["received: 200", "answer: handled", "delivered"]
 
 
 def test_gone() -> None:
@@ -193,8 +219,17 @@ def test_no_response(answer: Any) -> None:
         with FakeReceiver([answer]) as receiver:
             out, _ = send(UNREACHABLE, receiver)
 
+    assert out.startswith("not sent: " if answer == "nobody" else "sent: ")
     assert "\nreceived: nothing\n" in out
     assert out.splitlines()[-1].startswith("unreachable: ")
+
+
+def test_no_such_host() -> None:
+    """Nothing is sent if nobody has the name."""
+    out, _ = says(UNREACHABLE, "send", "-e", "NEW", "http://nobody.invalid/")
+
+    assert out.startswith("not sent: POST http://nobody.invalid (21 bytes)\n")
+    assert out.endswith("\nunreachable: name-not-found\n")
 
 
 def test_timeout() -> None:
@@ -328,6 +363,7 @@ def test_json() -> None:
         "status": 401,
         "reason": "signature-mismatch",
         "message": "It does not match",
+        "answer": None,
         "see": "docs/reasons.md#signature-mismatch",
         "retry_after": None,
         "address": "127.0.0.1",
@@ -358,6 +394,7 @@ URL = "http://127.0.0.1:9/"  # where nothing is sent, because it is not allowed
         ([URL, "body.json", "--data", "{}"], "--data is instead of BODY"),
         ([URL, "--data", "@body.json"], "--data is the body itself: for a file, leave out"),
         ([URL, "--method", "post"], "--method must be upper-case letters"),
+        ([URL, "--method", "CONNECT"], "error: --method must not be CONNECT"),
         ([URL, "--timeout", "0"], "--timeout must be a number of seconds, up to 3600"),
         ([URL, "--timeout", "nan"], "--timeout must be a number of seconds"),
         ([URL, "--timeout", "soon"], "--timeout must be a number"),

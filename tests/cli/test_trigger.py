@@ -449,10 +449,14 @@ def test_hint(response: bytes, options: list[str], count: int) -> None:
     [
         (b"\x1b[31m\xff\r\n\x07", "\\x1b[31m\\ufffd\\r\\n\\x07\n"),
         (b"[" * 65536, "[[[[...\n"),
-        (b'{"reason": "\\u001b[2J", "message": "a\\nb"}', "received: 200 \\x1b[2J\na\\nb\n"),
+        (
+            b'{"reason": "unknown-url", "message": "a\\nb\\u001b[2J"}',
+            "unknown-url\na\\nb\\x1b[2J\n",
+        ),
         (b'{"reason": 1, "message": []}', '{"reason": 1, "message": []}\n'),
         (b'{"reason": "' + b"r" * 9000 + b'", "message": ""}', "rrrr...\n"),
-        (b'{"reason": "a", "message": "' + b"m" * 9000 + b'"}', "mmmm...\n"),
+        (b'{"reason": "a", "message": "b"}', 'received: 200\n{"reason": "a", '),
+        (b'{"reason": "unknown-url", "message": "' + b"m" * 9000 + b'"}', "mmmm...\n"),
         (b"x" * 1_000_000, "xxxx...\n"),
         (
             b"<!doctype html>\n<html><head><TITLE lang='en'>\n KeyError: &#39;a&#39;\x1b\n // App",
@@ -464,7 +468,15 @@ def test_hint(response: bytes, options: list[str], count: int) -> None:
         (b"<title" * 10_000, "<t...\n"),
     ],
     ids=[
-        *("control", "nested", "ours, control", "ours, types", "ours, reason", "ours, long"),
+        *(
+            "control",
+            "nested",
+            "ours, control",
+            "ours, types",
+            "not ours",
+            "not ours, short",
+            "ours, long",
+        ),
         *("huge", "title", "long title", "empty title", "no title", "many titles"),
     ],
 )

@@ -821,11 +821,21 @@ class TestJob:
         assert job.steps == []
 
     def test_reason_of_a_receiver(self, job: Job) -> None:
-        """What this package answers elsewhere is in the error."""
+        """A reason that this package answers with is in the error, and no text of a receiver."""
         refusal = b'{"reason": "signature-mismatch", "message": "It does not match"}'
         answer = Answer(401, refusal, {"Content-Type": "application/json"})
-        with FakeReceiver([answer]) as received, pytest.raises(RuntimeError, match="not match"):
+        with FakeReceiver([answer]) as received, pytest.raises(RuntimeError) as caught:
             job.send(received.url)
+
+        assert str(caught.value).endswith(" failed: HTTP 401 signature-mismatch")
+
+    def test_answer_of_a_stranger(self, job: Job) -> None:
+        """Its text is not in the error: it may repeat the path, which may have a token."""
+        with (
+            FakeReceiver([Answer(404, b"no /hook/t0ken")]) as received,
+            pytest.raises(RuntimeError, match=r" failed: the receiver answered HTTP 404$"),
+        ):
+            job.send(f"{received.url}hook/t0ken")
 
     @pytest.mark.parametrize(
         ("retry_after", "pause"), [("0", 1), ("30", 30), ("90", 90), ("never", 1)]

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
 
+from frappe_hooksig.exceptions import BodyTooLarge, ConfigurationError, MalformedPayload, Reason
+from frappe_hooksig.integrations._responses import (
+    WebhookResponse,
+    failure,
+    in_flight,
+    refusal,
+    unavailable,
+)
 from frappe_hooksig.sending import Attempt
-from frappe_hooksig.sending._attempt import described, retry_after
+from frappe_hooksig.sending._attempt import reported, retry_after, said
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT, of RFC 9110
 
@@ -55,23 +64,80 @@ def test_retry_after(values: list[str] | None, seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "reason", "message"),
+    ("reason", "message", "told"),
     [
-        (b"", "", ""),
-        (b'{"reason": "a", "message": "b"}', "a", "b"),
-        (b'{"reason": "\\u001b", "message": "\\n"}', "\\x1b", "\\n"),
-        (b'{"reason": 1, "message": "b"}', "", '{"reason": 1, "message": "b"}'),
-        (b'["reason", "message"]', "", '["reason", "message"]'),
-        (b"[" * 4096, "", "[" * 200 + "..."),
-        (b'{"reason": "%b", "message": "b"}' % (b"r" * 999), "r" * 200 + "...", "b"),
-        (b'{"reason": "a", "message": "%b"}' % (b"m" * 999), "a", "m" * 600 + "..."),
-        (b"\xff\x1b[2J", "", "\\ufffd\\x1b[2J"),
-        (b"<html><title>\n KeyError: &#39;a&#39;</title>", "", "KeyError: 'a'"),
+        *((reason.value, "b", "b") for reason in Reason),
+        ("unknown-url", "\x1b[2J\n\xe9", "\\x1b[2J\\n\\xe9"),
+        ("unknown-url", "m" * 999, "m" * 600 + "..."),
+        ("unknown-url", "", ""),
     ],
 )
-def test_described(body: bytes, reason: str, message: str) -> None:
-    """What an answer says is printable, bounded, and the receiver's own reason if it has one."""
-    assert described(body) == (reason, message)
+def test_reported(reason: str, message: str, told: str) -> None:
+    """A receiver that answers like this package chooses the sentence, which is printable."""
+    body = json.dumps({"reason": reason, "message": message}).encode()
+
+    assert reported(body) == (reason, told)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        refusal(BodyTooLarge(7)),
+        refusal(MalformedPayload("it is no JSON")),
+        failure(ConfigurationError("no secret")),
+        in_flight(),
+        unavailable(),
+    ],
+    ids=lambda response: response.content["reason"],
+)
+def test_reported_by_this_package(response: WebhookResponse) -> None:
+    """Each reason that receivers of this package answer with is known."""
+    assert reported(response.body) == (response.content["reason"], response.content["message"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no /hook/token-of-the-url",
+        b"<title>no /hook/token-of-the-url</title>",
+        b'{"message": "no token-of-the-url"}',
+        b'{"reason": "signature-mismatch"}',
+        b'{"reason": "signature-mismatch", "message": ["token-of-the-url"]}',
+        b'{"reason": "token-of-the-url", "message": "no"}',
+        b'{"reason": "Signature-Mismatch", "message": "no token-of-the-url"}',
+        b'{"reason": ["signature-mismatch"], "message": "no"}',
+        b'{"reason": 1, "message": "b"}',
+        b'["reason", "message"]',
+        b'"reason"',
+        b"[" * 4096,
+        b"\xff\x1b[2J",
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (200, ""),
+        (307, "HTTP 307 is a redirect, which is not followed"),
+        (404, "the receiver answered HTTP 404"),
+        (410, "the receiver answered HTTP 410"),
+    ],
+)
+def test_said_by_a_stranger(body: bytes, status: int, message: str) -> None:
+    """Any other answer is not quoted: it may repeat the path, which may have a token."""
+    assert said(status, body) == ("", message)
+
+
+def test_said_by_this_package() -> None:
+    """A redirect says so, whatever is in it."""
+    body = refusal(BodyTooLarge(7)).body
+
+    assert said(413, body) == ("body-too-large", str(BodyTooLarge(7)))
+    assert said(302, body)[1] == "HTTP 302 is a redirect, which is not followed"
+    assert said(401, b'{"reason": "unknown-url", "message": ""}') == (
+        "unknown-url",
+        "the receiver answered HTTP 401",
+    )
 
 
 def test_attempt() -> None:

@@ -173,7 +173,7 @@ def test_objection_to_text() -> None:
 def test_other_types(value: object) -> None:
     """What is no str is not allowed, though Python may read an address in it."""
     assert not EVERYWHERE.allows(value)  # type: ignore[arg-type]
-    assert EVERYWHERE.objection(value) == "what is not a str is not an IP address"  # type: ignore[arg-type]
+    assert EVERYWHERE.objection(value) == "address= must be a str"  # type: ignore[arg-type]
 
 
 def test_odd_spellings_are_no_addresses() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import threading
 import traceback
 from contextlib import suppress
@@ -129,75 +130,21 @@ def test_redirect() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"Cannot POST /hook/abcdefgh12345678",
+        b"Cannot POST /hook/abcdefgh12345678?token=q&b",
         b"<title>Not Found: abcdefgh12345678</title>",
-        b'{"reason": "a", "message": "token=q&b is wrong"}',
-        b'{"reason": "b", "message": "\\u0061bcdefgh12345678"}',
-        b"Basic cGFzc3dvcmQ= is wrong",
-        b"cGFzc3dvcmQ= is wrong",
-        b"no session abcd1234",
-        b"unknown: tok12345",
-        b"unknown: a%2btok1/9",
-        b"unknown: a+tok1/9",
-        b"unknown: q r stu vw",
-        "unknown: q\xe9 geheim".encode(),
-        "unknown: q\xe9 geheim".encode("latin-1"),
-        b'{"error": "no route \\/a+tok1\\/9"}',
-        b'{"error": "no hook a\\u002Btok1/9"}',
-        b"<p>no hook ?token=q&#38;b</p>",
-        b'{"reason": "no-hook-\\u0074ok12345", "message": "no"}',
-        b'{"reason": "no", "message": "q\\u00e9 g\\u0065heim"}',
+        b'{"reason": "not-found", "message": "abcdefgh12345678"}',
+        b'{"reason": "abcdefgh12345678", "message": "no"}',
     ],
 )
-def test_answer_repeats_the_request(body: bytes) -> None:
-    """What could be a token of the URL, or a password, is in no message."""
-    own = {"Authorization": "Basic cGFzc3dvcmQ=", "Cookie": "a=b; session=abcd1234"}
-    path = "hook/abcdefgh12345678/tok12345;a%2Btok1%2F9/q+r+stu+vw/q%C3%A9%20geheim?token=q&b"
-    with FakeReceiver([Answer(404, body)]) as receiver, sender(headers=own) as each:
-        attempt = each.send(f"{receiver.url}{path}", {})
+def test_answer_of_a_stranger(body: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """It is not quoted, and not in the log: pages about errors repeat the path."""
+    with FakeReceiver([Answer(404, body)]) as receiver, sender() as each:
+        attempt = each.send(f"{receiver.url}hook/abcdefgh12345678?token=q&b", {})
 
     assert attempt.reason == ""
-    assert attempt.message == "the answer repeats a part of the request, and is not shown here"
+    assert attempt.message == "the receiver answered HTTP 404"
     assert attempt.answer == body
-
-
-@pytest.mark.parametrize("scheme", ["frappe", "standard-webhooks", "github", "stripe", "gitlab"])
-def test_answer_repeats_the_signature(scheme: str) -> None:
-    """Nor is a signature, whatever is around it, or the secret that some schemes send."""
-
-    def answer(connection: socket.socket) -> None:
-        head = request_of(connection).partition(b"\r\n\r\n")[0].decode()
-        headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
-        value = headers[providers.get(scheme).signature_headers[0]]
-        bare = re.split("sha256=|v1[,=]", value)[-1].encode()
-        body = b'{"reason": "mismatch", "message": "not %b"}' % bare
-        connection.sendall(b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-
-    with serving(answer) as server, sender(scheme=providers.get(scheme)) as each:
-        attempt = each.send(server.url, {})
-
-    assert attempt.status == 401
-    assert (attempt.reason, b"mismatch" in attempt.answer) == ("", True)
-    assert attempt.message == "the answer repeats a part of the request, and is not shown here"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"no such event",
-        b"webhooks are off",
-        b"a missing access_token",
-        b"no text/html",
-        b"text/csv",
-    ],
-)
-def test_answer_has_common_words(body: bytes) -> None:
-    """Words that URLs and headers have, too, hide no answer."""
-    own = {"Accept": "text/html", "Content-Type": "text/csv"}
-    with FakeReceiver([Answer(404, body)]) as receiver, sender(headers=own) as each:
-        attempt = each.send(f"{receiver.url}api/webhooks?access_token=12345678", {})
-
-    assert attempt.message == body.decode()
+    assert "abcdefgh12345678" not in caplog.text + repr(attempt)
 
 
 @pytest.mark.parametrize("scheme", ["frappe", "square", "hubspot-v2", "hubspot-v3"])
@@ -313,9 +260,9 @@ def test_own_headers() -> None:
         ({"X-A": "SECRET\x00"}, "value of X-A"),
         ({"X-A": "SECRET€"}, "value of X-A"),
         ({"X-A": 3}, "value of X-A"),
-        ({"X A": "SECRET"}, "a name"),
-        ({"": "SECRET"}, "a name"),
-        ({3: "SECRET"}, "a name"),
+        ({"X A": "SECRET"}, "an invalid header name"),
+        ({"": "SECRET"}, "an invalid header name"),
+        ({3: "SECRET"}, "an invalid header name"),
         (["SECRET"], "must be a dict, not a list"),
     ],
 )
@@ -333,7 +280,7 @@ def test_headers_that_cannot_be_sent(headers: Any, named: str) -> None:
     ("options", "named"),
     [
         ({"method": "post"}, "method="),
-        ({"method": "CONNECT"}, "method="),
+        ({"method": "CONNECT"}, "method= must not be CONNECT"),
         ({"method": None}, "method="),
         ({"timeout": 0}, "timeout="),
         ({"timeout": float("nan")}, "timeout="),
@@ -341,6 +288,10 @@ def test_headers_that_cannot_be_sent(headers: Any, named: str) -> None:
         ({"timeout": None}, "timeout="),
         ({"timeout": True}, "timeout="),
         ({"ssl_context": "x"}, "ssl_context= must be an ssl.SSLContext, not a str"),
+        (
+            {"ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)},
+            r"ssl_context= is for servers: use ssl\.create_default_context\(\)",
+        ),
         ({"clock": 5}, "clock="),
         ({"guard": None}, "guard="),
         ({"guard": ["127.0.0.1"]}, "guard="),
@@ -409,8 +360,7 @@ def test_callers_mistakes() -> None:
 
 def test_id_without_a_header() -> None:
     """Where the scheme sends no id, an attempt has one all the same, for its own log."""
-    assert answered(200).id is not None
-    assert re.fullmatch("msg_[0-9a-f]{32}", answered(200).id or "")
+    assert re.fullmatch("msg_[0-9a-f]{32}", answered(200).id)
 
 
 def shown_by(error: BaseException) -> str:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from frappe_hooksig._escaping import escaped
+from frappe_hooksig.cli._excerpt import excerpt
 from frappe_hooksig.cli._outcome import WrongUse
 from frappe_hooksig.sending import _exchange
-from frappe_hooksig.sending._attempt import described
+from frappe_hooksig.sending._attempt import reported
 from frappe_hooksig.sending._connection import connect, new_context
 from frappe_hooksig.sending._deadline import Deadline
 from frappe_hooksig.sending._lookup import look_up
@@ -94,7 +95,9 @@ def exchange(
     except _exchange.PROBLEMS as error:
         _, message = _exchange.problem_of(error, timeout)
         return Answer(message=escaped(message))
-    reason, message = described(response.body)
+    reason, message = reported(response.body)
+    if not reason:
+        message = excerpt(response.body)
     return Answer(status=response.status, reason=reason, message=message)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from frappe_hooksig._template import is_method
 from frappe_hooksig.cli._captured_request import read_headers
+from frappe_hooksig.cli._excerpt import excerpt
 from frappe_hooksig.cli._input import check_standard_input, opened, read
 from frappe_hooksig.cli._options import add_headers, add_json, add_scheme, add_secrets
 from frappe_hooksig.cli._outcome import DONE, REFUSED, UNREACHABLE, WrongUse
@@ -37,7 +38,7 @@ _STATUSES: Final = {
 }
 
 # The options with which this command is told what the library takes as arguments.
-_OPTIONS: Final = {"allow=": "--allow", "headers=": "-H:", "id=": "--id"}
+_OPTIONS: Final = {"allow=": "--allow", "headers=": "-H:", "id=": "--id", "method=": "--method"}
 
 _EXAMPLES = """\
 exit status: 0 accepted (2xx), 1 refused, 2 wrong use, 3 no response, or the address is blocked
@@ -168,7 +169,7 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse options that do not fit together.
 
     Raises:
-        WrongUse: They do not.
+        WrongUse: `options` contradict each other, or one of them has a wrong value.
     """
     if options.data is not None and options.body is not None:
         msg = "--data is instead of BODY: leave one of them out"
@@ -221,7 +222,7 @@ def _given_headers(options: argparse.Namespace) -> dict[str, str]:
     """Return the headers of `-H`.
 
     Raises:
-        WrongUse: One cannot be read, or there are two of one name.
+        WrongUse: A header of `-H` cannot be read, or two have one name.
     """
     pairs = [pair for text in options.header for pair in read_headers(text)]
     if len({name.lower() for name, _ in pairs}) < len(pairs):
@@ -256,6 +257,11 @@ def _result(attempt: Attempt) -> str:
     return f"{attempt.outcome} ({details})" if details else attempt.outcome
 
 
+def _answer(attempt: Attempt) -> str:
+    """Return the start of an answer whose own sentence is not in the message."""
+    return "" if attempt.reason else excerpt(attempt.answer)
+
+
 def _see(attempt: Attempt) -> str | None:
     """Return where the documentation explains a reason of ours; None for any other."""
     is_ours = attempt.status is not None and attempt.reason in {each.value for each in Reason}
@@ -272,7 +278,7 @@ def _hint(sent: _Sent, attempt: Attempt) -> str | None:
 def _as_text(sent: _Sent, attempts: Sequence[Attempt]) -> str:
     """Return what was sent, and what came back last."""
     last = attempts[-1]
-    verb = "not sent" if last.outcome == "blocked" else "sent"
+    verb = "sent" if any(each.address is not None for each in attempts) else "not sent"
     lines = [
         f"{verb}: {sent.method} {sent.origin} ({sent.length} bytes)",
         f"headers: {', '.join(sent.headers)}",
@@ -284,7 +290,8 @@ def _as_text(sent: _Sent, attempts: Sequence[Attempt]) -> str:
     elif last.outcome != "blocked":
         lines.append("received: nothing")
     lines += [last.message] * bool(last.message)
-    see, hint = _see(last), _hint(sent, last)
+    answer, see, hint = _answer(last), _see(last), _hint(sent, last)
+    lines += [f"answer: {answer}"] * bool(answer)
     lines += [f"see: {see}"] * (see is not None)
     if last.retry_after is not None:
         lines.append(f"Retry-After: {_rounded(last.retry_after)} s")
@@ -312,6 +319,7 @@ def _as_json(sent: _Sent, attempts: Sequence[Attempt]) -> str:
                 "status": each.status,
                 "reason": each.reason or None,
                 "message": each.message or None,
+                "answer": _answer(each) or None,
                 "see": _see(each),
                 "retry_after": each.retry_after,
                 "seconds": round(each.seconds, 3),

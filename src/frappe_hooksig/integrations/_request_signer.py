@@ -7,7 +7,6 @@ from typing import NoReturn
 
 from frappe_hooksig._compression import CONTENT_ENCODING, Decompression, is_gzip
 from frappe_hooksig._raw_body import MAX_BODY
-from frappe_hooksig._secret_checks import masked_unless
 from frappe_hooksig._wire import wire_of
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError, VerificationError
 from frappe_hooksig.scheme import Scheme
@@ -20,7 +19,7 @@ class RequestSigner:
 
     Args:
         several: The secrets, from `redacted()`.
-        scheme: How the receiver expects the signature.
+        scheme: How the receiver expects the signature, from `masked_unless()`.
         clock: Returns the current time, in Unix seconds.
 
     Attributes:
@@ -36,7 +35,6 @@ class RequestSigner:
     def __init__(
         self, several: Sequence[Secret], scheme: Scheme, clock: Callable[[], float]
     ) -> None:
-        scheme = masked_unless(Scheme, scheme)
         self._signer = Signer(several, scheme=scheme, clock=clock)
         self.scheme = scheme
 

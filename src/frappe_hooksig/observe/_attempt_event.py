@@ -22,10 +22,11 @@ class AttemptEvent:
         method: The HTTP method.
         id: The id of the message.
         reason: As in the attempt.
-        message: As in the attempt: a sentence for your log.
+        message: As in the attempt: a sentence for your log. A receiver that answers like this
+            package chooses it; no other answer is quoted.
         status: The HTTP status of the answer; None if there was none.
         seconds: How long the attempt took.
-        body_length: The length of the body that was sent, in bytes.
+        body_length: The length of the body, in bytes.
     """
 
     kind: Outcome

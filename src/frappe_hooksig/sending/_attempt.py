@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from html import unescape
 from typing import Final, cast
 
 from frappe_hooksig._escaping import escaped
+from frappe_hooksig.exceptions import Reason
 from frappe_hooksig.observe._attempt_event import Outcome
 
 #: The longest answer that is kept, in bytes of its body.
@@ -19,8 +19,14 @@ LONGEST_ANSWER: Final = 4096
 
 _SHOWN = 600  # characters of a message
 
-# Both parts are bounded, so that a hostile page takes no time.
-_TITLE: Final = re.compile(r"<title(?:\s[^<>]{0,99})?>([^<]{1,999})", re.IGNORECASE)
+# The reasons in the JSON answers of this package.
+_REASONS: Final = frozenset(
+    {
+        *(reason.value for reason in Reason),
+        *("in-flight", "malformed-payload", "receiver-failed", "store-unavailable"),
+    }
+)
+_REDIRECTS: Final = {301, 302, 303, 307, 308}
 
 _LONGEST_WAIT = 86_400  # seconds of Retry-After
 _DELAY: Final = re.compile(r"[0-9]{1,20}")  # more digits are no number of seconds
@@ -38,18 +44,20 @@ class Attempt:
             a 2xx from a receiver that did not take the whole message; `blocked` if nothing was
             sent, because the URL cannot be used or leads to an address that the guard does not
             allow.
-        id: The id of the message. Pass it to the next attempt.
+        id: The id of the message. Pass it to the next attempt. It is made even if the scheme has no
+            header for it.
         status: The HTTP status of the answer; None if there was none.
-        reason: A code. It is the receiver's own if that answered like this package, such as
-            `signature-mismatch`. If there was no answer, it is one of `timeout`, `name-not-found`,
-            `connection`, `tls`, `no-http`, `proxy`, `address-not-allowed` and `bad-url`. Else it
-            is empty.
-        message: A sentence for the operator of the sender, in printable ASCII. What a receiver
-            answers is in it only if it repeats nothing of the URL's path and query and of the
-            headers that were sent. It may repeat the payload. It may name an address of your
-            network, so do not show it to those who chose the URL.
+        reason: A code. If the receiver answered like this package, it is a code of this package,
+            such as `signature-mismatch`. If there was no answer, it is one of `timeout`,
+            `name-not-found`, `connection`, `tls`, `no-http`, `proxy`, `address-not-allowed` and
+            `bad-url`. Else it is empty.
+        message: A sentence for the operator of the sender, in printable ASCII. A receiver that
+            answers like this package, with such a code, chooses the sentence. No other answer is
+            quoted, because pages about errors repeat the path, which may have a token. It may name
+            an address of your network, so do not show it to those who chose the URL. It is empty
+            after a 2xx without a code.
         answer: The start of the answer's body, decompressed: 4 KiB at most. It is what a stranger
-            sent.
+            sent, and may repeat the path.
         retry_after: How long the receiver asks to wait, in seconds, up to a day; None if it does
             not.
         seconds: How long the attempt took.
@@ -57,7 +65,7 @@ class Attempt:
     """
 
     outcome: Outcome
-    id: str | None
+    id: str
     status: int | None = None
     reason: str = ""
     message: str = ""
@@ -79,29 +87,36 @@ def outcome_of(status: int) -> Outcome:
     return "gone" if status == 410 else "refused"  # noqa: PLR2004
 
 
-def described(body: bytes) -> tuple[str, str]:
-    """Return the reason and the message of an answer, escaped.
+def shown(message: str) -> str:
+    """Return a message in printable ASCII, cut off after 600 characters."""
+    return escaped(message, _SHOWN)
 
-    Those are what the JSON answers of this package have. Other answers have no reason, and the
-    message is the title of a page, or the start of the text.
+
+def reported(body: bytes) -> tuple[str, str]:
+    """Return the reason and the message of an answer, if it is one of this package.
+
+    Otherwise, both are empty: text of a stranger may repeat the request.
     """
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        content = None
+        return "", ""
     if isinstance(content, dict):
         known = cast("dict[str, object]", content)
         reason, message = known.get("reason"), known.get("message")
-        if isinstance(reason, str) and isinstance(message, str):
-            return escaped(reason), escaped(message, _SHOWN)
-    text = body.decode("utf-8", "replace").strip()
-    return "", escaped(_title(text) or text)
+        if isinstance(reason, str) and reason in _REASONS and isinstance(message, str):
+            return reason, shown(message)
+    return "", ""
 
 
-def _title(text: str) -> str:
-    """Return the title of an HTML page, in one line; empty if there is none."""
-    found = _TITLE.search(text) if text.startswith("<") else None
-    return "" if found is None else " ".join(unescape(found[1]).split())
+def said(status: int, body: bytes) -> tuple[str, str]:
+    """Return the reason and the message of an attempt that has an answer."""
+    reason, message = reported(body)
+    if status in _REDIRECTS:
+        return reason, f"HTTP {status} is a redirect, which is not followed"
+    if not message and outcome_of(status) != "delivered":
+        message = f"the receiver answered HTTP {status}"
+    return reason, message
 
 
 def retry_after(values: Sequence[str] | None, now: float) -> float | None:

@@ -98,7 +98,7 @@ class AddressGuard:
         if isinstance(host, str) and host.isascii() and self._is_listed(host):
             return None
         if not isinstance(address, str):
-            return "what is not a str is not an IP address"
+            return "address= must be a str"
         found = read_address(address)
         if found is None:
             return f"{escaped(address, _SHOWN)} is not a plain IP address"

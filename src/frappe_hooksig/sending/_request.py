@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from html import unescape
 from typing import Any, Final
-from urllib.parse import unquote, unquote_plus
 
 from frappe_hooksig import __version__
-from frappe_hooksig._escaping import escaped
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.sending._exchange import head_of
@@ -32,16 +29,6 @@ _DEFAULTS: Final = (
 
 _JOINED = 65_536  # bytes of a body that is sent together with the headers
 
-# Parts of a URL or a header that are shorter than this are words that occur in answers.
-_SHORTEST = 8  # characters
-# So are these parts of a path, such as `webhooks`; and these headers say nothing private.
-_WORDS: Final = re.compile("[a-z._-]{1,15}")
-_NOT_PRIVATE: Final = {"accept", "content-type", "user-agent"}
-_JSON: Final = "application/json"  # the Content-Type of a signed payload
-_IN_URLS: Final = re.compile("[/;,=]")
-_IN_HEADERS: Final = re.compile(r"[\s,;:=\"]")
-_JSON_ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
-
 
 def check_scheme(scheme: Scheme) -> None:
     """Refuse a scheme whose signature, timestamp or id would change what is sent, or to whom.
@@ -63,17 +50,13 @@ class OwnHeaders:
 
     Attributes:
         names: Their names in lower case.
-        values: Those of their values that may be private.
-        prefix: What the scheme writes before a signature.
         lines: Those headers and the defaults, as they are sent.
     """
 
-    __slots__ = ("lines", "names", "prefix", "values")
+    __slots__ = ("lines", "names")
 
     def __init__(self, pairs: list[tuple[str, str]], scheme: Scheme) -> None:
-        self.prefix = scheme.prefix
         self.names = {name.lower() for name, _ in pairs}
-        self.values = [value for name, value in pairs if name.lower() not in _NOT_PRIVATE]
         taken = self.names.union(map(str.lower, scheme.header_names))
         every = [*[pair for pair in _DEFAULTS if pair[0].lower() not in taken], *pairs]
         self.lines = "".join(f"{name}: {value}\r\n" for name, value in every).encode("latin-1")
@@ -92,7 +75,7 @@ class OwnHeaders:
         taken = {name.lower() for name in scheme.header_names} | _OURS
         for name, value in pairs:
             if not isinstance(name, str) or not _NAME.fullmatch(name):
-                return "headers= has a name that is none of a header"
+                return "headers= contains an invalid header name"
             if name.lower() in taken:
                 return f"headers= has {name}, which the sender itself sets, or must not be sent"
             if not isinstance(value, str) or not _VALUE.fullmatch(value):
@@ -117,12 +100,9 @@ class Request:
         pieces: Its bytes, to send one after the other.
     """
 
-    __slots__ = ("_own", "_target", "_values", "pieces")
+    __slots__ = ("pieces",)
 
     def __init__(self, method: str, target: Target, signed: SignedPayload, own: OwnHeaders) -> None:
-        self._target = target
-        self._values = [value for value in signed.headers.values() if value != _JSON]
-        self._own = own
         body = signed.body
         # The headers of the scheme are the last ones, and replace the Content-Type of JSON.
         last = {name.lower(): (name, value) for name, value in signed.headers.items()}
@@ -135,42 +115,5 @@ class Request:
         pieces = [head + body] if len(body) < _JOINED else [head, body]
         self.pieces = [memoryview(piece) for piece in pieces]  # whose repr shows no bytes
 
-    def is_told_by(self, answer: bytes, reason: str, message: str) -> bool:
-        """Whether an answer repeats a part of the request that no log must have.
-
-        Those are path, query and headers, whole and in parts, but not the body.
-
-        Args:
-            answer: The answer's body.
-            reason: The reason in it, escaped.
-            message: The message in it, escaped.
-        """
-        if not reason and not message:
-            return False
-        bodies = (answer.decode("utf-8", "replace"), answer.decode("latin-1"))
-        plain = "\n".join((*bodies, reason, message))
-        read = unescape(_JSON_ESCAPE.sub(_character, plain.replace("\\/", "/")))
-        texts = (plain, read, unquote(read))
-        return any(part in text for part in self._private_parts() for text in texts)
-
-    def _private_parts(self) -> set[str]:
-        path, _, query = self._target.path.partition("?")
-        whole = {part for part in (path, query) if len(part) > 1}
-        parts = {part for part in _IN_URLS.split(path) if not _WORDS.fullmatch(part)}
-        for pair in query.split("&"):
-            name, _, value = pair.partition("=")
-            parts |= {pair, *_IN_URLS.split(value or name)}
-        whole |= {unquote(part) for part in whole}
-        parts |= {unquote(part) for part in parts} | {unquote_plus(part) for part in parts}
-        for value in (*self._values, *self._own.values):
-            parts |= {value, *_IN_HEADERS.split(value)}
-        parts |= {part.removeprefix(self._own.prefix) for part in parts}
-        found = whole | {part for part in parts if len(part) >= _SHORTEST}
-        return found | {escaped(part, len(part)) for part in found}  # as messages have them
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
-
-
-def _character(escape: re.Match[str]) -> str:
-    return chr(int(escape[1], 16))

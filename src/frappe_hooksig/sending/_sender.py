@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from frappe_hooksig._escaping import escaped
 from frappe_hooksig._frappe import FRAPPE
 from frappe_hooksig._keys import redacted
 from frappe_hooksig._payload import Payload, new_id
@@ -24,9 +23,10 @@ from frappe_hooksig.secret import Secrets
 from frappe_hooksig.sending._attempt import (
     LONGEST_ANSWER,
     Attempt,
-    described,
     outcome_of,
     retry_after,
+    said,
+    shown,
 )
 from frappe_hooksig.sending._connection import GONE, Connection, connect
 from frappe_hooksig.sending._deadline import Deadline
@@ -42,12 +42,8 @@ from frappe_hooksig.sign import Signer
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_SHOWN = 600  # characters of a message
-
 _LONGEST_TIMEOUT = 3600  # seconds
 _ID: Final = re.compile("[!-~]{1,255}")  # the scheme may take less
-
-_REDIRECTS: Final = {301, 302, 303, 307, 308}
 
 _PUBLIC: Final = AddressGuard()
 
@@ -73,10 +69,14 @@ class Sender:
         method: The HTTP method.
         headers: Headers to send besides, such as Authorization. They cannot replace the signature.
         guard: The addresses that may be connected to. By default, those of the public internet.
-        timeout: How long an attempt may take in total, in seconds.
+        timeout: How long an attempt may take in total, in seconds, up to 3600.
         proxy: The URL of a proxy, such as `http://user:password@proxy:3128`, which connects to all
-            receivers (CONNECT). The guard does not judge its own address.
-        ssl_context: How to encrypt, for example with certificates of your own.
+            receivers (CONNECT), also to those of http://. The guard does not judge its own address.
+            Names are looked up here, because the guard judges addresses: the proxy is asked for an
+            address. So it does not work where internal machines cannot resolve public names, or
+            where the proxy filters by name. Squid refuses CONNECT to port 80 by default.
+        ssl_context: How to encrypt, for example with certificates of your own. It is used as it is:
+            a context with `check_hostname` or `verify_mode` turned off is not made safe.
         observe: A function, or several, that get an event for each attempt; see
             `frappe_hooksig.observe`. List `log` too if you want to keep it.
         clock: Returns the current time, in Unix seconds.
@@ -175,7 +175,7 @@ class Sender:
                 outcome="blocked",
                 id=message_id,
                 reason="bad-url",
-                message=escaped(problem, _SHOWN),
+                message=shown(problem),
                 seconds=time.monotonic() - started,
             )
         else:
@@ -220,29 +220,21 @@ class Sender:
             response = self._answer(target, request, visit)
         except _Blocked as blocked:
             facts = {"outcome": "blocked", "reason": "address-not-allowed"}
-            facts["message"] = escaped(str(blocked), _SHOWN)
+            facts["message"] = shown(str(blocked))
         except PROBLEMS as error:
             reason, message = problem_of(error, self._timeout)
             facts = {"outcome": "unreachable", "reason": reason}
-            facts["message"] = escaped(message, _SHOWN)
+            facts["message"] = shown(message)
         else:
-            facts = self._facts_of(response, request)
+            facts = self._facts_of(response)
         return Attempt(
             id=message_id, seconds=time.monotonic() - started, address=visit.address, **facts
         )
 
-    def _facts_of(self, response: Response, request: Request) -> dict[str, Any]:
-        reason, message = described(response.body)
-        # A page about an error may repeat the path, which may have a token.
-        if request.is_told_by(response.body, reason, message):
-            reason, message = "", "the answer repeats a part of the request, and is not shown here"
-        if response.status in _REDIRECTS:
-            message = f"HTTP {response.status} is a redirect, which is not followed"
-        outcome = outcome_of(response.status)
-        if not message and outcome != "delivered":
-            message = f"the receiver answered HTTP {response.status}"
+    def _facts_of(self, response: Response) -> dict[str, Any]:
+        reason, message = said(response.status, response.body)
         return {
-            "outcome": outcome,
+            "outcome": outcome_of(response.status),
             "status": response.status,
             "reason": reason,
             "message": message,
@@ -277,7 +269,7 @@ class Sender:
         """Refuse all addresses of a host if one of them is not allowed.
 
         Raises:
-            _Blocked: One is not.
+            _Blocked: One of the addresses is not allowed.
         """
         for address in addresses:
             objection = self._guard.objection(address.text, host)
@@ -336,7 +328,7 @@ def _id_of(given: object) -> str:
     """Return the id of a message, a new one if none is given.
 
     Raises:
-        ConfigurationError: It is no id.
+        ConfigurationError: `id` is not 1 to 255 characters of printable ASCII.
     """
     if given is None:
         return new_id()
@@ -349,7 +341,7 @@ def _id_of(given: object) -> str:
 def _target_of(url: object) -> tuple[Target | None, str]:
     """Return where a URL leads, or what is wrong with it."""
     if not isinstance(url, str):
-        return None, f"the URL is no text, but a {type(url).__name__}"
+        return None, f"the URL must be a str, not {type(url).__name__}"
     try:
         return Target.of(url), ""
     except ValueError as error:
@@ -360,10 +352,13 @@ def _check(method: str, timeout: float, guard: object) -> None:
     """Refuse options that cannot be used.
 
     Raises:
-        ConfigurationError: One cannot.
+        ConfigurationError: `method`, `timeout` or `guard` cannot be used.
     """
-    if not isinstance(method, str) or not is_method(method) or method == "CONNECT":
+    if not isinstance(method, str) or not is_method(method):
         msg = "method= must be upper-case letters, such as POST"
+        raise ConfigurationError(msg)
+    if method == "CONNECT":
+        msg = "method= must not be CONNECT, which asks a proxy for a connection"
         raise ConfigurationError(msg)
     is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if not is_number or not 0 < timeout <= _LONGEST_TIMEOUT:
@@ -375,13 +370,16 @@ def _check(method: str, timeout: float, guard: object) -> None:
 
 
 def _check_tools(ssl_context: object, clock: object) -> None:
-    """Refuse what is neither a context nor a clock.
+    """Refuse tools that cannot be used.
 
     Raises:
-        ConfigurationError: One is not.
+        ConfigurationError: `ssl_context` is no context for clients, or `clock` is no function.
     """
     if not isinstance(ssl_context, ssl.SSLContext | None):
         msg = f"ssl_context= must be an ssl.SSLContext, not a {type(ssl_context).__name__}"
+        raise ConfigurationError(msg)
+    if ssl_context is not None and ssl_context.protocol == ssl.PROTOCOL_TLS_SERVER:
+        msg = "ssl_context= is for servers: use ssl.create_default_context()"
         raise ConfigurationError(msg)
     if not callable(clock):
         msg = "clock= must be a function that returns the time, such as time.time"

@@ -63,7 +63,7 @@ class Target:
             url: An absolute URL of HTTP or HTTPS.
 
         Raises:
-            ValueError: It is none. The message has nothing of the URL.
+            ValueError: `url` is not an absolute HTTP URL. The message has nothing of the URL.
         """
         try:
             return _read(url)

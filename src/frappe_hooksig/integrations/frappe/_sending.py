@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import fields
-from ipaddress import ip_address
 from typing import Any
 
 import frappe
@@ -21,6 +20,7 @@ from frappe_hooksig.integrations.frappe._site_secrets import (
 from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.sending._attempt import Attempt
 from frappe_hooksig.sending._guard import AddressGuard
+from frappe_hooksig.sending._networks import read_address
 from frappe_hooksig.sending._schedule import QUICK
 from frappe_hooksig.sending._sender import Sender
 from frappe_hooksig.sending._target import Target
@@ -156,11 +156,10 @@ class _Webhook:
 
 
 def _problem(attempt: Attempt) -> str:
-    status = f"HTTP {attempt.status}"
-    if attempt.status is None or status in attempt.message:
-        return attempt.message
-    answered = f"{status} {attempt.reason}".rstrip()
-    return f"{answered}: {attempt.message}" if attempt.message else answered
+    """Return what went wrong, without any text of a receiver: the Error Log has many readers."""
+    if attempt.status is not None and attempt.reason:
+        return f"HTTP {attempt.status} {attempt.reason}"
+    return attempt.message
 
 
 def _sleep(seconds: float) -> None:
@@ -199,7 +198,7 @@ def _check_host(host: str) -> None:
     """
     guard = _guard()
     address = "127.0.0.1" if host == "localhost" else host  # RFC 6761 section 6.3
-    objection = guard.objection(address, host) if _is_address(address) else None
+    objection = guard.objection(address, host) if read_address(address) is not None else None
     if objection is not None:
         msg = f"url= has an address that is not allowed: {objection}. {_REMEDY}"
         raise ConfigurationError(msg)
@@ -217,11 +216,3 @@ def _target(url: str) -> Target:
         msg = f"url= must be an HTTP URL: {error}"
     del url  # the Error Log shows the local variables of every frame
     raise ConfigurationError(msg)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
