@@ -301,22 +301,22 @@ def test_retry(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "pauses"), [("20", [20, 20]), ("61", []), ("86400", []), ("1", [1, 4, 10])]
+    ("retry_after", "pauses"), [("30", [30, 30]), ("76", []), ("86400", []), ("1", [1, 4, 10])]
 )
 def test_retry_after_of_quick(
     retry_after: str, pauses: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A receiver cannot keep somebody at a terminal waiting for longer than a minute."""
+    """A receiver can keep somebody at a terminal waiting for a minute more."""
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
     busy = Answer(503, headers={"Retry-After": retry_after})
     with FakeReceiver([busy]) as receiver:
         _, err = send(REFUSED, receiver, "--retry", "QUICK")
 
-    assert sum(slept) <= 60
+    assert sum(slept) <= 75
     assert all(least <= each <= least * 1.1 for least, each in zip(pauses, slept, strict=True))
-    said = "frappe-hooksig: no other attempt: QUICK waits for 60 s in total at most\n"
-    assert err.endswith(said) == (len(pauses) < 3)
+    said = "no other attempt: Retry-After asks for more time than the schedule has\n"
+    assert err.endswith(f"frappe-hooksig: {said}") == (len(pauses) < 3)
 
 
 def test_retry_after_of_long_schedules(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 _LONGEST = 3600  # seconds
 
-# How long the pauses of QUICK may be in total, in seconds, whatever Retry-After asks for.
-_LONGEST_QUICK = 60
-
 _SCHEDULES: Final = ("QUICK", "FRAPPE", "STANDARD_WEBHOOKS")
 
 _STATUSES: Final = {
@@ -92,8 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCHEDULE",
         type=_schedule,
         help="wait and try again: QUICK (4 attempts in 15 seconds), FRAPPE (8 in 28 hours) or "
-        "STANDARD_WEBHOOKS (10 in 76 hours). Retry-After can make each pause of these longer, up "
-        "to a day; those of QUICK take a minute in total at most",
+        "STANDARD_WEBHOOKS (10 in 76 hours). With Retry-After, all pauses together take at most a "
+        "minute more",
     )
     add_secrets(parser)
     add_json(parser)
@@ -117,13 +114,12 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
 def _run(options: argparse.Namespace) -> tuple[int, str]:
     # This loads http.client and ssl, which the help does not need.
     from frappe_hooksig.sending._guard import AddressGuard
-    from frappe_hooksig.sending._schedule import QUICK, RetrySchedule
+    from frappe_hooksig.sending._schedule import RetrySchedule
     from frappe_hooksig.sending._sender import Sender
 
     target, guard, headers = _target(options), AddressGuard(options.allow), _given_headers(options)
     body = _body(options)
     schedule: RetrySchedule = options.retry or RetrySchedule(())
-    pauses = _Pauses()
     attempts: list[Attempt] = []
     with Sender(
         read_secrets(options),
@@ -142,10 +138,9 @@ def _run(options: argparse.Namespace) -> tuple[int, str]:
                 complain(f"attempt {len(attempts)}: {_result(attempts[-1])}")
             return attempts[-1]
 
-        within = _LONGEST_QUICK if schedule is QUICK else None
-        schedule.run(attempt, within=within, sleep=pauses.wait, clock=pauses.total)
+        schedule.run(attempt, sleep=_wait)
     if len(attempts) <= len(schedule.delays) and attempts[-1].outcome in {"refused", "unreachable"}:
-        complain(f"no other attempt: QUICK waits for {_LONGEST_QUICK} s in total at most")
+        complain("no other attempt: Retry-After asks for more time than the schedule has")
     sent = _Sent(options, target, body, headers)
     shown = _as_json if options.json else _as_text
     return _STATUSES[attempts[-1].outcome], shown(sent, attempts)
@@ -231,23 +226,11 @@ def _given_headers(options: argparse.Namespace) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
 
 
-class _Pauses:
-    """Waits between attempts, and counts how long."""
+def _wait(seconds: float) -> None:
+    import time
 
-    def __init__(self) -> None:
-        self._total = 0.0
-
-    def wait(self, seconds: float) -> None:
-        """Wait."""
-        import time
-
-        complain(f"next attempt in {_rounded(seconds)} s")
-        time.sleep(seconds)
-        self._total += seconds
-
-    def total(self) -> float:
-        """Return how long all pauses were, in seconds."""
-        return self._total
+    complain(f"next attempt in {_rounded(seconds)} s")
+    time.sleep(seconds)
 
 
 def _result(attempt: Attempt) -> str:

@@ -166,11 +166,11 @@ class RetrySchedule:
 
 
 def _made(attempt: Callable[[], Attempt]) -> Attempt:
-    made: object = attempt()
+    made = attempt()
     if not hasattr(made, "retry_after"):
         msg = f"run() takes a function that returns an Attempt, not a {type(made).__name__}"
         raise ConfigurationError(msg)
-    return cast("Attempt", made)
+    return made
 
 
 def _is_within(value: object, most: float) -> bool:
