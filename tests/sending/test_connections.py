@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from frappe_hooksig.sending import Sender, _connection, _lookup, _pool
+from frappe_hooksig.sending._target import Target
 from tests.sending.servers import (
     LOOPBACK,
     OK,
@@ -277,6 +278,35 @@ def test_close() -> None:
         for _ in range(2):
             assert each.send(server.url, {}).is_delivered
         assert server.connections == 3
+
+
+def test_closed_while_sending() -> None:
+    """A connection whose exchange ends while the sender is closed is not kept."""
+    target = Target.of("http://127.0.0.1/")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        pool = _pool.Pool()
+        pool.close()
+        pool.keep(target, _connection.Connection(ours, "127.0.0.1"))
+
+        theirs.settimeout(10)
+        assert theirs.recv(1) == b""
+        assert pool.take(target) is None
+
+
+def test_closed_before_a_fork() -> None:
+    """A sender that was closed keeps no connection in a forked process either."""
+    with serving(answering(OK)) as server, sender() as each:
+        each.close()
+        child = os.fork()
+        if not child:
+            status = 1
+            with suppress(BaseException):
+                attempts = [each.send(server.url, {}) for _ in range(2)]
+                status = 0 if all(each.is_delivered for each in attempts) else 2
+            os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert server.connections == 2
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
