@@ -42,8 +42,8 @@ class Attempt:
         status: The HTTP status of the answer; None if there was none.
         reason: A code. It is the receiver's own if that answered like this package, such as
             `signature-mismatch`. If there was no answer, it is one of `timeout`, `name-not-found`,
-            `connection`, `tls`, `no-http`, `proxy`, `address-not-allowed` and `bad-url`. Else it
-            is empty.
+            `name-server` (yours gave no answer), `connection`, `tls`, `no-http`, `proxy`,
+            `address-not-allowed` and `bad-url`. Else it is empty.
         message: A sentence for the operator of the sender, in printable ASCII. What a receiver
             answers is in it only if it repeats nothing of the URL's path and query and of the
             headers that were sent. It may repeat the payload. It may name an address of your

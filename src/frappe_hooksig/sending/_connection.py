@@ -13,7 +13,7 @@ from io import BufferedReader, RawIOBase
 from typing import Any, Final, cast
 
 from frappe_hooksig.sending._deadline import Deadline
-from frappe_hooksig.sending._lookup import Address, look_up
+from frappe_hooksig.sending._lookup import Address, is_unanswered, look_up
 from frappe_hooksig.sending._proxy import Proxy
 from frappe_hooksig.sending._target import Target
 
@@ -323,8 +323,10 @@ def _addresses_of(proxy: Proxy, deadline: Deadline) -> list[Address]:
         return look_up(proxy.host, proxy.port, deadline)
     except TimeoutError:
         raise
-    except (OSError, UnicodeError):
+    except (OSError, UnicodeError) as error:
         msg = "no host has the name of the proxy"
+        if is_unanswered(error):
+            msg = "the name server gave no answer about the proxy"
         raise ProxyRefused(msg) from None
 
 

@@ -21,6 +21,7 @@ from frappe_hooksig.sending._connection import (
     TooMuch,
     begun,
 )
+from frappe_hooksig.sending._lookup import is_unanswered
 
 #: What the steps of an exchange raise because of a receiver or its name.
 PROBLEMS: Final = (OSError, HTTPException, ValueError)
@@ -208,12 +209,8 @@ def problem_of(error: Exception, timeout: float) -> tuple[str, str]:
     match error:
         case TimeoutError():
             reason, problem = "timeout", f"no whole response within {timeout:g} s"
-        case ssl.SSLCertVerificationError():
-            reason = "tls"
-            problem = (
-                f"the certificate is not trusted: {error.verify_message}. SSL_CERT_FILE names a "
-                "file with the certificates to trust"
-            )
+        case _ if is_unanswered(error):
+            reason, problem = "name-server", "the name server gave no answer"
         case socket.gaierror() | UnicodeError():
             reason, problem = "name-not-found", "no host has this name"
         case ProxyRefused():
@@ -223,9 +220,18 @@ def problem_of(error: Exception, timeout: float) -> tuple[str, str]:
         case _ if isinstance(error, GONE):
             problem = "the connection was closed before the whole response"
         case ssl.SSLError():
-            reason, problem = "tls", "the receiver does not speak TLS: is its URL http://...?"
+            reason, problem = "tls", _tls_problem(error)
         case OSError():
             problem = f"no connection: {error.strerror or type(error).__name__}"
         case _:
             reason, problem = "no-http", "the response is not valid HTTP"
     return reason, problem
+
+
+def _tls_problem(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate is not trusted: {error.verify_message}. SSL_CERT_FILE names a "
+            "file with the certificates to trust"
+        )
+    return "the receiver does not speak TLS: is its URL http://...?"
