@@ -365,6 +365,31 @@ def test_no_tls(answer: bytes) -> None:
     assert attempt.reason == ("tls" if answer else "connection")
 
 
+def test_tls_fails() -> None:
+    """A receiver that speaks TLS, and refuses, is not said to speak none."""
+
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")  # RFC 8446: alert, handshake_failure
+
+    with serving(refuse) as server, sender() as each:
+        attempt = each.send(f"https://localhost:{server.port}/", {})
+
+    assert (attempt.outcome, attempt.reason) == ("unreachable", "tls")
+    assert attempt.message.startswith("TLS failed: ")
+    assert attempt.message.endswith("alert handshake failure")
+
+
+def test_context_that_is_a_servers() -> None:
+    """What ssl itself refuses is said too."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with serving(once()) as server, sender(ssl_context=context) as each:
+        attempt = each.send(f"https://localhost:{server.port}/", {})
+
+    assert attempt.reason == "tls"
+    assert attempt.message.startswith("TLS failed: Cannot create a client socket with a PROTOCOL")
+
+
 class Tunnel:
     """A proxy that makes connections.
 

@@ -41,6 +41,12 @@ _PIECE = 16_384  # bytes of a body that are read at once
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _LINE_ENDS: Final = (b"\r\n", b"\n")
 
+# What OpenSSL says if the other side does not speak TLS.
+_NO_TLS: Final = {
+    *("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL"),
+    *("PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"),
+}
+
 
 class BadChunk(HTTPException):
     """A chunked body is none."""
@@ -234,4 +240,8 @@ def _tls_problem(error: ssl.SSLError) -> str:
             f"the certificate is not trusted: {error.verify_message}. SSL_CERT_FILE names a "
             "file with the certificates to trust"
         )
-    return "the receiver does not speak TLS: is its URL http://...?"
+    reason: str | None = getattr(error, "reason", None)  # of OpenSSL
+    if reason in _NO_TLS:
+        return "the receiver does not speak TLS: is its URL http://...?"
+    problem = reason.replace("_", " ").lower() if reason else error.strerror
+    return f"TLS failed: {problem or type(error).__name__}"
