@@ -478,6 +478,20 @@ def test_next_address_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(tunnel.asked) == 2
 
 
+def test_family_that_the_system_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a proxy has an address of a family without sockets, the next one is used."""
+    tunnel = Tunnel()
+    with serving(tunnel) as via, serving(answering(OK)) as server:
+        found = [
+            _lookup.Address(family, ("127.0.0.1", via.port)) for family in (9999, socket.AF_INET)
+        ]
+        monkeypatch.setattr(_connection, "look_up", lambda *_: found)
+        with sender(proxy=f"http://two.example:{via.port}") as each:
+            attempt = each.send(server.url, {})
+
+    assert (attempt.outcome, attempt.address) == ("delivered", "127.0.0.1")
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [

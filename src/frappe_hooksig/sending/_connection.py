@@ -302,7 +302,11 @@ def connect(
 def _connected(addresses: list[Address], deadline: Deadline) -> socket.socket:
     problem: OSError = OSError(None, "the host has no address")
     for place, (family, sockaddr) in enumerate(addresses):
-        plain = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            plain = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:  # such as of IPv6, which a system may not have
+            problem = error
+            continue
         try:
             plain.settimeout(deadline.left() / (len(addresses) - place))
             plain.connect(sockaddr)
