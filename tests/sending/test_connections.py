@@ -58,6 +58,13 @@ KEPT = {
     "chunks": CHUNKS,
     "trailer": CHUNKS[:-2] + b"A: b\r\n\r\n",
     "no content": b"HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n",
+    "no content, no length": b"HTTP/1.1 204 No\r\n\r\n",
+    "not modified": b"HTTP/1.1 304 No\r\n\r\n",
+    "spaces": HEAD + b"Content-Length: \t2 \t\r\n\r\nok",
+    "spaces around the coding": CHUNKS.replace(b"chunked", b"\tChunked "),
+    "space after a name": CHUNKS.replace(b":", b" :"),
+    "folded header": CHUNKS.replace(b"chunked", b"\r\n chunked"),
+    "line that is no header": CHUNKS.replace(b"Tr", b"nonsense\r\nTr"),
     "refused": b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno",
     "more than is kept": HEAD + b"Content-Length: 9000\r\n\r\n" + bytes(9000),
 }
@@ -68,7 +75,9 @@ NOT_KEPT = {
     "more came": OK + b"HTTP/1.1 200 OK\r\n",
     "two lengths": HEAD + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
     "length and chunks": HEAD + b"Content-Length: 2\r\n" + CHUNKS[len(HEAD) :],
-    "odd length": HEAD + b"Content-Length: +2\r\n\r\nok",
+    "close, in a list": HEAD + b"Connection: a, CLOSE\r\nContent-Length: 2\r\n\r\nok",
+    "coding of no content": b"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "chunks of HTTP/1.0": CHUNKS.replace(b"HTTP/1.1", b"HTTP/1.0"),
 }
 
 
@@ -79,6 +88,15 @@ def test_whether_it_is_kept(name: str) -> None:
         assert each.send(server.url, {}).status is not None
         assert each.send(server.url, {}).status is not None
         assert server.connections == (1 if name in KEPT else 2)
+
+
+@pytest.mark.parametrize("status", [200, 304])
+def test_head(status: int) -> None:
+    """An answer to HEAD has the length of another one, and no body."""
+    answer = b"HTTP/1.1 %d OK\r\nContent-Length: 900\r\n\r\n" % status
+    with serving(answering(answer)) as server, sender(method="HEAD") as each:
+        assert [each.send(server.url, {}).status for _ in range(2)] == [status] * 2
+        assert server.connections == 1
 
 
 PHANTOM = b"HTTP/1.1 410 Gone\r\nContent-Length: 7\r\n\r\nphantom"
