@@ -498,7 +498,7 @@ def test_hostile_body(body: bytes, shown: str) -> None:
         (b"\x00\xff\x1b[2J\r\n\r\n", INVALID),
         (b"HTTP/1.1 20x OK\r\n\r\n", INVALID),
         (b"HTTP/1.1 99999 OK\r\n\r\n", INVALID),
-        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n", INVALID),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20_000 + b"\r\n", INVALID),
         (b"HTTP/1.1 200 OK\r\nA: " + b"b" * 70000 + b"\r\n\r\n", INVALID),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", INVALID),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 70000, INVALID),

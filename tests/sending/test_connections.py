@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from frappe_hooksig.sending import Sender, _connection, _lookup, _pool
+from frappe_hooksig.sending._target import Target
 from tests.sending.servers import (
     LOOPBACK,
     OK,
@@ -57,6 +58,13 @@ KEPT = {
     "chunks": CHUNKS,
     "trailer": CHUNKS[:-2] + b"A: b\r\n\r\n",
     "no content": b"HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n",
+    "no content, no length": b"HTTP/1.1 204 No\r\n\r\n",
+    "not modified": b"HTTP/1.1 304 No\r\n\r\n",
+    "spaces": HEAD + b"Content-Length: \t2 \t\r\n\r\nok",
+    "spaces around the coding": CHUNKS.replace(b"chunked", b"\tChunked "),
+    "space after a name": CHUNKS.replace(b":", b" :"),
+    "folded header": CHUNKS.replace(b"chunked", b"\r\n chunked"),
+    "line that is no header": CHUNKS.replace(b"Tr", b"nonsense\r\nTr"),
     "refused": b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno",
     "more than is kept": HEAD + b"Content-Length: 9000\r\n\r\n" + bytes(9000),
 }
@@ -67,7 +75,9 @@ NOT_KEPT = {
     "more came": OK + b"HTTP/1.1 200 OK\r\n",
     "two lengths": HEAD + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
     "length and chunks": HEAD + b"Content-Length: 2\r\n" + CHUNKS[len(HEAD) :],
-    "odd length": HEAD + b"Content-Length: +2\r\n\r\nok",
+    "close, in a list": HEAD + b"Connection: a, CLOSE\r\nContent-Length: 2\r\n\r\nok",
+    "coding of no content": b"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "chunks of HTTP/1.0": CHUNKS.replace(b"HTTP/1.1", b"HTTP/1.0"),
 }
 
 
@@ -78,6 +88,15 @@ def test_whether_it_is_kept(name: str) -> None:
         assert each.send(server.url, {}).status is not None
         assert each.send(server.url, {}).status is not None
         assert server.connections == (1 if name in KEPT else 2)
+
+
+@pytest.mark.parametrize("status", [200, 304])
+def test_head(status: int) -> None:
+    """An answer to HEAD has the length of another one, and no body."""
+    answer = b"HTTP/1.1 %d OK\r\nContent-Length: 900\r\n\r\n" % status
+    with serving(answering(answer)) as server, sender(method="HEAD") as each:
+        assert [each.send(server.url, {}).status for _ in range(2)] == [status] * 2
+        assert server.connections == 1
 
 
 PHANTOM = b"HTTP/1.1 410 Gone\r\nContent-Length: 7\r\n\r\nphantom"
@@ -279,6 +298,35 @@ def test_close() -> None:
         assert server.connections == 3
 
 
+def test_closed_while_sending() -> None:
+    """A connection whose exchange ends while the sender is closed is not kept."""
+    target = Target.of("http://127.0.0.1/")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        pool = _pool.Pool()
+        pool.close()
+        pool.keep(target, _connection.Connection(ours, "127.0.0.1"))
+
+        theirs.settimeout(10)
+        assert theirs.recv(1) == b""
+        assert pool.take(target) is None
+
+
+def test_closed_before_a_fork() -> None:
+    """A sender that was closed keeps no connection in a forked process either."""
+    with serving(answering(OK)) as server, sender() as each:
+        each.close()
+        child = os.fork()
+        if not child:
+            status = 1
+            with suppress(BaseException):
+                attempts = [each.send(server.url, {}) for _ in range(2)]
+                status = 0 if all(each.is_delivered for each in attempts) else 2
+            os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert server.connections == 2
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_certificate(host: str) -> None:
     """The certificate is checked by name, or by address. The protocol is HTTP/1.1."""
@@ -333,6 +381,21 @@ def test_no_tls(answer: bytes) -> None:
 
     assert attempt.outcome == "unreachable"
     assert attempt.reason == ("tls" if answer else "connection")
+
+
+def test_tls_fails() -> None:
+    """A receiver that speaks TLS, and refuses, is not said to speak none."""
+
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")  # RFC 8446: alert, handshake_failure
+
+    with serving(refuse) as server, sender() as each:
+        attempt = each.send(f"https://localhost:{server.port}/", {})
+
+    assert (attempt.outcome, attempt.reason) == ("unreachable", "tls")
+    assert attempt.message.startswith("TLS failed: ")
+    assert attempt.message.endswith("alert handshake failure")
 
 
 class Tunnel:
@@ -421,6 +484,20 @@ def test_next_address_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert (attempt.outcome, attempt.address) == ("delivered", "127.0.0.1")
     assert len(tunnel.asked) == 2
+
+
+def test_family_that_the_system_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a proxy has an address of a family without sockets, the next one is used."""
+    tunnel = Tunnel()
+    with serving(tunnel) as via, serving(answering(OK)) as server:
+        found = [
+            _lookup.Address(family, ("127.0.0.1", via.port)) for family in (9999, socket.AF_INET)
+        ]
+        monkeypatch.setattr(_connection, "look_up", lambda *_: found)
+        with sender(proxy=f"http://two.example:{via.port}") as each:
+            attempt = each.send(server.url, {})
+
+    assert (attempt.outcome, attempt.address) == ("delivered", "127.0.0.1")
 
 
 @pytest.mark.parametrize(

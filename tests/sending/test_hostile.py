@@ -251,6 +251,15 @@ BROKEN: dict[str, tuple[Answer, str]] = {
         )
         for size in ("zz", "-5", "+5", "0x5", "0_5", " 5", "", "5 a", "0" * 16 + "5", "٥")
     },
+    **{
+        f"{header!a}": (once(HEAD + header.encode() + b"\r\n\r\nok"), "no-http")
+        for header in (
+            *(f"Content-Length: {each}" for each in ("1_0", "+2", "-2", "2, 2", "0x2", "", "٢")),
+            *("Content-Length: 2\xa0", "Content-Length: 2\r\nContent-Length: 3"),
+            *(f"Transfer-Encoding: {each}" for each in ("gzip, chunked", "zip", "", "chunked\v")),
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        )
+    },
     "no HTTP": (once(b"\x00\xff\x1b[2J\r\n\r\n"), "no-http"),
     "SSH": (once(b"SSH-2.0-OpenSSH_9.2p1\r\n"), "no-http"),
     **{
@@ -280,6 +289,12 @@ WHOLE = {
     "no reason": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
     "no reason, but a space": b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok",
     "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\nok",
+    **{
+        f"type with {odd!a}": HEAD
+        + b"Content-Type: multipart/mixed; %b\r\nContent-Length: 2\r\n\r\nok" % odd
+        for odd in (b"boundary*=a; boundary*0=b", b"boundary*=a\0b''x", b"boundary*=idna''x")
+    },
+    "many headers": HEAD + b"A: b\r\n" * 1000 + b"Content-Length: 2\r\n\r\nok",
     "lines without returns": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
     "chunks": CHUNKED + b"01\r\no\r\n1 ;a=b\r\nk\r\n0;c\r\nA: b\r\n\r\n",
     "chunks without returns": CHUNKED + b"2 \nok\n0\n\n",

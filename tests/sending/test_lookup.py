@@ -98,6 +98,20 @@ def test_hangs(names: NameServer) -> None:
     assert look_up("b.example", 80, Deadline(10))
 
 
+@pytest.mark.parametrize("code", [socket.EAI_AGAIN, socket.EAI_FAIL])
+def test_name_server_fails(code: int, names: NameServer) -> None:
+    """A name server that does not work says nothing of the name."""
+    names.problem = socket.gaierror(code, "Temporary failure in name resolution")
+    attempt = sender().send("http://breaks.example/", {})
+
+    assert (attempt.outcome, attempt.reason) == ("unreachable", "name-server")
+    assert attempt.message == "the name server gave no answer"
+
+    attempt = sender(proxy="http://breaks.example:3128").send("http://127.0.0.1/", {})
+    assert attempt.reason == "proxy"
+    assert attempt.message == "the name server gave no answer about the proxy"
+
+
 def test_proxy_hangs(names: NameServer) -> None:
     """The name of a proxy that hangs is left behind too."""
     attempt = sender(0.1, proxy="http://hangs.example:3128").send("http://127.0.0.1/", {})

@@ -412,7 +412,7 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with serving(answer) as server:
         each = sender(5, headers={"Authorization": "Basic cGFzc3dvcmQ="})
-        monkeypatch.setattr("http.client.HTTPResponse.begin", interrupt)
+        monkeypatch.setattr("frappe_hooksig.sending._connection._head", interrupt)
         with pytest.raises(Interrupt) as caught:
             each.send(server.url, {"order": "SO-00001"})
         assert closed.wait(10)
@@ -423,6 +423,18 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = shown_by(error)
     for private in ("cGFzc3dvcmQ=", SECRET, "t0ken", "SO-00001", "/hook"):
         assert private not in shown, shown
+
+
+def test_mistake_of_this_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ValueError that is no receiver's fault is not taken for one."""
+
+    def fail(*_: object) -> None:
+        raise ValueError
+
+    with serving(once(OK)) as server, sender() as each:
+        monkeypatch.setattr("frappe_hooksig.sending._exchange.decompressed", fail)
+        with pytest.raises(ValueError, match=r"\A\Z"):
+            each.send(server.url, {})
 
 
 @pytest.mark.parametrize(

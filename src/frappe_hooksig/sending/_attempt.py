@@ -49,8 +49,8 @@ class Attempt:
         status: The HTTP status of the answer; None if there was none.
         reason: A code. If the receiver answered like this package, it is a code of this package,
             such as `signature-mismatch`. If there was no answer, it is one of `timeout`,
-            `name-not-found`, `connection`, `tls`, `no-http`, `proxy`, `address-not-allowed` and
-            `bad-url`. Else it is empty.
+            `name-not-found`, `name-server` (yours gave no answer), `connection`, `tls`, `no-http`,
+            `proxy`, `address-not-allowed` and `bad-url`. Else it is empty.
         message: A sentence for the operator of the sender, in printable ASCII. A receiver that
             answers like this package, with such a code, chooses the sentence. No other answer is
             quoted, because pages about errors repeat the path, which may have a token. It may name

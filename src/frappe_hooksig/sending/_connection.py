@@ -7,31 +7,45 @@ import selectors
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.message import Message
 from functools import cache
-from http.client import BadStatusLine, HTTPException, HTTPResponse
+from http.client import BadStatusLine, HTTPException
 from io import BufferedReader, RawIOBase
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from frappe_hooksig.sending._deadline import Deadline
-from frappe_hooksig.sending._lookup import Address, look_up
+from frappe_hooksig.sending._lookup import Address, is_unanswered, look_up
 from frappe_hooksig.sending._proxy import Proxy
 from frappe_hooksig.sending._target import Target
 
 #: All status lines and headers of an answer together, in bytes; also those of interim answers.
 MOST_HEAD: Final = 65_536
 
+#: How a line ends: RFC 9112 section 2.2 lets a recipient do without the return.
+LINE_ENDS: Final = (b"\r\n", b"\n")
+
+_SWITCHING_PROTOCOLS = 101
+_FINAL = 200  # the first status that is not interim
+
 _BUFFER = 8192  # bytes, of the reader
 _RECORD = 16_384  # bytes of a record of TLS at most: RFC 8446 section 5.1
 
 # RFC 9112 section 4. Many leave out the space before an empty reason.
-_STATUS_LINE: Final = re.compile(rb"(HTTP/1\.[01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
+
+# RFC 9112 section 5. Other lines are skipped.
+_HEADER: Final = re.compile(r"^([!#-'*+.^-z|~0-9A-Z-]+)[ \t]*:([^\n]*)", re.MULTILINE)
+_FOLD: Final = re.compile(r"\r?\n[ \t]+")
+_AROUND = " \t\r"  # a value
 
 # The start of an answer after which the rest of a request is not sent. That is none of success:
 # some receivers answer at once, and read on.
 _REFUSAL: Final = re.compile(rb"(?:\A|\n\r?\n)HTTP/1\.[01] [3-9]")
 _OVERLAP = len(b"\n\r\nHTTP/1.1 3") - 1
 
-# What a socket raises whose other side is gone.
+# Errors that mean that the other side has closed the connection.
 GONE: Final = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError, ssl.SSLEOFError)
 
 # Not select(), which cannot wait for a file descriptor above 1023. Windows has no poll().
@@ -39,7 +53,7 @@ _Selector: Any = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class TooMuch(HTTPException):
-    """An answer is larger than anybody reads."""
+    """An answer is larger than the limit."""
 
 
 class ProxyRefused(OSError):
@@ -58,16 +72,17 @@ class Connection:
 
     Attributes:
         address: The address of the receiver.
+        reader: Reads its answers.
         opened: When it was opened, by `time.monotonic()`.
         used: When it was last used, by the same clock.
     """
 
-    __slots__ = ("_reader", "_socket", "_stream", "address", "opened", "used")
+    __slots__ = ("_socket", "_stream", "address", "opened", "reader", "used")
 
     def __init__(self, connected: socket.socket, address: str) -> None:
         self._socket = connected
         self._stream = _Stream(connected)
-        self._reader = _Reader(self._stream, _BUFFER)
+        self.reader: BufferedReader = _Reader(self._stream, _BUFFER)
         self.address = address
         self.opened = self.used = time.monotonic()
 
@@ -101,17 +116,12 @@ class Connection:
                 return False
         return True
 
-    def makefile(self, mode: str) -> BufferedReader:
-        """Return what `http.client` reads from."""
-        del mode
-        return self._reader
-
     @property
     def is_drained(self) -> bool:
         """Whether nothing came after the answer."""
         self._stream.is_paused = True
         try:
-            return not (self._stream.early or self._reader.peek(1) or self._is_decrypted)
+            return not (self._stream.early or self.reader.peek(1) or self._is_decrypted)
         finally:
             self._stream.is_paused = False
 
@@ -131,7 +141,7 @@ class Connection:
 
 
 class _Stream(RawIOBase):
-    """What `http.client` reads: bytes that come in time, and not too many.
+    """What the reader reads: bytes that come in time, and not too many.
 
     Attributes:
         early: What came while the request was being sent, and was not read yet.
@@ -219,35 +229,59 @@ class _Reader(BufferedReader):
             raise ConnectionResetError
         return line
 
-    def close(self) -> None:
-        """Do nothing: `http.client` closes it at the end of each answer."""
 
-    def flush(self) -> None:
-        """Do nothing: an answer that is garbage calls this, perhaps after the stream has gone."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """The start of an answer: its status line and its headers.
 
+    Attributes:
+        is_modern: Whether it is HTTP/1.1, and not HTTP/1.0.
+        status: The HTTP status.
+        headers: The headers.
+    """
 
-class _Answer(HTTPResponse):
-    """An answer whose status line has no other form than that of HTTP."""
-
-    def _read_status(self) -> tuple[str, int, str]:
-        """Read the status line. `http.client` would take the status `2_00`, and HTTP/1.9999."""
-        found = _STATUS_LINE.fullmatch(self.fp.readline(MOST_HEAD))
-        if found is None:
-            msg = "not a status line of HTTP/1.0 or HTTP/1.1"
-            raise BadStatusLine(msg)
-        return found[1].decode(), int(found[2]), ""
+    is_modern: bool
+    status: int
+    headers: Message = field(repr=False)
 
 
-def begun(connection: Connection, method: str) -> HTTPResponse:
-    """Return the next answer, whose headers are read. Each `100 Continue` before it is skipped.
+def final_head(connection: Connection) -> Head:
+    """Read the head of the final answer, and skip interim ones, such as 103 Early Hints.
 
     Raises:
         OSError: The connection broke, or the deadline has passed.
-        HTTPException: It is not valid HTTP, or larger than anybody reads.
+        HTTPException: It is not valid HTTP, or larger than the limit.
     """
-    answer = _Answer(cast("socket.socket", connection), method=method)
-    answer.begin()
-    return answer
+    while (head := _head(connection.reader)).status < _FINAL:  # until there is no room for more
+        if head.status == _SWITCHING_PROTOCOLS:  # nobody asked for that
+            raise BadStatusLine(str(head.status))
+    return head
+
+
+def _head(reader: BufferedReader) -> Head:
+    found = _STATUS_LINE.fullmatch(reader.readline(MOST_HEAD))
+    if found is None:
+        msg = "not a status line of HTTP/1.0 or HTTP/1.1"
+        raise BadStatusLine(msg)
+    # Not http.client.parse_headers(): it stops at a line that is no header, and it raises TypeError
+    # or ValueError if a multipart type has odd parameters.
+    headers = Message()
+    text = b"".join(lines_of(reader)).decode("latin-1")
+    for name, value in _HEADER.findall(_FOLD.sub(" ", text)):
+        headers[name] = value.strip(_AROUND)
+    return Head(is_modern=found[1] == b"1", status=int(found[2]), headers=headers)
+
+
+def lines_of(reader: BufferedReader) -> Iterator[bytes]:
+    """Return the lines of headers or of a trailer, up to the empty line.
+
+    Raises:
+        TooMuch: A line is longer than the limit.
+    """
+    while (line := reader.readline(MOST_HEAD)) not in LINE_ENDS:
+        if not line.endswith(b"\n"):
+            raise TooMuch
+        yield line
 
 
 def _ready(connected: socket.socket, events: int, seconds: float) -> int:
@@ -302,7 +336,11 @@ def connect(
 def _connected(addresses: list[Address], deadline: Deadline) -> socket.socket:
     problem: OSError = OSError(None, "the host has no address")
     for place, (family, sockaddr) in enumerate(addresses):
-        plain = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            plain = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:  # such as of IPv6, which a system may not have
+            problem = error
+            continue
         try:
             plain.settimeout(deadline.left() / (len(addresses) - place))
             plain.connect(sockaddr)
@@ -323,8 +361,10 @@ def _addresses_of(proxy: Proxy, deadline: Deadline) -> list[Address]:
         return look_up(proxy.host, proxy.port, deadline)
     except TimeoutError:
         raise
-    except (OSError, UnicodeError):
+    except (OSError, UnicodeError) as error:
         msg = "no host has the name of the proxy"
+        if is_unanswered(error):
+            msg = "the name server gave no answer about the proxy"
         raise ProxyRefused(msg) from None
 
 
@@ -365,9 +405,9 @@ def _ask(plain: socket.socket, proxy: Proxy, address: Address, deadline: Deadlin
     connection = Connection(plain, "")
     connection.begin(deadline)
     connection.send(proxy.request_to(f"{host}:{address.sockaddr[1]}"))
-    response = begun(connection, "CONNECT")
-    if response.status not in range(200, 300):
-        msg = f"the proxy answered HTTP {response.status}"
+    head = final_head(connection)
+    if head.status not in range(200, 300):
+        msg = f"the proxy answered HTTP {head.status}"
         raise ProxyRefused(msg)
     if not connection.is_drained:
         msg = "the proxy sent more than an answer"

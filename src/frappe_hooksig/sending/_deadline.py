@@ -21,7 +21,7 @@ class Deadline:
         """Return how many seconds are left.
 
         Raises:
-            TimeoutError: None.
+            TimeoutError: No time is left.
         """
         left = self._end - time.monotonic()
         if left <= 0:

@@ -8,41 +8,55 @@ import ssl
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from email.message import Message
 from functools import partial
-from http.client import BadStatusLine, HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPException
 from io import BufferedReader
 from typing import Final
 
 from frappe_hooksig.sending._connection import (
     GONE,
+    LINE_ENDS,
     MOST_HEAD,
     Connection,
+    Head,
     ProxyRefused,
     TooMuch,
-    begun,
+    final_head,
+    lines_of,
 )
+from frappe_hooksig.sending._lookup import is_unanswered
 
 #: What the steps of an exchange raise because of a receiver or its name.
-PROBLEMS: Final = (OSError, HTTPException, ValueError)
+PROBLEMS: Final = (OSError, HTTPException, UnicodeError)
 
-_MOST_INTERIM = 100  # answers before the final one, such as 103 Early Hints
 _DRAIN = 16_384  # bytes that are read and dropped, so that the connection can be used again
 
 _ZLIB = b"\x78"  # RFC 1950 section 2.2, with the usual window
 
-_SWITCHING_PROTOCOLS = 101
-_FINAL = 200  # the first status that is not interim
 _SUCCESS: Final = range(200, 300)
+_WITHOUT_BODY: Final = {204, 304}
 
 _PIECE = 16_384  # bytes of a body that are read at once
 
 # RFC 9112 section 7.1, with as many digits as a size can need.
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
-_LINE_ENDS: Final = (b"\r\n", b"\n")
+# RFC 9110 section 8.6, with as many digits as a length can need.
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+
+# What OpenSSL says if the other side does not speak TLS.
+_NO_TLS: Final = {
+    *("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL"),
+    *("PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"),
+}
 
 
 class BadChunk(HTTPException):
-    """A chunked body is none."""
+    """The chunked body is malformed."""
+
+
+class BadFraming(HTTPException):
+    """The headers do not say where the body ends."""
 
 
 class AnsweredTooSoon(OSError):
@@ -66,7 +80,7 @@ class Response:
     """
 
     status: int
-    headers: HTTPMessage = field(repr=False)
+    headers: Message = field(repr=False)
     body: bytes = field(repr=False)
     is_last: bool
 
@@ -93,57 +107,96 @@ def exchange(
 
     Raises:
         OSError: The connection broke, or the deadline has passed.
-        HTTPException: The answer is not valid HTTP, or larger than anybody reads.
+        HTTPException: The answer is not valid HTTP, or larger than the limit.
     """
     is_sent = all(connection.send(piece) for piece in request)
-    response = _final(connection, method)
-    if not is_sent and response.status in _SUCCESS:
-        raise AnsweredTooSoon(response.status)
-    body, is_whole = _body_of(response, connection, longest)
+    head = final_head(connection)
+    if not is_sent and head.status in _SUCCESS:
+        raise AnsweredTooSoon(head.status)
+    framing = _framing_of(head, method)
+    body, is_whole = _body_of(framing, connection, longest)
     return Response(
-        status=response.status,
-        headers=response.headers,
-        body=decompressed(body, response.headers.get_all("Content-Encoding"), longest),
-        is_last=not (is_sent and is_whole and _is_clear(response) and connection.is_drained),
+        status=head.status,
+        headers=head.headers,
+        body=decompressed(body, head.headers.get_all("Content-Encoding"), longest),
+        is_last=not (is_sent and is_whole and framing.is_clear and connection.is_drained),
     )
 
 
-def _final(connection: Connection, method: str) -> HTTPResponse:
-    """Return the final answer, whose headers are read. Interim ones may precede it."""
-    for _ in range(_MOST_INTERIM):
-        response = begun(connection, method)  # until there is no room for more
-        if response.status >= _FINAL:
-            return response
-        if response.status == _SWITCHING_PROTOCOLS:  # nobody asked for that
-            raise BadStatusLine(str(response.status))
-    raise TooMuch
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Framing:
+    """Where an answer ends.
+
+    Attributes:
+        is_chunked: Whether the body says itself where it ends.
+        length: The length of the body in bytes; None if it is chunked, or ends with the connection.
+        is_clear: Whether the end is beyond doubt, so that another answer can follow it.
+    """
+
+    is_chunked: bool
+    length: int | None
+    is_clear: bool
 
 
-def _body_of(response: HTTPResponse, connection: Connection, longest: int) -> tuple[bytes, bool]:
+def _framing_of(head: Head, method: str) -> _Framing:
+    """Decide where an answer ends (RFC 9112 sections 6.3 and 9.3).
+
+    Raises:
+        BadFraming: There is an unknown coding, or a length that is none.
+    """
+    codings, lengths = _values(head, "Transfer-Encoding"), _values(head, "Content-Length")
+    options = ",".join(_values(head, "Connection")).lower().split(",")
+    may_stay = head.is_modern and "close" not in map(str.strip, options)
+    if head.status in _WITHOUT_BODY or method == "HEAD":
+        return _Framing(is_chunked=False, length=0, is_clear=may_stay and not codings)
+    if codings:
+        if [each.lower() for each in codings] != ["chunked"]:
+            raise BadFraming
+        return _Framing(is_chunked=True, length=None, is_clear=may_stay and not lengths)
+    if not lengths:
+        return _Framing(is_chunked=False, length=None, is_clear=False)
+    if len({*lengths}) > 1 or not _LENGTH.fullmatch(lengths[0]):
+        raise BadFraming
+    is_clear = may_stay and len(lengths) == 1
+    return _Framing(is_chunked=False, length=int(lengths[0]), is_clear=is_clear)
+
+
+def _values(head: Head, name: str) -> list[str]:
+    return head.headers.get_all(name, [])
+
+
+def _body_of(framing: _Framing, connection: Connection, longest: int) -> tuple[bytes, bool]:
     """Return the start of the body, and whether there is no more of it."""
     pieces: list[bytes] = []
     left = longest + _DRAIN
     connection.limit(left + MOST_HEAD)  # the sizes of chunks need room too
     try:
-        for piece in _pieces_of(response):
+        for piece in _pieces_of(framing, connection.reader):
             pieces.append(piece)
             left -= len(piece)
             if left <= 0:
                 break
     except TooMuch:
         left = 0
-    if left > 0 and response.length:
-        raise ConnectionResetError
     return b"".join(pieces), left > 0
 
 
-def _pieces_of(response: HTTPResponse) -> Iterator[bytes]:
+def _pieces_of(framing: _Framing, reader: BufferedReader) -> Iterator[bytes]:
     """Return the pieces of a body that come until its end, or that of the connection."""
-    if response.length == 0:  # also where a status or a method has none
-        return iter(())
-    if response.chunked:
-        return _chunks(response.fp)
-    return iter(partial(response.read1, _PIECE), b"")
+    if framing.is_chunked:
+        return _chunks(reader)
+    if framing.length is None:
+        return iter(partial(reader.read1, _PIECE), b"")
+    return _exactly(framing.length, reader)
+
+
+def _exactly(left: int, reader: BufferedReader) -> Iterator[bytes]:
+    while left:
+        piece = reader.read1(min(left, _PIECE))
+        if not piece:
+            raise ConnectionResetError
+        left -= len(piece)
+        yield piece
 
 
 def _chunks(reader: BufferedReader) -> Iterator[bytes]:
@@ -151,18 +204,12 @@ def _chunks(reader: BufferedReader) -> Iterator[bytes]:
 
     `http.client` would take sizes such as `-5`, `0x5` and `1_0`, and any two bytes after a chunk.
     """
-    while left := _size_of(reader.readline(MOST_HEAD)):
-        while left:
-            piece = reader.read1(min(left, _PIECE))
-            if not piece:
-                raise ConnectionResetError
-            left -= len(piece)
-            yield piece
-        if reader.readline(2) not in _LINE_ENDS:
+    while size := _size_of(reader.readline(MOST_HEAD)):
+        yield from _exactly(size, reader)
+        if reader.readline(2) not in LINE_ENDS:
             raise BadChunk
-    while (line := reader.readline(MOST_HEAD)) not in _LINE_ENDS:
-        if not line.endswith(b"\n"):
-            raise TooMuch
+    for _ in lines_of(reader):
+        pass
 
 
 def _size_of(line: bytes) -> int:
@@ -171,14 +218,6 @@ def _size_of(line: bytes) -> int:
     if found is None:
         raise BadChunk
     return int(found[1], 16)
-
-
-def _is_clear(response: HTTPResponse) -> bool:
-    """Whether the end of an answer is beyond doubt, so that another one can follow it."""
-    lengths = response.headers.get_all("Content-Length") or []
-    codings = response.headers.get_all("Transfer-Encoding") or []
-    has_length = len(lengths) == 1 and lengths[0].isdecimal() and not codings
-    return not response.will_close and (has_length or (bool(response.chunked) and not lengths))
 
 
 def decompressed(body: bytes, codings: list[str] | None, longest: int) -> bytes:
@@ -208,12 +247,8 @@ def problem_of(error: Exception, timeout: float) -> tuple[str, str]:
     match error:
         case TimeoutError():
             reason, problem = "timeout", f"no whole response within {timeout:g} s"
-        case ssl.SSLCertVerificationError():
-            reason = "tls"
-            problem = (
-                f"the certificate is not trusted: {error.verify_message}. SSL_CERT_FILE names a "
-                "file with the certificates to trust"
-            )
+        case _ if is_unanswered(error):
+            reason, problem = "name-server", "the name server gave no answer"
         case socket.gaierror() | UnicodeError():
             reason, problem = "name-not-found", "no host has this name"
         case ProxyRefused():
@@ -223,9 +258,22 @@ def problem_of(error: Exception, timeout: float) -> tuple[str, str]:
         case _ if isinstance(error, GONE):
             problem = "the connection was closed before the whole response"
         case ssl.SSLError():
-            reason, problem = "tls", "the receiver does not speak TLS: is its URL http://...?"
+            reason, problem = "tls", _tls_problem(error)
         case OSError():
             problem = f"no connection: {error.strerror or type(error).__name__}"
         case _:
             reason, problem = "no-http", "the response is not valid HTTP"
     return reason, problem
+
+
+def _tls_problem(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate is not trusted: {error.verify_message}. SSL_CERT_FILE names a "
+            "file with the certificates to trust"
+        )
+    reason: str | None = getattr(error, "reason", None)  # of OpenSSL
+    if reason in _NO_TLS:
+        return "the receiver does not speak TLS: is its URL http://...?"
+    problem = reason.replace("_", " ").lower() if reason else error.strerror
+    return f"TLS failed: {problem or type(error).__name__}"

@@ -144,6 +144,12 @@ class _LookUps:
             found.set_exception(problem)
 
 
+def is_unanswered(error: Exception) -> bool:
+    """Whether a look-up failed because the name server gave no answer."""
+    codes = {socket.EAI_AGAIN, socket.EAI_FAIL}
+    return isinstance(error, socket.gaierror) and error.errno in codes
+
+
 def _ending(host: str, labels: int) -> str:
     return ".".join(host.split(".")[-labels:])
 

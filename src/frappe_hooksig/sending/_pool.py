@@ -33,24 +33,26 @@ class Pool:
 
     def __init__(self) -> None:
         self._of_process: dict[int, _Idle] = {}
+        self._is_closed = False
 
     def take(self, target: Target) -> Connection | None:
         """Return a connection to a receiver that is alive, or None."""
         return self._idle().take((target.is_https, target.host, target.port))
 
     def keep(self, target: Target, connection: Connection) -> None:
-        """Keep a connection, or close one if there are too many."""
+        """Keep a connection. Close one if there are too many, or this one if the pool is closed."""
         self._idle().keep((target.is_https, target.host, target.port), connection)
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all of them, and keep none from now on."""
+        self._is_closed = True
         self._idle().close()
 
     def _idle(self) -> _Idle:
         process = os.getpid()
         idle = self._of_process.get(process)
         if idle is None:
-            idle = self._of_process.setdefault(process, _Idle())
+            idle = self._of_process.setdefault(process, _Idle(is_closed=self._is_closed))
             for other in self._of_process.keys() - {process}:
                 # Closing a copy of a connection sends nothing. A lock of the parent may be taken
                 # for ever, so none is waited for.
@@ -61,8 +63,9 @@ class Pool:
 class _Idle:
     """The idle connections of one process: those of a receiver from the oldest to the newest."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_closed: bool = False) -> None:
         self._lock = Lock()
+        self._is_closed = is_closed
         self._kept: dict[_Key, list[Connection]] = {}
 
     def take(self, key: _Key) -> Connection | None:
@@ -81,13 +84,17 @@ class _Idle:
     def keep(self, key: _Key, connection: Connection) -> None:
         connection.used = now = time.monotonic()
         with self._lock:
-            several = self._kept.pop(key, [])
-            self._kept[key] = several  # the receiver that was used last is the last one
-            several.append(connection)
-            surplus = [several.pop(0)] if len(several) > _MOST_OF_RECEIVER else []
-            surplus += self._outdated(now)
+            surplus = [connection] if self._is_closed else self._added(key, connection, now)
         for each in surplus:
             each.close()
+
+    def _added(self, key: _Key, connection: Connection, now: float) -> list[Connection]:
+        """Add a connection. Remove and return those that are too many or too old."""
+        several = self._kept.pop(key, [])
+        self._kept[key] = several  # the receiver that was used last is the last one
+        several.append(connection)
+        surplus = [several.pop(0)] if len(several) > _MOST_OF_RECEIVER else []
+        return surplus + self._outdated(now)
 
     def _outdated(self, now: float) -> list[Connection]:
         """Remove and return what is too old, or too many, of the receivers used longest ago."""
@@ -104,6 +111,7 @@ class _Idle:
 
     def close(self) -> None:
         with self._lock:
+            self._is_closed = True
             several = [each for kept in self._kept.values() for each in kept]
             self._kept.clear()
         for each in several:

@@ -86,7 +86,7 @@ class Sender:
     """
 
     __slots__ = (
-        *("_clock", "_context", "_guard", "_headers", "_is_closed", "_method", "_observers"),
+        *("_clock", "_context", "_guard", "_headers", "_method", "_observers"),
         *("_pool", "_proxy", "_signer", "_timeout"),
     )
 
@@ -130,7 +130,6 @@ class Sender:
             msg = f"observe= of a Sender takes no {name}, which is for requests that are received"
             raise ConfigurationError(msg)
         self._clock = clock
-        self._is_closed = False
         self._pool = Pool()
 
     def send(
@@ -288,7 +287,7 @@ class Sender:
             )
             is_last = response.is_last
         finally:
-            if is_last or self._is_closed:
+            if is_last:
                 connection.close()
             else:
                 self._pool.keep(target, connection)
@@ -296,7 +295,6 @@ class Sender:
 
     def close(self) -> None:
         """Close the connections that are kept. Later messages can still be sent."""
-        self._is_closed = True
         self._pool.close()
 
     def __enter__(self) -> Self:
