@@ -139,7 +139,7 @@ def _run(options: argparse.Namespace) -> tuple[int, str]:
             return attempts[-1]
 
         schedule.run(attempt, sleep=_wait)
-    if len(attempts) <= len(schedule.delays) and attempts[-1].outcome in {"refused", "unreachable"}:
+    if schedule.delay(len(attempts), attempts[-1]) is not None:
         complain("no other attempt: Retry-After asks for more time than the schedule has")
     sent = _Sent(options, target, body, headers)
     shown = _as_json if options.json else _as_text

@@ -181,12 +181,10 @@ class Sender:
             request = Request(self._method, target, signed, self._headers)
             attempt = self._attempt(target, request, message_id, started)
         if self._observers.sees_all or not attempt.is_delivered:
-            self._tell(attempt, message_id, target, len(signed.body))
+            self._tell(attempt, target, len(signed.body))
         return attempt
 
-    def _tell(
-        self, attempt: Attempt, message_id: str, target: Target | None, body_length: int
-    ) -> None:
+    def _tell(self, attempt: Attempt, target: Target | None, body_length: int) -> None:
         """Tell the observers. Nothing that they do changes the attempt."""
         endpoint = ""
         if target is not None:
@@ -197,7 +195,7 @@ class Sender:
             endpoint=endpoint,
             scheme=self._signer.scheme.name,
             method=self._method,
-            id=message_id,
+            id=attempt.id,
             reason=attempt.reason,
             message=attempt.message,
             status=attempt.status,
@@ -218,12 +216,11 @@ class Sender:
         try:
             response = self._answer(target, request, visit)
         except _Blocked as blocked:
-            facts = {"outcome": "blocked", "reason": "address-not-allowed"}
-            facts["message"] = shown(str(blocked))
+            reason, message = "address-not-allowed", shown(str(blocked))
+            facts = {"outcome": "blocked", "reason": reason, "message": message}
         except PROBLEMS as error:
             reason, message = problem_of(error, self._timeout)
-            facts = {"outcome": "unreachable", "reason": reason}
-            facts["message"] = shown(message)
+            facts = {"outcome": "unreachable", "reason": reason, "message": shown(message)}
         else:
             facts = self._facts_of(response)
         return Attempt(
