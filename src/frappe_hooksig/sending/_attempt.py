@@ -28,7 +28,8 @@ _REASONS: Final = frozenset(
 )
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 
-_LONGEST_WAIT = 86_400  # seconds of Retry-After
+#: How long a receiver may keep its sender waiting with Retry-After, in seconds: a day.
+LONGEST_WAIT: Final = 86_400
 _DELAY: Final = re.compile(r"[0-9]{1,20}")  # more digits are no number of seconds
 # The three forms of a date (RFC 9110 section 5.6.7), roughly: the parser would take much else.
 _DATE: Final = re.compile(r"[A-Z][a-z]{2,8},? [A-Za-z0-9 :-]{15,40}")
@@ -133,7 +134,7 @@ def retry_after(values: Sequence[str] | None, now: float) -> float | None:
         return None
     text = values[0].strip(" \t")
     if _DELAY.fullmatch(text):
-        return float(min(int(text), _LONGEST_WAIT))
+        return float(min(int(text), LONGEST_WAIT))
     if not _DATE.fullmatch(text):
         return None
     try:
@@ -143,4 +144,4 @@ def retry_after(values: Sequence[str] | None, now: float) -> float | None:
         wait = moment.timestamp() - now
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    return min(max(wait, 0.0), float(_LONGEST_WAIT))
+    return min(max(wait, 0.0), float(LONGEST_WAIT))

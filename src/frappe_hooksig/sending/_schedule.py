@@ -6,12 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import random as random_part
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from frappe_hooksig.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from frappe_hooksig.sending._attempt import Attempt
+from frappe_hooksig.sending._attempt import LONGEST_WAIT, Attempt
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -19,9 +17,6 @@ _DAY: Final = 24 * _HOUR
 
 # Longer delays are probably milliseconds.
 _LONGEST: Final = 30 * _DAY
-
-# How long a receiver may keep its sender waiting with Retry-After, in seconds.
-_LONGEST_WISH: Final = _DAY
 
 # The outcomes after which another attempt may succeed. A receiver that says 410 wants no more
 # webhooks (Standard Webhooks). A blocked address stays blocked until somebody allows it.
@@ -102,7 +97,7 @@ class RetrySchedule:
             return None
         delay, wish = self.delays[attempts - 1], attempt.retry_after
         if wish is not None and wish > delay:  # NaN is not
-            delay = max(delay, min(wish, _LONGEST_WISH))
+            delay = max(delay, min(wish, LONGEST_WAIT))
         return delay
 
     def _stretched(self, delay: float, random: Callable[[], float]) -> float:
@@ -167,7 +162,7 @@ class RetrySchedule:
 
 def _made(attempt: Callable[[], Attempt]) -> Attempt:
     made = attempt()
-    if not hasattr(made, "retry_after"):
+    if not isinstance(made, Attempt):
         msg = f"run() takes a function that returns an Attempt, not a {type(made).__name__}"
         raise ConfigurationError(msg)
     return made
