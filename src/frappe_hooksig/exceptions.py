@@ -8,6 +8,7 @@ __all__ = [
     "BodyTooLarge",
     "ConfigurationError",
     "HooksigError",
+    "IdempotencyConflict",
     "MalformedPayload",
     "PayloadError",
     "RawBodyUnavailable",
@@ -74,6 +75,10 @@ class PayloadError(HooksigError, ValueError):
 
 class MalformedPayload(PayloadError):
     """A verified body is not the JSON that the handler needs. The sender is at fault: HTTP 400."""
+
+
+class IdempotencyConflict(HooksigError, ValueError):
+    """An idempotency key was used before, for another event. An API answers it with HTTP 409."""
 
 
 class StoreError(HooksigError):

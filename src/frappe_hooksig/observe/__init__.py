@@ -1,4 +1,4 @@
-"""Observe what becomes of each request and each attempt: these are for `observe=`."""
+"""Observe what becomes of each request, each attempt and an outbox: these are for `observe=`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from frappe_hooksig.observe._capture import Capture
 from frappe_hooksig.observe._event import Event, Kind, Observer
 from frappe_hooksig.observe._explaining import ExplainToLog
 from frappe_hooksig.observe._log import log
+from frappe_hooksig.observe._outbox_event import OutboxEvent, OutboxKind, OutboxObserver
 
 __all__ = [
     "AttemptEvent",
@@ -16,5 +17,8 @@ __all__ = [
     "ExplainToLog",
     "Kind",
     "Observer",
+    "OutboxEvent",
+    "OutboxKind",
+    "OutboxObserver",
     "log",
 ]

@@ -1,4 +1,4 @@
-"""`log`: a line for each request that reaches no handler, and each attempt that failed."""
+"""`log`: a line for each request that is refused, each attempt that failed, and for outboxes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 
 from frappe_hooksig.observe._attempt_event import AttemptEvent
 from frappe_hooksig.observe._event import Event
+from frappe_hooksig.observe._outbox_event import OutboxEvent
 
 _log = logging.getLogger("frappe_hooksig")
 
@@ -18,6 +19,18 @@ LEVELS: dict[str, int] = {
     "duplicate": logging.INFO,
     "in-flight": logging.INFO,
     "store-error": logging.ERROR,
+}
+
+# Of an outbox, what somebody has to do something about is an error.
+_LEVELS_OF_OUTBOXES: dict[str, int] = {
+    "paused": logging.ERROR,
+    "disabled": logging.ERROR,
+    "failing": logging.WARNING,
+    "recovered": logging.INFO,
+    "dead-letter": logging.ERROR,
+    "set-aside": logging.WARNING,
+    "lost": logging.WARNING,
+    "unconfirmed": logging.ERROR,
 }
 
 _FIELDS = (
@@ -41,15 +54,23 @@ _FIELDS_OF_ATTEMPTS = (
 )
 
 
-def log(event: Event | AttemptEvent) -> None:
+_FIELDS_OF_OUTBOXES = ("kind", "endpoint_id", "message_id", "reason", "message")
+
+
+def log(event: Event | AttemptEvent | OutboxEvent) -> None:
     """Write a line to the logger `frappe_hooksig`. It is the default of `observe=`.
 
     Each fact is also an attribute of the log record, after `webhook_`: `webhook_reason`.
 
     Args:
-        event: What became of a request, or of an attempt to deliver. A request that reaches its
-            handler has no line, and nor has a message that was delivered.
+        event: What became of a request or of an attempt to deliver, or what has happened in an
+            outbox. A request that reaches its handler has no line, and nor has a message that was
+            delivered.
     """
+    if isinstance(event, OutboxEvent):
+        extra = {f"webhook_{name}": getattr(event, name) for name in _FIELDS_OF_OUTBOXES}
+        _log.log(_LEVELS_OF_OUTBOXES[event.kind], "%s", line_of_outbox(event), extra=extra)
+        return
     if isinstance(event, AttemptEvent):
         if event.kind != "delivered":
             extra = {f"webhook_{name}": getattr(event, name) for name in _FIELDS_OF_ATTEMPTS}
@@ -82,3 +103,14 @@ def line_of_attempt(event: AttemptEvent) -> str:
         f"webhook {event.kind}{answer}{reason}: {event.method} to {event.endpoint or 'no URL'} "
         f"(id {event.id}, scheme {event.scheme}, body {event.body_length} bytes): {event.message}"
     )
+
+
+def line_of_outbox(event: OutboxEvent) -> str:
+    """Return the line about an outbox."""
+    whose = [
+        f"{name} {value}"
+        for name, value in (("endpoint", event.endpoint_id), ("id", event.message_id))
+        if value
+    ]
+    about = f" ({', '.join(whose)})" if whose else ""
+    return f"outbox {event.kind}, {event.reason}{about}: {event.message}"

@@ -19,6 +19,7 @@ from frappe_hooksig.exceptions import ConfigurationError, HooksigError
 from frappe_hooksig.observe._attempt_event import AttemptEvent
 from frappe_hooksig.observe._event import Event
 from frappe_hooksig.observe._log import log
+from frappe_hooksig.observe._outbox_event import OutboxEvent
 from frappe_hooksig.observe._raw import RawObserver, RawRequest
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ _BACKLOG = 1000
 _IDLE = 10
 
 
-#: An observer of requests or of attempts.
+#: An observer of requests, of attempts or of an outbox.
 _AnyObserver: TypeAlias = Callable[[Any], object]
 
 
 class Observers:
-    """The observers of one route, or of one sender.
+    """The observers of one route, of one sender, or of an outbox.
 
     `log` is called in the thread of a request or an attempt, like any other line of the log. Each
     other observer has a thread of its own. So it cannot raise in a request, write into its
@@ -76,7 +77,9 @@ class Observers:
         self.raw = [each for each in self._others if isinstance(each, RawObserver)]
         self._workers: dict[int, list[_Worker]] = {}
 
-    def tell(self, event: Event | AttemptEvent, request: RawRequest | None = None) -> list[Told]:
+    def tell(
+        self, event: Event | AttemptEvent | OutboxEvent, request: RawRequest | None = None
+    ) -> list[Told]:
         """Have all observers but `log` called; return the calls that a response may wait for."""
         # A forked process has no threads of its parent, and each thread is made when it is needed:
         # gevent replaces threads after the import.
@@ -128,7 +131,9 @@ class _Worker:
         key = (process, id(observer))  # which nobody else has, because the worker keeps it alive
         return _workers.get(key) or _workers.setdefault(key, cls(observer, process))
 
-    def tell(self, event: Event | AttemptEvent, request: RawRequest | None) -> Told | None:
+    def tell(
+        self, event: Event | AttemptEvent | OutboxEvent, request: RawRequest | None
+    ) -> Told | None:
         """Have the observer called; return the call, unless nobody should wait for it."""
         observer = self._observer
         if not isinstance(observer, RawObserver):

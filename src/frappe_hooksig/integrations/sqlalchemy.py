@@ -1,0 +1,243 @@
+"""An outbox in a database of SQLAlchemy: PostgreSQL, MariaDB or SQLite.
+
+It needs `pip install 'frappe-hooksig[sqlalchemy]'`, and a driver.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar, cast
+
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.integrations._extras import not_installed
+from frappe_hooksig.outbox import SQLiteDatabase
+from frappe_hooksig.outbox._database import Connection as OutboxConnection
+from frappe_hooksig.outbox._database import Values
+from frappe_hooksig.outbox._dialect import MARIADB, POSTGRESQL, SQLITE, Dialect
+
+try:
+    from sqlalchemy import Connection, Engine, create_engine, event, text
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+    from sqlalchemy.orm import Session, scoped_session
+    from sqlalchemy.sql.elements import TextClause
+except ModuleNotFoundError as error:
+    raise not_installed(error, "sqlalchemy") from error
+
+__all__ = ["SQLAlchemyDatabase"]
+
+_T = TypeVar("_T")
+
+_DIALECTS: Final = {
+    "sqlite": SQLITE,
+    "postgresql": POSTGRESQL,
+    "mysql": MARIADB,
+    "mariadb": MARIADB,
+}
+# How often a transaction runs again that another one was in the way of.
+_TRIES: Final = 10
+# PostgreSQL: serialization failure, deadlock. MariaDB: lock wait timeout, deadlock, and since
+# 11.6.2, a row that has changed since the snapshot.
+_CONFLICTS: Final = {"40001", "40P01", 1205, 1213, 1020}
+# A process that is stopped in the middle of a transaction must not hold its locks for ever.
+_SESSION: Final = {
+    "postgresql": "SET idle_in_transaction_session_timeout = 10000",
+    "mariadb": "SET SESSION idle_transaction_timeout = 10, innodb_lock_wait_timeout = 5",
+}
+
+_texts: dict[tuple[str, str], TextClause] = {}
+
+
+class _Connection:
+    """A connection of SQLAlchemy, or a session."""
+
+    def __init__(self, connection: Connection | Session, dialect: Dialect) -> None:
+        self._connection = connection
+        self.dialect = dialect
+
+    def rows(self, statement: str, values: Values | None = None) -> list[tuple[Any, ...]]:
+        """See `Connection.rows()`."""
+        result = self._connection.execute(self._text(statement), {**(values or {})})
+        return [tuple(each) for each in result]
+
+    def change(self, statement: str, values: Values | None = None) -> int:
+        """See `Connection.change()`."""
+        result: Any = self._connection.execute(self._text(statement), {**(values or {})})
+        return int(result.rowcount)
+
+    def change_each(self, statement: str, several: Sequence[Values]) -> None:
+        """See `Connection.change_each()`."""
+        if several:
+            self._connection.execute(self._text(statement), [{**each} for each in several])
+
+    def _text(self, statement: str) -> TextClause:
+        key = (self.dialect.name, statement)
+        found = _texts.get(key)
+        if found is None:
+            found = text(self.dialect.sql(statement))
+            if len(_texts) < _MOST_TEXTS:
+                _texts[key] = found
+        return found
+
+
+# Lists of values make statements of many lengths.
+_MOST_TEXTS: Final = 1000
+
+
+class SQLAlchemyDatabase:
+    """An outbox in a database of SQLAlchemy.
+
+    Messages are published in a `Session` or a `Connection`; with `publish_async()`, in an
+    `AsyncSession` or an `AsyncConnection`. The outbox itself uses a pool of its own, so an app that
+    uses up its connections does not stop deliveries.
+
+    Args:
+        engine: The app's engine, of which it takes the way to connect; or a URL. It cannot be an
+            async engine, because the workers are threads: give it the URL with another driver.
+
+    Raises:
+        ConfigurationError: It is none of these, or the database is none of SQLite in a file,
+            PostgreSQL and MariaDB.
+    """
+
+    def __init__(self, engine: Engine | str) -> None:
+        self._own = _engine_of(engine)
+        name = self._own.dialect.name
+        if name not in _DIALECTS:
+            msg = f"an outbox can live in SQLite, PostgreSQL or MariaDB, not in {name}"
+            raise ConfigurationError(msg)
+        self.dialect: Dialect = _DIALECTS[name]
+        self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, OSError)
+        self._file: SQLiteDatabase | None = None
+        if self.dialect is SQLITE:
+            # The driver of the standard library does it: SQLAlchemy begins no transaction that
+            # writes from the start.
+            self._file = SQLiteDatabase(self._own.url.database or "")
+            self.errors = (*self._file.errors, *self.errors)
+        else:
+            event.listen(self._own, "connect", self._prepare)
+
+    def run(self, work: Callable[[OutboxConnection], _T]) -> _T:
+        """See `Database.run()`."""
+        if self._file is not None:
+            return self._file.run(work)
+        for attempt in range(1, _TRIES):
+            with suppress(_Conflict):
+                return self._run(work)
+            time.sleep(0.01 * attempt * random.random())  # noqa: S311
+        return self._run(work)
+
+    def _run(self, work: Callable[[OutboxConnection], _T]) -> _T:
+        try:
+            with self._own.begin() as connection:
+                return work(_Connection(connection, self.dialect))
+        except DBAPIError as error:
+            if _code(error) in _CONFLICTS:
+                raise _Conflict from error
+            raise
+
+    def _prepare(self, connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(_SESSION[self.dialect.name])
+        cursor.close()
+        connection.commit()
+
+    def adopted(self, theirs: object) -> OutboxConnection:
+        """See `Database.adopted()`."""
+        session = _plain(theirs)
+        if isinstance(session, Session | Connection):
+            return _Connection(session, self.dialect)
+        if type(theirs).__name__ in {"AsyncSession", "AsyncConnection", "async_scoped_session"}:
+            msg = (
+                "publish() cannot wait for an async session: "
+                "use `await outbox.publish_async(session, ...)`"
+            )
+            raise ConfigurationError(msg)
+        msg = f"publish() takes a Session or a Connection, not a {type(theirs).__name__}"
+        raise ConfigurationError(msg)
+
+    def after_commit(self, theirs: object, call: Callable[[], object]) -> None:
+        """See `Database.after_commit()`."""
+        session = _plain(theirs)
+        if not isinstance(session, Session):
+            call()  # a Connection tells of a commit before it is one
+            return
+        # One listener for each session: SQLAlchemy never forgets one, also if it is called once.
+        if self not in session.info:
+            event.listen(session, "after_commit", self._committed)
+        session.info[self] = call
+
+    def _committed(self, session: Session) -> None:
+        call: Callable[[], object] | None = session.info.get(self)
+        session.info[self] = None
+        if call is not None:
+            call()
+
+    def identity(self, connection: OutboxConnection) -> str:
+        """Return what the server says of itself, and the name of the database."""
+        if self._file is not None:
+            return self._file.identity(connection)
+        return f"{self.dialect.name} {connection.rows(_IDENTITY[self.dialect.name])}"
+
+    def version(self) -> int | None:
+        """See `Database.version()`."""
+        return None if self._file is None else self._file.version()
+
+    def close(self) -> None:
+        """See `Database.close()`."""
+        self._own.dispose()
+        if self._file is not None:
+            self._file.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.dialect.name}>"
+
+
+_IDENTITY: Final = {
+    # A copy of the server's files has the same identifier: then only installation= can tell.
+    "postgresql": "SELECT current_database(), system_identifier FROM pg_control_system()",
+    "mariadb": "SELECT DATABASE(), @@hostname, @@port, @@datadir",
+}
+
+
+def _plain(theirs: object) -> object:
+    """Return the session of this thread, if it is a `scoped_session`."""
+    if isinstance(theirs, scoped_session):
+        session: object = cast("scoped_session[Session]", theirs)()
+        return session
+    return theirs
+
+
+class _Conflict(Exception):
+    """Another transaction was in the way."""
+
+
+def _code(error: DBAPIError) -> object:
+    """Return the code of a driver's error: that of PostgreSQL, or the number of MariaDB."""
+    original: Any = error.orig
+    code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    return code or next(iter(getattr(original, "args", ())), None)
+
+
+def _engine_of(given: object) -> Engine:
+    if isinstance(given, Engine):
+        return create_engine(given.url, pool=given.pool.recreate())
+    if isinstance(given, str):
+        try:
+            url = make_url(given)
+            return create_engine(url, pool_pre_ping=True)
+        except ArgumentError:
+            del given  # it may have a password
+            msg = "the URL of the database cannot be read: postgresql+psycopg://user@host/name"
+            raise ConfigurationError(msg) from None
+    kind = type(given).__name__
+    msg = f"SQLAlchemyDatabase takes an Engine or a URL, not a {kind}"
+    if kind == "AsyncEngine":
+        msg = (
+            "SQLAlchemyDatabase takes no AsyncEngine, because workers are threads: "
+            "give it the URL with a driver that is not async, such as postgresql+psycopg://"
+        )
+    raise ConfigurationError(msg)

@@ -1,0 +1,32 @@
+"""Deliver what must arrive: an outbox in a database, and workers that send what it has."""
+
+from __future__ import annotations
+
+from frappe_hooksig.outbox._outbox import Outbox
+from frappe_hooksig.outbox._records import (
+    AttemptRecord,
+    Delivery,
+    Endpoint,
+    EndpointNumbers,
+    Message,
+    Numbers,
+    Order,
+)
+from frappe_hooksig.outbox._sqlite import SQLiteDatabase
+from frappe_hooksig.outbox._states import DeliveryState, EndpointState
+from frappe_hooksig.outbox._worker import Worker
+
+__all__ = [
+    "AttemptRecord",
+    "Delivery",
+    "DeliveryState",
+    "Endpoint",
+    "EndpointNumbers",
+    "EndpointState",
+    "Message",
+    "Numbers",
+    "Order",
+    "Outbox",
+    "SQLiteDatabase",
+    "Worker",
+]

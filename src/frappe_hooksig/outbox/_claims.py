@@ -1,0 +1,309 @@
+"""Claiming: which deliveries a process sends next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from frappe_hooksig.outbox._database import Connection, among
+from frappe_hooksig.outbox._health import Health, next_rate_at, within_rate
+from frappe_hooksig.outbox._states import DeliveryState
+
+#: How many times a delivery may be lost, with the process that sends it, before it is sent alone.
+LOST_BEFORE_ALONE: Final = 3
+
+# One look at the ends of an index for each endpoint, however much is due.
+_LOOK: Final = """\
+SELECT e.id, e.revision, e.concurrency, e.failures, e.failing_since, e.open_until, e.ramp, e.rate,
+    e.rate_at,
+    (SELECT COUNT(*) FROM hooksig_deliveries d WHERE d.endpoint = e.id AND d.state = 2),
+    (SELECT MIN(d.due_at) FROM hooksig_deliveries d WHERE d.endpoint = e.id AND d.state = 1)
+FROM hooksig_endpoints e WHERE e.state = 'active'"""
+_LOCK: Final = "SELECT id FROM hooksig_endpoints WHERE id IN"
+_SOON: Final = 1000  # milliseconds
+_TAKE: Final = """\
+SELECT id, message, sent_as, size, attempts, tries, lost, lane, hold_until,
+    is_set_aside
+FROM hooksig_deliveries
+WHERE endpoint = :endpoint AND state = 1 AND due_at <= :now ORDER BY due_at, id LIMIT :limit
+{skip_locked}"""
+_SET_RATE: Final = "UPDATE hooksig_endpoints SET rate_at = :rate_at WHERE id = :id"
+_PAYLOADS: Final = "SELECT seq, payload, is_json FROM hooksig_messages WHERE seq IN"
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A delivery that this process sends.
+
+    Attributes:
+        id: The id of the delivery.
+        message: The number of its message.
+        sent_as: The id that the receiver sees.
+        endpoint: The id of the endpoint.
+        revision: The revision of the endpoint when it was claimed.
+        process: The process that has claimed it.
+        size: The length of the payload, in bytes.
+        attempts: How many attempts there were.
+        tries: How many of them count for the schedule.
+        lost: How many times a process ended while it was sending it.
+        lane: Its lane, or None.
+        hold_until: Until when it holds its lane, or None.
+        is_set_aside: Whether those after it in its lane were sent before it.
+        was_good: Whether the endpoint had no failures lately.
+        payload: The bytes to send.
+        is_json: Whether they are JSON.
+    """
+
+    id: int
+    message: int
+    sent_as: str
+    endpoint: str
+    revision: int
+    process: str
+    size: int
+    attempts: int
+    tries: int
+    lost: int
+    lane: str | None
+    hold_until: int | None
+    is_set_aside: int
+    was_good: bool
+    payload: bytes = field(default=b"", repr=False)
+    is_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a process can begin now.
+
+    Attributes:
+        process: Its id.
+        quick: How many attempts that are expected to be quick.
+        slow: How many attempts at endpoints that are slow or failing.
+        is_slow: Tells whether this process has seen that an endpoint is slow.
+        size: How many bytes of payloads.
+        is_idle: Whether nothing is in flight, so that a delivery can be sent alone.
+    """
+
+    process: str
+    quick: int
+    slow: int
+    is_slow: Callable[[str], bool]
+    size: int
+    is_idle: bool
+
+
+@dataclass(slots=True)
+class Claims:
+    """What was claimed.
+
+    Attributes:
+        claimed: The deliveries.
+        wake_at: When there may be more, by the clock of the database; None if that is unknown.
+        waits_to_be_alone: Whether a delivery is due that is to be sent alone. Nothing else may
+            begin before.
+        is_contended: Whether another process was claiming at the same moment.
+    """
+
+    claimed: list[Claimed] = field(default_factory=list[Claimed])
+    wake_at: int | None = None
+    waits_to_be_alone: bool = False
+    is_contended: bool = False
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """An endpoint that has something due."""
+
+    id: str
+    revision: int
+    health: Health
+    rate: float | None
+    rate_start: int
+    in_flight: int
+    next_due: int
+    room: int
+    is_slow: bool
+    chosen: int = 0
+
+
+def claim(connection: Connection, now: int, room: Room) -> Claims:
+    """Claim what is due and has room.
+
+    The endpoints get equal shares: who has fewest attempts in flight comes first.
+    """
+    claims = Claims()
+    if room.quick <= 0 and room.slow <= 0:
+        return claims
+    candidates = _chosen(_look(connection, now, room, claims), room)
+    if candidates and connection.dialect.name != "sqlite":
+        # Others may have claimed meanwhile. Who claims for an endpoint locks it, and looks again.
+        names, values = among("id", [each.id for each in candidates])
+        locked = {each for (each,) in connection.rows(f"{_LOCK} {names} {{skip_locked}}", values)}
+        claims.is_contended = len(locked) < len(candidates)
+        if not locked:
+            return claims
+        names, values = among("id", sorted(locked))
+        candidates = _chosen(
+            _look(connection, now, room, claims, among_these=(names, values)), room
+        )
+    _take(connection, now, room, candidates, claims)
+    _load(connection, claims.claimed)
+    return claims
+
+
+def _look(
+    connection: Connection,
+    now: int,
+    room: Room,
+    claims: Claims,
+    *,
+    among_these: tuple[str, dict[str, Any]] | None = None,
+) -> list[_Candidate]:
+    """Return the endpoints that may get something now; note when others may."""
+    condition = ""
+    values: dict[str, Any] = {}
+    if among_these is not None:
+        names, values = among_these
+        condition = f" AND e.id IN {names}"
+    candidates: list[_Candidate] = []
+    wakes: list[int] = [] if claims.wake_at is None else [claims.wake_at]
+    for (
+        endpoint,
+        revision,
+        concurrency,
+        failures,
+        failing_since,
+        open_until,
+        ramp,
+        rate,
+        rate_at,
+        in_flight,
+        next_due,
+    ) in connection.rows(_LOOK + condition, values):
+        if next_due is None:
+            continue
+        health = Health(concurrency, failures, failing_since, open_until, ramp)
+        allowance = within_rate(rate, rate_at, now)
+        left = min(health.room(in_flight), allowance.count)
+        moment = max(next_due, health.opens_at(now), allowance.more_at)
+        if moment > now or not left:
+            # What is held back by attempts of other processes is looked at again soon.
+            wakes.append(moment if moment > now else now + _SOON)
+            continue
+        candidates.append(
+            _Candidate(
+                endpoint,
+                revision,
+                health,
+                rate,
+                allowance.start,
+                in_flight,
+                next_due,
+                left,
+                failures > 0 or room.is_slow(endpoint),
+            )
+        )
+    claims.wake_at = min(wakes, default=None)
+    return candidates
+
+
+def _chosen(candidates: list[_Candidate], room: Room) -> list[_Candidate]:
+    """Choose how many deliveries each endpoint gets: in turns, those with least in flight first."""
+    quick, slow = room.quick, room.slow
+    candidates.sort(key=lambda each: (each.in_flight, each.next_due))
+    waiting = candidates
+    while waiting:
+        left: list[_Candidate] = []
+        for each in waiting:
+            if each.is_slow:
+                # The next one that turns out to be slow must find room, too.
+                if slow <= 0 or each.chosen >= max(1, room.slow // 2):
+                    continue
+                slow -= 1
+            else:
+                if quick <= 0:
+                    continue
+                quick -= 1
+            each.chosen += 1
+            if each.chosen < each.room:
+                left.append(each)
+        waiting = left
+    return [each for each in candidates if each.chosen]
+
+
+def _take(
+    connection: Connection,
+    now: int,
+    room: Room,
+    candidates: Sequence[_Candidate],
+    claims: Claims,
+) -> None:
+    size = room.size
+    for each in candidates:
+        values = {"endpoint": each.id, "now": now, "limit": each.chosen}
+        taken: list[Claimed] = []
+        for (
+            delivery,
+            message,
+            sent_as,
+            length,
+            attempts,
+            tries,
+            lost,
+            lane,
+            hold_until,
+            is_set_aside,
+        ) in connection.rows(_TAKE, values):
+            claimed = Claimed(
+                delivery,
+                message,
+                sent_as,
+                each.id,
+                each.revision,
+                room.process,
+                length,
+                attempts,
+                tries,
+                lost,
+                lane,
+                hold_until,
+                is_set_aside,
+                each.health.is_good,
+            )
+            if lost >= LOST_BEFORE_ALONE:
+                claims.waits_to_be_alone = True
+                if room.is_idle:
+                    # Whatever was chosen before is due still, and comes afterwards.
+                    claims.claimed = [claimed]
+                    return
+                continue
+            if length > size and (claims.claimed or taken or not room.is_idle):
+                continue  # it has its turn when others are done
+            size -= length
+            taken.append(claimed)
+        claims.claimed += taken
+        if each.rate is not None and taken:
+            rate_at = next_rate_at(each.rate, each.rate_start, len(taken))
+            connection.change(_SET_RATE, {"id": each.id, "rate_at": rate_at})
+    if claims.waits_to_be_alone:
+        claims.claimed = []
+
+
+def _load(connection: Connection, claimed: Sequence[Claimed]) -> None:
+    """Mark deliveries as claimed, and get their payloads."""
+    if not claimed:
+        return
+    names, values = among("id", [each.id for each in claimed])
+    connection.change(
+        f"UPDATE hooksig_deliveries SET state = :state, process = :process WHERE id IN {names}",  # noqa: S608
+        {"state": int(DeliveryState.CLAIMED), "process": claimed[0].process, **values},
+    )
+    names, values = among("seq", sorted({each.message for each in claimed}))
+    payloads = {
+        seq: (bytes(payload), bool(is_json))
+        for seq, payload, is_json in connection.rows(f"{_PAYLOADS} {names}", values)
+    }
+    for each in claimed:
+        each.payload, each.is_json = payloads[each.message]

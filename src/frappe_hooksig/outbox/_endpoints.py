@@ -1,0 +1,354 @@
+"""The rows of endpoints: adding, changing, pausing and deleting them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any, Final, cast
+
+from frappe_hooksig._template import is_method
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.outbox._bounds import number, whole
+from frappe_hooksig.outbox._database import Connection, among, time_of
+from frappe_hooksig.outbox._publishing import check_event_type, check_tenant
+from frappe_hooksig.outbox._records import Endpoint
+from frappe_hooksig.outbox._states import DeliveryState
+from frappe_hooksig.providers import get
+from frappe_hooksig.sending._schedule import RetrySchedule
+from frappe_hooksig.sending._target import Target
+
+#: How many attempts run at once for one endpoint, unless it says otherwise.
+CONCURRENCY: Final = 8
+_MOST: Final = 1000
+_LEAST_RATE: Final = 0.001
+_LONGEST_HOLD: Final = 30 * 86_400  # seconds
+
+_COLUMNS: Final = (
+    "id, tenant, url, method, scheme, secrets, headers, event_types, is_ordered, hold_ms, "
+    "concurrency, rate, schedule, state, reason, message, created_at, failing_since, failures, "
+    "revision"
+)
+_INSERT: Final = """\
+INSERT INTO hooksig_endpoints (
+    id, tenant, url, method, scheme, secrets, headers, event_types, is_ordered, hold_ms,
+    concurrency, rate, schedule, state, reason, message, created_at, revision, failures,
+    open_until, ramp, rate_at
+) VALUES (
+    :id, :tenant, :url, :method, :scheme, :secrets, :headers, :event_types, :is_ordered, :hold_ms,
+    :concurrency, :rate, :schedule, 'active', '', '', {now}, 1, 0, 0, :ramp, 0
+)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An endpoint with what its public record does not show.
+
+    Attributes:
+        endpoint: The public record.
+        secrets: The references of its secrets.
+        headers: The references of its further headers, by their names.
+        revision: Changes whenever the row does.
+    """
+
+    endpoint: Endpoint
+    secrets: tuple[str, ...]
+    headers: Mapping[str, str]
+    revision: int
+
+
+def new_endpoint_id() -> str:
+    """Return the id of a new endpoint."""
+    return f"ep_{token_hex(12)}"
+
+
+def insert_endpoint(connection: Connection, values: Mapping[str, Any]) -> None:
+    """Insert an endpoint, with columns from `columns_of()` and its id, secrets and headers."""
+    connection.change(_INSERT, {"ramp": values["concurrency"], **values})
+
+
+def columns_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns for what a caller gives, checked.
+
+    Raises:
+        ConfigurationError: One of the values cannot be used.
+    """
+    return {
+        column: value
+        for name, each in given.items()
+        for column, value in _CHECKS[name](each).items()
+    }
+
+
+def endpoint_rows(
+    connection: Connection, where: str = "", values: Mapping[str, Any] | None = None
+) -> list[Row]:
+    """Return the endpoints that a condition selects, in the order of their creation."""
+    query = f"SELECT {_COLUMNS} FROM hooksig_endpoints {where} ORDER BY created_at, id"  # noqa: S608
+    return [_row(each) for each in connection.rows(query, values or {})]
+
+
+def endpoint_row(connection: Connection, endpoint: str) -> Row:
+    """Return an endpoint.
+
+    Raises:
+        ConfigurationError: There is none with this id.
+    """
+    found = endpoint_rows(connection, "WHERE id = :id", {"id": endpoint})
+    if not found:
+        raise no_endpoint(endpoint)
+    return found[0]
+
+
+def no_endpoint(endpoint: object) -> ConfigurationError:
+    """Return the error for an id that no endpoint has."""
+    return ConfigurationError(f"there is no endpoint {str(endpoint)[:60]!r}")
+
+
+def alter_endpoint(connection: Connection, endpoint: str, columns: Mapping[str, Any]) -> None:
+    """Change columns of an endpoint.
+
+    Raises:
+        ConfigurationError: There is none with this id.
+    """
+    sets = "".join(f", {name} = :{name}" for name in columns)
+    statement = f"UPDATE hooksig_endpoints SET revision = revision + 1{sets} WHERE id = :id"  # noqa: S608
+    if not connection.change(statement, {**columns, "id": endpoint}):
+        raise no_endpoint(endpoint)
+
+
+def stop_endpoint(
+    connection: Connection, endpoint: str, state: str, reason: str, message: str
+) -> bool:
+    """Pause or disable an endpoint, and tell whether it was active."""
+    statement = """\
+UPDATE hooksig_endpoints
+SET state = :state, reason = :reason, message = :message, stopped_at = {now},
+    revision = revision + 1
+WHERE id = :id AND state = 'active'"""
+    values = {"id": endpoint, "state": state, "reason": reason, "message": message}
+    return bool(connection.change(statement, values))
+
+
+def resume_endpoint(connection: Connection, endpoint: str) -> bool:
+    """Let an endpoint get deliveries again, and tell whether it did not.
+
+    The time in which it was stopped does not count: neither for how long it is failing, nor for
+    how long a delivery may hold its lane. It begins with few attempts at once.
+
+    Raises:
+        ConfigurationError: There is no such endpoint.
+    """
+    found = connection.rows(
+        "SELECT state, stopped_at, failing_since FROM hooksig_endpoints WHERE id = :id {locked}",
+        {"id": endpoint},
+    )
+    if not found:
+        raise no_endpoint(endpoint)
+    ((state, stopped_at, failing_since),) = found
+    if state == "active":
+        return False
+    now = time_of(connection)
+    pause = max(0, now - (stopped_at or now))
+    alter_endpoint(
+        connection,
+        endpoint,
+        {
+            "state": "active",
+            "reason": "",
+            "message": "",
+            "stopped_at": None,
+            "open_until": 0,
+            "ramp": 1,
+            "rate_at": 0,
+            "failing_since": None if failing_since is None else failing_since + pause,
+        },
+    )
+    connection.change(
+        """\
+UPDATE hooksig_deliveries SET hold_until = hold_until + :pause
+WHERE endpoint = :id AND state = :due AND hold_until IS NOT NULL""",
+        {"id": endpoint, "pause": pause, "due": int(DeliveryState.DUE)},
+    )
+    return True
+
+
+def remove_endpoint(connection: Connection, endpoint: str) -> None:
+    """Delete an endpoint, and cancel what is on its way to it.
+
+    Raises:
+        ConfigurationError: There is none with this id.
+    """
+    if not connection.change("DELETE FROM hooksig_endpoints WHERE id = :id", {"id": endpoint}):
+        raise no_endpoint(endpoint)
+    open_states, names = among("state", [int(each) for each in DeliveryState if not each.is_final])
+    connection.change(
+        f"""\
+UPDATE hooksig_deliveries
+SET state = :cancelled, ended_at = {{now}}, process = NULL, lane = NULL,
+    reason = 'endpoint-deleted', problem = 'the endpoint was deleted'
+WHERE endpoint = :id AND state IN {open_states}""",  # noqa: S608
+        {"id": endpoint, "cancelled": int(DeliveryState.CANCELLED), **names},
+    )
+    connection.change("DELETE FROM hooksig_lanes WHERE endpoint = :id", {"id": endpoint})
+
+
+def schedule_of(text: str) -> RetrySchedule:
+    """Return the schedule in a row."""
+    delays, jitter = json.loads(text)
+    return RetrySchedule(tuple(delays), jitter)
+
+
+def takes(event_types: Sequence[str], event_type: str) -> bool:
+    """Whether an endpoint that lists some event types gets a message of one.
+
+    >>> takes(["invoice.*"], "invoice.paid"), takes(["invoice.*"], "invoices")
+    (True, False)
+    """
+    return any(
+        each in {"*", event_type} or (each.endswith(".*") and event_type.startswith(each[:-1]))
+        for each in event_types
+    )
+
+
+def _row(columns: tuple[Any, ...]) -> Row:
+    (
+        endpoint,
+        tenant,
+        url,
+        method,
+        scheme,
+        secrets,
+        headers,
+        event_types,
+        is_ordered,
+        hold_ms,
+        concurrency,
+        rate,
+        schedule,
+        state,
+        reason,
+        message,
+        created_at,
+        failing_since,
+        failures,
+        revision,
+    ) = columns
+    references = tuple(json.loads(secrets))
+    named = json.loads(headers)
+    return Row(
+        Endpoint(
+            id=endpoint,
+            url=url,
+            tenant=tenant,
+            event_types=tuple(json.loads(event_types)),
+            method=method,
+            scheme=scheme,
+            secret_from=tuple(_shown(each) for each in references),
+            header_names=tuple(named),
+            order="key" if is_ordered else "none",
+            hold=hold_ms / 1000,
+            concurrency=concurrency,
+            rate=rate,
+            schedule=schedule_of(schedule),
+            state=state,
+            reason=reason,
+            message=message,
+            created_at=created_at / 1000,
+            failing_since=None if failing_since is None else failing_since / 1000,
+            failures=failures,
+        ),
+        references,
+        named,
+        revision,
+    )
+
+
+def _shown(reference: str) -> str:
+    return "encrypted" if reference.startswith("encrypted:") else reference
+
+
+def _url(url: object) -> dict[str, Any]:
+    try:
+        Target.of(str(url))
+    except ValueError as error:
+        del url  # it may have a token
+        msg = f"url= cannot be used: {error}"
+        raise ConfigurationError(msg) from None
+    return {"url": str(url)}
+
+
+def _tenant(tenant: object) -> dict[str, Any]:
+    check_tenant(tenant)
+    return {"tenant": tenant}
+
+
+def _method(method: object) -> dict[str, Any]:
+    if method not in {"POST", "PUT"} or not is_method(str(method)):
+        msg = "method= must be POST or PUT"
+        raise ConfigurationError(msg)
+    return {"method": method}
+
+
+def _scheme(scheme: object) -> dict[str, Any]:
+    name = scheme if isinstance(scheme, str) else getattr(scheme, "name", "")
+    known = get(str(name))
+    if not isinstance(scheme, str) and known != scheme:
+        msg = (
+            "scheme= must be one of frappe_hooksig.providers, because a row has only its name: "
+            "see `frappe-hooksig providers`"
+        )
+        raise ConfigurationError(msg)
+    return {"scheme": known.name}
+
+
+def _event_types(event_types: object) -> dict[str, Any]:
+    if not isinstance(event_types, list | tuple | set | frozenset) or not event_types:
+        msg = 'event_types= must be a list, such as ["invoice.paid"] or ["*"] for all'
+        raise ConfigurationError(msg)
+    several = sorted({str(each) for each in cast("Iterable[object]", event_types)})
+    for each in several:
+        if each != "*":
+            check_event_type(each.removesuffix(".*"))
+    return {"event_types": json.dumps(several)}
+
+
+def _order(order: object) -> dict[str, Any]:
+    if order not in {"none", "key"}:
+        msg = 'order= must be "key" for the order of messages with the same key, or "none"'
+        raise ConfigurationError(msg)
+    return {"is_ordered": int(order == "key")}
+
+
+def _hold(hold: object) -> dict[str, Any]:
+    return {"hold_ms": int(number("hold", hold, 0, _LONGEST_HOLD) * 1000)}
+
+
+def _concurrency(concurrency: object) -> dict[str, Any]:
+    return {"concurrency": whole("concurrency", concurrency, 1, _MOST)}
+
+
+def _rate(rate: object) -> dict[str, Any]:
+    return {"rate": None if rate is None else number("rate", rate, _LEAST_RATE, _MOST)}
+
+
+def _schedule(schedule: object) -> dict[str, Any]:
+    if not isinstance(schedule, RetrySchedule):
+        msg = "schedule= must be a RetrySchedule, such as sending.STANDARD_WEBHOOKS"
+        raise ConfigurationError(msg)
+    return {"schedule": json.dumps([schedule.delays, schedule.jitter])}
+
+
+_CHECKS: Final[Mapping[str, Any]] = {
+    "url": _url,
+    "tenant": _tenant,
+    "method": _method,
+    "scheme": _scheme,
+    "event_types": _event_types,
+    "order": _order,
+    "hold": _hold,
+    "concurrency": _concurrency,
+    "rate": _rate,
+    "schedule": _schedule,
+}

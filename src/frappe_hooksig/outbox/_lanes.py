@@ -1,0 +1,48 @@
+"""Lanes: the messages of one key for one endpoint, one after the other.
+
+Only the head of a lane is due; the others wait. Whoever ends a head makes the next one due. The row
+of the lane is locked before, so that nobody adds to it meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from frappe_hooksig.outbox._database import Connection
+from frappe_hooksig.outbox._states import DeliveryState
+
+_ADD: Final = """\
+INSERT INTO hooksig_lanes (endpoint, lane, pending, last_number)
+VALUES (:endpoint, :lane, :count, :count)
+{or_update_lane} pending = hooksig_lanes.pending + :count,
+    last_number = hooksig_lanes.last_number + :count"""
+_LOOK: Final = """\
+SELECT pending, last_number FROM hooksig_lanes WHERE endpoint = :endpoint AND lane = :lane"""
+_LEAVE: Final = """\
+UPDATE hooksig_lanes SET pending = pending - 1 WHERE endpoint = :endpoint AND lane = :lane"""
+_NEXT: Final = """\
+SELECT id FROM hooksig_deliveries
+WHERE endpoint = :endpoint AND state = :waiting AND lane = :lane ORDER BY number LIMIT 1"""
+_MAKE_DUE: Final = """\
+UPDATE hooksig_deliveries SET state = :due, due_at = :now, set_at = :now WHERE id = :id"""
+
+
+def join(connection: Connection, endpoint: str, lane: str, count: int) -> tuple[int, bool]:
+    """Add deliveries to the end of a lane.
+
+    Returns:
+        The number of the first of them, and whether it is the head, which need not wait.
+    """
+    same = {"endpoint": endpoint, "lane": lane}
+    connection.change(_ADD, {**same, "count": count})
+    ((pending, last_number),) = connection.rows(_LOOK, same)
+    return last_number - count + 1, pending == count
+
+
+def leave(connection: Connection, endpoint: str, lane: str, now: int) -> None:
+    """Take the head out of its lane, and make the next one due."""
+    same = {"endpoint": endpoint, "lane": lane}
+    connection.change(_LEAVE, same)
+    waiting = {**same, "waiting": int(DeliveryState.WAITING)}
+    for (delivery,) in connection.rows(_NEXT, waiting):
+        connection.change(_MAKE_DUE, {"id": delivery, "now": now, "due": int(DeliveryState.DUE)})

@@ -1,0 +1,758 @@
+"""`Outbox`: events that must arrive, as rows of a database."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from hashlib import sha256
+from typing import Any, Final, TypeVar
+from weakref import WeakSet
+
+from frappe_hooksig._payload import Payload
+from frappe_hooksig._raw_body import MAX_BODY
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.observe._attempt_event import AttemptObserver
+from frappe_hooksig.observe._log import log
+from frappe_hooksig.observe._outbox_event import OutboxEvent, OutboxObserver
+from frappe_hooksig.observe._threads import Observers
+from frappe_hooksig.outbox._bounds import number, whole
+from frappe_hooksig.outbox._database import Connection, Database
+from frappe_hooksig.outbox._dispatcher import Dispatcher, Options
+from frappe_hooksig.outbox._endpoints import (
+    CONCURRENCY,
+    alter_endpoint,
+    columns_of,
+    endpoint_row,
+    endpoint_rows,
+    insert_endpoint,
+    new_endpoint_id,
+    remove_endpoint,
+    resume_endpoint,
+    stop_endpoint,
+)
+from frappe_hooksig.outbox._history import (
+    LONGEST_LIST,
+    Selection,
+    chosen_deliveries,
+    count_numbers,
+    find_message,
+    list_attempts,
+    list_deliveries,
+    newest_delivery,
+    send_again,
+    send_as_new,
+    states_of,
+)
+from frappe_hooksig.outbox._processes import LEASE
+from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, publish
+from frappe_hooksig.outbox._records import (
+    AttemptRecord,
+    Delivery,
+    Endpoint,
+    Message,
+    Numbers,
+    Order,
+)
+from frappe_hooksig.outbox._retention import RETENTION
+from frappe_hooksig.outbox._secrets import Vault
+from frappe_hooksig.outbox._senders import Senders
+from frappe_hooksig.outbox._sqlite import SQLiteDatabase
+from frappe_hooksig.outbox._tables import check_tables, confirm, is_confirmed, migrate
+from frappe_hooksig.outbox._worker import MOST_SLOTS, SLOTS
+from frappe_hooksig.providers import STANDARD_WEBHOOKS as SCHEME
+from frappe_hooksig.scheme import Scheme
+from frappe_hooksig.secret import Secret
+from frappe_hooksig.sending._guard import AddressGuard
+from frappe_hooksig.sending._schedule import STANDARD_WEBHOOKS, RetrySchedule
+from frappe_hooksig.sending._sender import Sender
+
+_T = TypeVar("_T")
+
+_DAY: Final = 86_400
+_LONGEST: Final = 3650 * _DAY  # seconds
+_PUBLIC: Final = AddressGuard()
+_ENDED: Final = ("delivered", "dead", "cancelled")
+
+
+class Outbox:
+    """Events that must arrive: rows of a database, which workers send until receivers have them.
+
+    A message is a row in the transaction that caused it. If that is rolled back, nothing is sent.
+    If it is committed, each endpoint that takes the event type gets the message at least once,
+    whatever ends meanwhile. Receivers must expect to get it more than once, with the same id.
+
+    Create it once; threads may share it.
+
+    Args:
+        database: The path of a SQLite file, or a database: `SQLiteDatabase`, or that of an
+            integration.
+        keys: Fernet keys that encrypt secrets and headers in the tables, the newest first. They
+            need the extra `encryption`.
+        references: Where else secrets are, besides `env:NAME` and `file:/path`: a function for each
+            prefix. It gets the rest of the reference, and returns the secret, or None.
+        guard: The addresses that may be connected to. By default, those of the public internet.
+        timeout: How long an attempt may take in total, in seconds, up to 60.
+        proxy: As for `Sender`.
+        ssl_context: As for `Sender`.
+        max_payload: The largest payload, in bytes, up to 25 MiB.
+        retention: How long messages are kept after their deliveries have ended, in seconds.
+        disable_after: How long an endpoint may fail until it is disabled, in seconds.
+        lease: How long a worker may be without a heartbeat until another one takes over what it was
+            sending, in seconds.
+        installation: The name of this installation, such as `production`. A database that was used
+            under another name sends nothing until somebody confirms. By default, it is the name of
+            the database and its server.
+        observe: A function, or several, that get an `OutboxEvent` when somebody should know
+            something. By default, a line is logged.
+        observe_attempts: As `observe=` of `Sender`.
+
+    Raises:
+        ConfigurationError: An argument cannot be used.
+    """
+
+    def __init__(
+        self,
+        database: Database | str | os.PathLike[str],
+        *,
+        keys: Sequence[str | bytes] = (),
+        references: Mapping[str, Callable[[str], str | None]] | None = None,
+        guard: AddressGuard = _PUBLIC,
+        timeout: float = 15.0,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        max_payload: int = MAX_PAYLOAD,
+        retention: float = RETENTION,
+        disable_after: float = 5 * _DAY,
+        lease: float = LEASE,
+        installation: str | None = None,
+        observe: OutboxObserver | Sequence[OutboxObserver] = log,
+        observe_attempts: AttemptObserver | Sequence[AttemptObserver] = log,
+    ) -> None:
+        self._vault = Vault(keys, references or {})
+        del keys  # error reporters show the local variables of every frame
+        self._database = _database_of(database)
+        number("timeout", timeout, 0.1, 60)
+        whole("max_payload", max_payload, 1, MAX_BODY)
+        number("retention", retention, 60, _LONGEST)
+        number("disable_after", disable_after, 60, _LONGEST)
+        number("lease", lease, 0.5, 3600)
+        if installation is not None and not (isinstance(installation, str) and installation):
+            msg = "installation= must be a name, such as production"
+            raise ConfigurationError(msg)
+        self._make_sender = partial(
+            Sender,
+            guard=guard,
+            timeout=timeout,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            observe=observe_attempts,
+        )
+        del proxy  # it may have a password
+        self._max_payload = max_payload
+        self._retention = retention
+        self._disable_after = disable_after
+        self._lease = lease
+        self._installation = installation
+        self._observers = Observers(observe)
+        self._dispatchers: WeakSet[Dispatcher] = WeakSet()
+
+    # Publishing
+
+    def publish(
+        self,
+        connection: object,
+        event_type: str,
+        payload: Payload,
+        *,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        tenant: str = "",
+    ) -> str:
+        """Publish an event in the caller's transaction: it inserts one row, and nothing else.
+
+        Args:
+            connection: A connection or session of the outbox's database, in whose transaction the
+                row is. The caller commits it.
+            event_type: What has happened, such as `invoice.paid`.
+            payload: bytes as they are, str as UTF-8; a dict, list, number, bool or None as JSON.
+            key: Messages with the same key arrive in their order, at endpoints that ask for that.
+            idempotency_key: If there is a message with this key already, nothing is inserted.
+            tenant: Whose event it is: only endpoints of the same tenant get it.
+
+        Returns:
+            The id of the message, which receivers see; that of the first one, if the idempotency
+            key was used before.
+
+        Raises:
+            ConfigurationError: An argument cannot be used.
+            PayloadError: The payload cannot be serialised, or is too large.
+            IdempotencyConflict: The idempotency key was used before, for another event.
+        """
+        adopted = self._database.adopted(connection)
+        message_id = publish(
+            adopted,
+            event_type,
+            payload,
+            key=key,
+            idempotency_key=idempotency_key,
+            tenant=tenant,
+            max_payload=self._max_payload,
+        )
+        self._database.after_commit(connection, self.ring)
+        return message_id
+
+    async def publish_async(
+        self,
+        connection: object,
+        event_type: str,
+        payload: Payload,
+        *,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        tenant: str = "",
+    ) -> str:
+        """Publish an event in the transaction of an async session, such as an `AsyncSession`.
+
+        Args:
+            connection: The session or connection. It has SQLAlchemy's `run_sync()`.
+            event_type: As for `publish()`.
+            payload: As for `publish()`.
+            key: As for `publish()`.
+            idempotency_key: As for `publish()`.
+            tenant: As for `publish()`.
+
+        Raises:
+            ConfigurationError: As for `publish()`.
+            PayloadError: As for `publish()`.
+            IdempotencyConflict: As for `publish()`.
+        """
+        run_sync: Any = getattr(connection, "run_sync", None)
+        if run_sync is None:
+            msg = (
+                "publish_async() takes an AsyncSession or an AsyncConnection, "
+                f"not a {type(connection).__name__}"
+            )
+            raise ConfigurationError(msg)
+
+        def publish_in(theirs: object) -> str:
+            return self.publish(
+                theirs,
+                event_type,
+                payload,
+                key=key,
+                idempotency_key=idempotency_key,
+                tenant=tenant,
+            )
+
+        message_id: str = await run_sync(publish_in)
+        return message_id
+
+    def ring(self) -> None:
+        """Let the workers of this process look at the tables now. It never raises nor waits."""
+        for dispatcher in [*self._dispatchers]:
+            dispatcher.ring()
+
+    # The tables
+
+    def migrate(self, connection: object = None) -> int:
+        """Create the tables, or bring them to the newest version. It is safe to repeat.
+
+        Args:
+            connection: The caller's connection, such as that of a migration; by default one of its
+                own.
+
+        Returns:
+            How many steps were taken.
+
+        Raises:
+            ConfigurationError: The tables belong to a newer release.
+        """
+        if connection is None:
+            return self._database.run(self._migrated)
+        return self._migrated(self._database.adopted(connection))
+
+    def _migrated(self, connection: Connection) -> int:
+        return migrate(connection, self._fingerprint(connection))
+
+    def is_confirmed(self) -> bool:
+        """Whether the tables were last used by this installation. If not, nothing is sent."""
+        return self._database.run(self._is_confirmed)
+
+    def confirm(self) -> None:
+        """Make the tables those of this installation, so that it sends what they have.
+
+        Do it after a move. In a copy, it sends what the original sends, too.
+        """
+        self._database.run(lambda each: confirm(each, self._fingerprint(each)))
+        self.ring()
+
+    def _is_confirmed(self, connection: Connection) -> bool:
+        check_tables(connection)
+        return is_confirmed(connection, self._fingerprint(connection))
+
+    def _fingerprint(self, connection: Connection) -> str:
+        own = self._installation
+        parts = own if own is not None else self._database.identity(connection)
+        return sha256(f"{own is not None} {parts}".encode()).hexdigest()
+
+    # Endpoints
+
+    def add_endpoint(
+        self,
+        url: str,
+        *,
+        secret: str | Secret | None = None,
+        secret_from: str | Sequence[str] = (),
+        event_types: Sequence[str] = ("*",),
+        tenant: str = "",
+        scheme: Scheme | str = SCHEME,
+        method: str = "POST",
+        headers: Mapping[str, str] | None = None,
+        headers_from: Mapping[str, str] | None = None,
+        order: Order = "none",
+        hold: float = 3600.0,
+        concurrency: int = CONCURRENCY,
+        rate: float | None = None,
+        schedule: RetrySchedule = STANDARD_WEBHOOKS,
+    ) -> Endpoint:
+        """Add an endpoint. It gets the messages that are routed from now on.
+
+        Args:
+            url: The receiver's whole URL.
+            secret: The shared secret, which is stored encrypted (`keys=` of the outbox).
+            secret_from: Where the secret is instead, such as `env:NAME` or `file:/path`; several
+                during a rotation, the newest first.
+            event_types: The event types that it gets; `invoice.*` for all that begin with
+                `invoice.`, `*` for all.
+            tenant: Whose endpoint it is.
+            scheme: How the receiver expects the signature. Choose one with an id and a time, if you
+                can: receivers recognise repeats by the id.
+            method: POST or PUT.
+            headers: Headers to send besides, stored encrypted.
+            headers_from: Where the values of further headers are, such as `env:NAME`.
+            order: `key` to deliver messages with the same key one after the other, in their order.
+            hold: How long a message that fails holds back those after it, in seconds. Then they are
+                sent before it.
+            concurrency: How many attempts run at once.
+            rate: How many attempts begin in a second; None for no limit.
+            schedule: When to try again.
+
+        Raises:
+            ConfigurationError: An argument cannot be used.
+        """
+        endpoint = new_endpoint_id()
+        references = self._references(endpoint, secret, secret_from)
+        own = self._header_references(endpoint, headers or {}, headers_from or {})
+        del secret, headers  # error reporters show the local variables of every frame
+        columns = columns_of(
+            {
+                "url": url,
+                "event_types": event_types,
+                "tenant": tenant,
+                "scheme": scheme,
+                "method": method,
+                "order": order,
+                "hold": hold,
+                "concurrency": concurrency,
+                "rate": rate,
+                "schedule": schedule,
+            }
+        )
+        del url  # it may have a token
+        if references is None:
+            msg = "an endpoint needs secret= or secret_from="
+            raise ConfigurationError(msg)
+        values = {"id": endpoint, "secrets": references, "headers": own, **columns}
+
+        def insert(connection: Connection) -> Endpoint:
+            insert_endpoint(connection, values)
+            return endpoint_row(connection, endpoint).endpoint
+
+        return self._database.run(insert)
+
+    def change_endpoint(
+        self,
+        endpoint_id: str,
+        *,
+        secret: str | Secret | None = None,
+        secret_from: str | Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
+        headers_from: Mapping[str, str] | None = None,
+        **changes: Any,
+    ) -> Endpoint:
+        """Change an endpoint. What is not given stays as it is.
+
+        Args:
+            endpoint_id: The endpoint.
+            secret: As for `add_endpoint()`. It replaces all secrets.
+            secret_from: As for `add_endpoint()`. It replaces all secrets.
+            headers: As for `add_endpoint()`. They replace all headers.
+            headers_from: As for `add_endpoint()`. They replace all headers.
+            changes: Any other argument of `add_endpoint()` but `tenant`.
+
+        Raises:
+            ConfigurationError: An argument cannot be used, or there is no such endpoint.
+        """
+        references = self._references(endpoint_id, secret, secret_from)
+        is_given = headers is not None or headers_from is not None
+        own = self._header_references(endpoint_id, headers or {}, headers_from or {})
+        del secret, headers  # error reporters show the local variables of every frame
+        unknown = changes.keys() - _CHANGES
+        if unknown:
+            del changes
+            msg = f"change_endpoint() cannot change {min(unknown)}="
+            raise ConfigurationError(msg)
+        columns = columns_of(changes)
+        del changes
+        if references is not None:
+            columns["secrets"] = references
+        if is_given:
+            columns["headers"] = own
+        if "concurrency" in columns:
+            columns["ramp"] = columns["concurrency"]
+
+        def change(connection: Connection) -> Endpoint:
+            alter_endpoint(connection, endpoint_id, columns)
+            return endpoint_row(connection, endpoint_id).endpoint
+
+        return self._changed(change)
+
+    def _references(
+        self, endpoint: str, secret: str | Secret | None, secret_from: str | Sequence[str]
+    ) -> str | None:
+        several = [secret_from] if isinstance(secret_from, str) else [*secret_from]
+        del secret_from
+        if secret is not None and several:
+            del secret, several
+            msg = "give secret= or secret_from=, not both"
+            raise ConfigurationError(msg)
+        if secret is not None:
+            return _dumped([self._vault.encrypted(endpoint, secret)])
+        return _dumped([self._vault.check(each) for each in several]) if several else None
+
+    def _header_references(
+        self, endpoint: str, headers: Mapping[str, str], headers_from: Mapping[str, str]
+    ) -> str:
+        named = {name: self._vault.encrypted(endpoint, value) for name, value in headers.items()}
+        named |= {name: self._vault.check(value) for name, value in headers_from.items()}
+        return _dumped(named)
+
+    def endpoint(self, endpoint_id: str) -> Endpoint:
+        """Return an endpoint.
+
+        Raises:
+            ConfigurationError: There is none with this id.
+        """
+        return self._database.run(lambda each: endpoint_row(each, endpoint_id).endpoint)
+
+    def endpoints(self, *, tenant: str | None = None) -> list[Endpoint]:
+        """Return the endpoints, in the order in which they were added.
+
+        Args:
+            tenant: Only those of one tenant.
+        """
+        where = "" if tenant is None else "WHERE tenant = :tenant"
+        found = self._database.run(lambda each: endpoint_rows(each, where, {"tenant": tenant}))
+        return [each.endpoint for each in found]
+
+    def delete_endpoint(self, endpoint_id: str) -> None:
+        """Delete an endpoint. What is on its way to it is cancelled.
+
+        Raises:
+            ConfigurationError: There is none with this id.
+        """
+        self._database.run(lambda each: remove_endpoint(each, endpoint_id))
+
+    def pause(self, endpoint_id: str, message: str = "") -> bool:
+        """Send an endpoint nothing more for now. What is published for it collects.
+
+        Args:
+            endpoint_id: The endpoint.
+            message: Why, for those who look at it later.
+
+        Returns:
+            Whether it was active.
+
+        Raises:
+            ConfigurationError: There is none with this id.
+        """
+
+        def pause(connection: Connection) -> bool:
+            endpoint_row(connection, endpoint_id)
+            return stop_endpoint(connection, endpoint_id, "paused", "operator", message)
+
+        return self._database.run(pause)
+
+    def resume(self, endpoint_id: str) -> bool:
+        """Send to an endpoint again, beginning with what is due.
+
+        Returns:
+            Whether it was paused or disabled.
+
+        Raises:
+            ConfigurationError: There is none with this id.
+        """
+        return self._changed(lambda each: resume_endpoint(each, endpoint_id))
+
+    # What was sent, and sending it once more
+
+    def message(self, message_id: str) -> Message:
+        """Return a message.
+
+        Raises:
+            ConfigurationError: There is none with this id.
+        """
+        return self._database.run(lambda each: find_message(each, message_id))
+
+    def deliveries(
+        self,
+        *,
+        message: str | None = None,
+        endpoint: str | None = None,
+        tenant: str | None = None,
+        states: Sequence[str] | str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Delivery]:
+        """Return deliveries, the newest first.
+
+        Args:
+            message: Only those of a message.
+            endpoint: Only those for an endpoint.
+            tenant: Only those of a tenant.
+            states: Only those in one of these states, such as `dead`.
+            since: Only those of messages that were published since then, in Unix seconds.
+            until: Only those of messages that were published until then, in Unix seconds.
+            before: The id of the last delivery of the page before.
+            limit: How many, up to 1000.
+
+        Raises:
+            ConfigurationError: An argument cannot be used.
+        """
+        whole("limit", limit, 1, LONGEST_LIST)
+        selection = Selection(
+            message=message,
+            endpoint=endpoint,
+            tenant=tenant,
+            states=None if states is None else states_of(states),
+            since=since,
+            until=until,
+        )
+        return self._database.run(
+            lambda each: list_deliveries(each, selection, before=before, limit=limit)
+        )
+
+    def attempts(self, delivery: int) -> list[AttemptRecord]:
+        """Return the attempts of a delivery, the first one first."""
+        return self._database.run(lambda each: list_attempts(each, delivery))
+
+    def send_again(
+        self,
+        *,
+        delivery: int | None = None,
+        message: str | None = None,
+        endpoint: str | None = None,
+        states: Sequence[str] | str = ("dead",),
+        since: float | None = None,
+        until: float | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Send deliveries that have ended once more, with the same id.
+
+        A receiver that has had one recognises it by its id, and does nothing. See `send_as_new()`.
+
+        Args:
+            delivery: One delivery, whatever its state is.
+            message: All deliveries of a message, whatever their states are.
+            endpoint: Those for an endpoint.
+            states: Which of them: `dead`, `delivered` or `cancelled`.
+            since: Only those of messages that were published since then, in Unix seconds.
+            until: Only those of messages that were published until then, in Unix seconds.
+            progress: Gets the number of deliveries so far, now and then.
+
+        Returns:
+            How many are sent again.
+
+        Raises:
+            ConfigurationError: Nothing says which deliveries are meant.
+        """
+        selection = _selection(
+            states, delivery=delivery, message=message, endpoint=endpoint, since=since, until=until
+        )
+        return self._each_chosen(selection, send_again, progress)
+
+    def send_as_new(
+        self,
+        *,
+        delivery: int | None = None,
+        message: str | None = None,
+        endpoint: str | None = None,
+        states: Sequence[str] | str = ("dead",),
+        since: float | None = None,
+        until: float | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Send deliveries that have ended once more, with a new id.
+
+        A receiver takes each for another event, and handles it again.
+
+        Args:
+            delivery: As for `send_again()`.
+            message: As for `send_again()`.
+            endpoint: As for `send_again()`.
+            states: As for `send_again()`.
+            since: As for `send_again()`.
+            until: As for `send_again()`.
+            progress: As for `send_again()`.
+
+        Returns:
+            How many are sent.
+
+        Raises:
+            ConfigurationError: Nothing says which deliveries are meant.
+        """
+        selection = _selection(
+            states, delivery=delivery, message=message, endpoint=endpoint, since=since, until=until
+        )
+        return self._each_chosen(selection, send_as_new, progress)
+
+    def _each_chosen(
+        self,
+        selection: Selection,
+        change: Callable[[Connection, Sequence[int]], int],
+        progress: Callable[[int], object] | None,
+    ) -> int:
+        # Deliveries that are made meanwhile are not meant.
+        newest = self._database.run(newest_delivery)
+        count = after = 0
+        while True:
+
+            def step(connection: Connection, after: int = after) -> tuple[int, int | None]:
+                ids = chosen_deliveries(connection, selection, after, newest)
+                return change(connection, ids), ids[-1] if ids else None
+
+            changed, last = self._database.run(step)
+            count += changed
+            if progress is not None:
+                progress(count)
+            if last is None:
+                self.ring()
+                return count
+            after = last
+
+    def numbers(self) -> Numbers:
+        """Return how the outbox does: what is due, for how long, and how each endpoint does."""
+        return self._database.run(count_numbers)
+
+    # Sending
+
+    def drain(self, *, budget: float = 30.0, slots: int = SLOTS) -> bool:
+        """Send what is due now, and return when nothing is. It is what an engine calls for a bell.
+
+        Args:
+            budget: After how many seconds it begins nothing more.
+            slots: As for `Worker`.
+
+        Returns:
+            Whether something is left that is due: then ring once more.
+        """
+        whole("slots", slots, 1, MOST_SLOTS)
+        number("budget", budget, 0, 3600)
+        dispatcher = self._dispatcher(slots)
+        try:
+            return dispatcher.run(budget=budget, until_done=True)
+        finally:
+            self._forget(dispatcher)
+
+    def _dispatcher(self, slots: int) -> Dispatcher:
+        self._database.run(check_tables)
+        options = Options(
+            database=self._database,
+            senders=lambda clock: Senders(self._vault, partial(self._make_sender, clock=clock)),
+            lease=self._lease,
+            disable_after=self._disable_after,
+            retention=self._retention,
+            tell=self._tell,
+            is_confirmed=self._is_confirmed,
+        )
+        dispatcher = Dispatcher(options, slots)
+        self._dispatchers.add(dispatcher)
+        return dispatcher
+
+    def _forget(self, dispatcher: Dispatcher) -> None:
+        self._dispatchers.discard(dispatcher)
+
+    def _changed(self, work: Callable[[Connection], _T]) -> _T:
+        result = self._database.run(work)
+        self.ring()
+        return result
+
+    def _tell(self, event: OutboxEvent) -> None:
+        if self._observers.has_log:
+            log(event)
+        if self._observers.sees_all:
+            self._observers.tell(event)
+
+    def close(self) -> None:
+        """Close the connections that are idle. The outbox can still be used."""
+        self._database.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} in {self._database!r}>"
+
+
+_CHANGES: Final = frozenset(
+    {
+        *("url", "event_types", "scheme", "method", "order", "hold", "concurrency", "rate"),
+        "schedule",
+    }
+)
+
+
+def _database_of(given: Database | str | os.PathLike[str]) -> Database:
+    if isinstance(given, str | os.PathLike):
+        return SQLiteDatabase(given)
+    if isinstance(given, type) or not isinstance(given, Database):
+        msg = (
+            "database= must be the path of a SQLite file, or a database such as SQLiteDatabase, "
+            f"not a {type(given).__name__}"
+        )
+        raise ConfigurationError(msg)
+    return given
+
+
+def _selection(
+    states: Sequence[str] | str,
+    *,
+    delivery: int | None,
+    message: str | None,
+    endpoint: str | None,
+    since: float | None,
+    until: float | None,
+) -> Selection:
+    if all(each is None for each in (delivery, message, endpoint, since, until)):
+        msg = "say which deliveries: delivery=, message=, endpoint=, since= or until="
+        raise ConfigurationError(msg)
+    if delivery is not None or message is not None:
+        states = _ENDED
+    wanted = states_of(states)
+    if not all(each.is_final for each in wanted):
+        msg = f"states= must be among {', '.join(_ENDED)}: others are sent anyway"
+        raise ConfigurationError(msg)
+    return Selection(
+        delivery=delivery,
+        message=message,
+        endpoint=endpoint,
+        states=wanted,
+        since=since,
+        until=until,
+    )
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value)

@@ -1,0 +1,167 @@
+"""Secrets and headers of endpoints: names of where they are, or encrypted; never plain."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.secret import Secret
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
+
+_ENCRYPTED: Final = "encrypted"
+
+
+class Unavailable(Exception):
+    """A secret or a header of an endpoint cannot be had, so nothing can be sent to it.
+
+    Attributes:
+        reason: `secret-missing` or `key-missing`.
+    """
+
+    def __init__(self, message: str, reason: str = "secret-missing") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Vault:
+    """Reads what a row of an endpoint refers to.
+
+    A reference is `env:NAME`, `file:/path`, one with a prefix of the app's own, or
+    `encrypted:...`. The latter has the endpoint's id inside, so that whoever can write rows
+    cannot let one endpoint sign with the secret of another.
+
+    Args:
+        keys: Fernet keys for what is stored encrypted, the newest first.
+        references: A function for each further prefix: it gets the rest of the reference, and
+            returns the value, or None if there is none.
+
+    Raises:
+        ConfigurationError: A key or a prefix cannot be used.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[str | bytes],
+        references: Mapping[str, Callable[[str], str | None]],
+    ) -> None:
+        several = [keys] if isinstance(keys, str | bytes) else [*keys]
+        del keys
+        self._fernet = _fernet_of(several) if several else None
+        for prefix, function in references.items():
+            if prefix == _ENCRYPTED or not prefix.isidentifier() or not callable(function):
+                msg = (
+                    "references= must be a dict with a function for each prefix, "
+                    'such as {"vault": read_vault}'
+                )
+                raise ConfigurationError(msg)
+        self._readers: dict[str, Callable[[str], str | None]] = {
+            "env": os.environ.get,
+            "file": _read_file,
+            **references,
+        }
+
+    def encrypted(self, endpoint: str, value: str | Secret) -> str:
+        """Return a reference that contains a value, encrypted.
+
+        Raises:
+            ConfigurationError: There is no key to encrypt with.
+        """
+        secret = value if isinstance(value, Secret) else Secret(value)
+        del value
+        if self._fernet is None:
+            msg = (
+                "a secret can only be stored encrypted: give the outbox keys= "
+                "(cryptography.fernet.Fernet.generate_key()), or name where the secret is with "
+                "secret_from=, such as env:NAME"
+            )
+            raise ConfigurationError(msg)
+        token = self._fernet.encrypt(
+            json.dumps([endpoint, secret.reveal().decode("utf-8", "surrogateescape")]).encode()
+        )
+        return f"{_ENCRYPTED}:{token.decode()}"
+
+    def check(self, reference: object) -> str:
+        """Return a reference, if it is one.
+
+        Raises:
+            ConfigurationError: It has no known prefix.
+        """
+        prefix, colon, rest = reference.partition(":") if isinstance(reference, str) else ("",) * 3
+        del reference  # somebody may have passed the secret itself
+        if prefix in self._readers and rest:
+            return f"{prefix}{colon}{rest}"
+        msg = (
+            "a reference must begin with "
+            f"{', '.join(f'{each}:' for each in self._readers)} and name where the value is, "
+            "such as env:NAME"
+        )
+        raise ConfigurationError(msg)
+
+    def read(self, endpoint: str, reference: str) -> str:
+        """Return what a reference stands for.
+
+        Raises:
+            Unavailable: It is not there, or cannot be decrypted.
+        """
+        prefix, _, rest = reference.partition(":")
+        if prefix == _ENCRYPTED:
+            return self._decrypted(endpoint, rest)
+        try:
+            value = self._readers[prefix](rest)
+        except KeyError:
+            msg = f"nothing is known to read {prefix}: references (references= of the outbox)"
+            raise Unavailable(msg) from None
+        except Exception as error:  # noqa: BLE001  # what the app's own function raises
+            msg = f"{reference} cannot be read: {type(error).__name__}"
+            raise Unavailable(msg) from None
+        if not value:
+            msg = f"{reference} is not there, or is empty"
+            raise Unavailable(msg)
+        return value
+
+    def _decrypted(self, endpoint: str, token: str) -> str:
+        if self._fernet is None:
+            msg = "the value is stored encrypted, and the outbox has no keys (keys=)"
+            raise Unavailable(msg, "key-missing")
+        from cryptography.fernet import InvalidToken
+
+        try:
+            owner, value = json.loads(self._fernet.decrypt(token.encode()))
+        except InvalidToken:
+            msg = "the value is stored encrypted, with another key than those in keys="
+            raise Unavailable(msg, "key-missing") from None
+        if owner != endpoint:
+            msg = "the stored value belongs to another endpoint"
+            raise Unavailable(msg)
+        return str(value)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+def _fernet_of(keys: list[Any]) -> MultiFernet:
+    try:
+        from cryptography.fernet import Fernet, MultiFernet
+    except ModuleNotFoundError as error:
+        msg = "keys= needs cryptography: pip install 'frappe-hooksig[encryption]'"
+        raise ModuleNotFoundError(msg, name=error.name) from None
+    fernet: MultiFernet | None = None
+    with suppress(ValueError, TypeError):
+        fernet = MultiFernet([Fernet(each) for each in keys])
+    keys.clear()  # error reporters show the local variables of every frame
+    if fernet is None:
+        msg = "keys= must be Fernet keys: cryptography.fernet.Fernet.generate_key() makes one"
+        raise ConfigurationError(msg)
+    return fernet
+
+
+def _read_file(path: str) -> str:
+    """Return what a file contains, without the line end that editors add."""
+    return Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")

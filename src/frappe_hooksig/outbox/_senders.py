@@ -1,0 +1,108 @@
+"""The senders of a process: one for each endpoint, with the secrets that are valid now."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.outbox._endpoints import Row
+from frappe_hooksig.outbox._secrets import Vault
+from frappe_hooksig.providers import get
+from frappe_hooksig.secret import Secret
+from frappe_hooksig.sending._sender import Sender
+
+# How long a secret is used before it is read again, in seconds.
+_FRESH: Final = 1.0
+# How many senders a process keeps, with their connections.
+_MOST: Final = 1000
+
+
+@dataclass(slots=True)
+class _Kept:
+    sender: Sender
+    revision: int
+    values: list[str]
+    read_at: float
+
+    def __repr__(self) -> str:
+        return "<kept sender>"
+
+
+class Senders:
+    """Makes the sender of an endpoint, and keeps it for as long as nothing changes.
+
+    Args:
+        vault: Reads secrets and headers.
+        make: Makes a `Sender`, with the guard and the other options of the outbox.
+    """
+
+    def __init__(self, vault: Vault, make: Callable[..., Sender]) -> None:
+        self._vault = vault
+        self._make = make
+        self._kept: OrderedDict[tuple[str, bool], _Kept] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, row: Row, *, is_json: bool) -> Sender:
+        """Return the sender of an endpoint.
+
+        Args:
+            row: The endpoint.
+            is_json: Whether it is for payloads that are JSON.
+
+        Raises:
+            Unavailable: A secret or a header cannot be had.
+            ConfigurationError: The scheme does not take the secret or a header.
+        """
+        key = (row.endpoint.id, is_json)
+        now = time.monotonic()
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None:
+                self._kept.move_to_end(key)
+        if kept is not None and kept.revision == row.revision and now - kept.read_at < _FRESH:
+            return kept.sender
+        endpoint = row.endpoint.id
+        references = [*row.secrets, *row.headers.values()]
+        values = [self._vault.read(endpoint, each) for each in references]
+        if kept is not None and kept.revision == row.revision and kept.values == values:
+            kept.read_at = now
+            return kept.sender
+        sender = self._made(row, values, is_json=is_json)
+        with self._lock:
+            self._kept[key] = _Kept(sender, row.revision, values, now)
+            dropped = self._kept.popitem(last=False)[1] if len(self._kept) > _MOST else None
+        for old in (kept, dropped):
+            if old is not None:
+                old.sender.close()
+        return sender
+
+    def _made(self, row: Row, values: list[str], *, is_json: bool) -> Sender:
+        count = len(row.secrets)
+        headers = dict(zip(row.headers, values[count:], strict=True))
+        if is_json and "content-type" not in map(str.lower, headers):
+            headers["Content-Type"] = "application/json"
+        problem = ""
+        try:
+            return self._make(
+                [Secret(each) for each in values[:count]],
+                scheme=get(row.endpoint.scheme),
+                method=row.endpoint.method,
+                headers=headers,
+            )
+        except ConfigurationError as error:
+            problem = str(error)
+        del values, headers  # error reporters show the local variables of every frame
+        raise ConfigurationError(problem)
+
+    def close(self) -> None:
+        """Close all connections that are kept."""
+        with self._lock:
+            kept = [*self._kept.values()]
+            self._kept.clear()
+        for each in kept:
+            each.sender.close()

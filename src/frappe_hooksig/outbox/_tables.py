@@ -1,0 +1,203 @@
+"""The tables of an outbox, by version."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.outbox._database import Connection
+
+# Each entry brings the tables from the version before it to the next one. Nothing is ever changed
+# in an entry that was released.
+#
+# States of a delivery: 0 waits in its lane, 1 is to be sent, 2 is claimed, 3 was delivered, 4 is a
+# dead letter, 5 was cancelled. See _states.py.
+_VERSIONS: Final = (
+    (
+        """\
+CREATE TABLE IF NOT EXISTS hooksig_endpoints (
+    id VARCHAR(40) NOT NULL PRIMARY KEY,
+    tenant VARCHAR(64) NOT NULL,
+    url {text} NOT NULL,
+    method VARCHAR(10) NOT NULL,
+    scheme VARCHAR(64) NOT NULL,
+    secrets {text} NOT NULL,
+    headers {text} NOT NULL,
+    event_types {text} NOT NULL,
+    is_ordered INTEGER NOT NULL,
+    hold_ms BIGINT NOT NULL,
+    concurrency INTEGER NOT NULL,
+    rate DOUBLE PRECISION,
+    schedule {text} NOT NULL,
+    state VARCHAR(10) NOT NULL,
+    reason VARCHAR(64) NOT NULL,
+    message {text} NOT NULL,
+    created_at BIGINT NOT NULL,
+    revision BIGINT NOT NULL,
+    stopped_at BIGINT,
+    failing_since BIGINT,
+    failures INTEGER NOT NULL,
+    open_until BIGINT NOT NULL,
+    ramp INTEGER NOT NULL,
+    rate_at BIGINT NOT NULL
+) {options}""",
+        """\
+CREATE TABLE IF NOT EXISTS hooksig_messages (
+    seq {number},
+    id VARCHAR(255) NOT NULL,
+    tenant VARCHAR(64) NOT NULL,
+    event_type VARCHAR(128) NOT NULL,
+    lane VARCHAR(255),
+    idempotency_key VARCHAR(255),
+    payload {bytes} NOT NULL,
+    payload_hash VARCHAR(64) NOT NULL,
+    is_json INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    created_at BIGINT NOT NULL,
+    is_routed INTEGER NOT NULL
+) {options}""",
+        "CREATE UNIQUE INDEX IF NOT EXISTS hooksig_messages_id ON hooksig_messages (id)",
+        """\
+CREATE UNIQUE INDEX IF NOT EXISTS hooksig_messages_once
+ON hooksig_messages (tenant, idempotency_key)""",
+        """\
+CREATE INDEX IF NOT EXISTS hooksig_messages_unrouted
+ON hooksig_messages (is_routed, seq) {where_unrouted}""",
+        """\
+CREATE TABLE IF NOT EXISTS hooksig_lanes (
+    endpoint VARCHAR(40) NOT NULL,
+    lane VARCHAR(255) NOT NULL,
+    pending INTEGER NOT NULL,
+    last_number BIGINT NOT NULL,
+    PRIMARY KEY (endpoint, lane)
+) {options}""",
+        """\
+CREATE TABLE IF NOT EXISTS hooksig_deliveries (
+    id {number},
+    message BIGINT NOT NULL,
+    endpoint VARCHAR(40) NOT NULL,
+    sent_as VARCHAR(255) NOT NULL,
+    state INTEGER NOT NULL,
+    due_at BIGINT NOT NULL,
+    set_at BIGINT NOT NULL,
+    size INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    process VARCHAR(40),
+    lane VARCHAR(255),
+    number BIGINT NOT NULL,
+    hold_until BIGINT,
+    is_set_aside INTEGER NOT NULL,
+    created_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    status INTEGER,
+    reason VARCHAR(64) NOT NULL,
+    problem {text} NOT NULL
+) {options}""",
+        """\
+CREATE INDEX IF NOT EXISTS hooksig_deliveries_due
+ON hooksig_deliveries (endpoint, state, due_at)""",
+        "CREATE INDEX IF NOT EXISTS hooksig_deliveries_message ON hooksig_deliveries (message)",
+        """\
+CREATE TABLE IF NOT EXISTS hooksig_attempts (
+    delivery BIGINT NOT NULL,
+    number INTEGER NOT NULL,
+    endpoint VARCHAR(40) NOT NULL,
+    started_at BIGINT NOT NULL,
+    took_ms INTEGER NOT NULL,
+    outcome VARCHAR(16) NOT NULL,
+    status INTEGER,
+    reason VARCHAR(64) NOT NULL,
+    problem {text} NOT NULL,
+    answer {bytes} NOT NULL,
+    address VARCHAR(64),
+    PRIMARY KEY (delivery, number)
+) {options}""",
+        "CREATE INDEX IF NOT EXISTS hooksig_attempts_started ON hooksig_attempts (started_at)",
+        """\
+CREATE TABLE IF NOT EXISTS hooksig_processes (
+    id VARCHAR(40) NOT NULL PRIMARY KEY,
+    name VARCHAR(128) NOT NULL,
+    started_at BIGINT NOT NULL,
+    beat_at BIGINT NOT NULL
+) {options}""",
+    ),
+)
+
+#: The version of the tables that this release works with.
+NEWEST: Final = len(_VERSIONS)
+
+_INSTALLATION = """\
+CREATE TABLE IF NOT EXISTS hooksig_installation (
+    id INTEGER NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL,
+    fingerprint {text} NOT NULL,
+    rung_at BIGINT NOT NULL
+) {options}"""
+
+
+def migrate(connection: Connection, fingerprint: str) -> int:
+    """Create the tables, or bring them to the newest version. It is safe to repeat.
+
+    Args:
+        connection: A connection in a transaction. MariaDB commits with each statement.
+        fingerprint: That of this installation, for new tables.
+
+    Returns:
+        How many steps were taken.
+
+    Raises:
+        ConfigurationError: The tables belong to a newer release.
+    """
+    connection.change(_INSTALLATION)
+    found = connection.rows("SELECT version FROM hooksig_installation {locked}")
+    if not found:
+        connection.change(
+            "INSERT INTO hooksig_installation (id, version, fingerprint, rung_at) "
+            "VALUES (1, 0, :fingerprint, 0)",
+            {"fingerprint": fingerprint},
+        )
+    version = found[0][0] if found else 0
+    if version > NEWEST:
+        msg = (
+            f"the tables of the outbox have version {version}, and this release of frappe-hooksig "
+            f"knows {NEWEST}: install the newer release"
+        )
+        raise ConfigurationError(msg)
+    for number, statements in enumerate(_VERSIONS[version:], version + 1):
+        for statement in statements:
+            connection.change(statement)
+        # After each: MariaDB commits with each CREATE, so a step may be left half done.
+        connection.change("UPDATE hooksig_installation SET version = :version", {"version": number})
+    return NEWEST - version
+
+
+def check_tables(connection: Connection) -> None:
+    """Refuse a database without the tables, or with those of another version.
+
+    Raises:
+        ConfigurationError: There are none, or they have another version.
+    """
+    if not connection.rows("{has_tables}"):
+        msg = "the database has no tables of an outbox: run `frappe-hooksig outbox init`"
+        raise ConfigurationError(msg)
+    version = connection.rows("SELECT version FROM hooksig_installation")[0][0]
+    if version != NEWEST:
+        msg = (
+            f"the tables of the outbox have version {version}, and this release of frappe-hooksig "
+            f"needs {NEWEST}: run `frappe-hooksig outbox migrate`"
+        )
+        raise ConfigurationError(msg)
+
+
+def is_confirmed(connection: Connection, fingerprint: str) -> bool:
+    """Whether the tables belong to this installation."""
+    return connection.rows("SELECT fingerprint FROM hooksig_installation") == [(fingerprint,)]
+
+
+def confirm(connection: Connection, fingerprint: str) -> None:
+    """Make the tables those of this installation."""
+    connection.change(
+        "UPDATE hooksig_installation SET fingerprint = :fingerprint", {"fingerprint": fingerprint}
+    )
