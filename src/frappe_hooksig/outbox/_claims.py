@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -55,6 +56,7 @@ class Claimed:
         hold_until: Until when it holds its lane, or None.
         is_set_aside: Whether those after it in its lane were sent before it.
         was_good: Whether the endpoint had no failures lately.
+        is_slow: Whether the attempt is expected to be slow, or to fail.
         payload: The bytes to send.
         is_json: Whether they are JSON.
     """
@@ -73,8 +75,14 @@ class Claimed:
     hold_until: int | None
     is_set_aside: int
     was_good: bool
+    is_slow: bool
     payload: bytes = field(default=b"", repr=False)
     is_json: bool = False
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The process and the delivery: a process that starts anew may claim the same one."""
+        return self.process, self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +116,15 @@ class Claims:
         waits_to_be_alone: Whether a delivery is due that is to be sent alone. Nothing else may
             begin before.
         is_contended: Whether another process was claiming at the same moment.
+        waits_for_rate: Whether something is due that only the rate of its endpoint holds back, and
+            not for long.
     """
 
     claimed: list[Claimed] = field(default_factory=list[Claimed])
     wake_at: int | None = None
     waits_to_be_alone: bool = False
     is_contended: bool = False
+    waits_for_rate: bool = False
 
 
 @dataclass(slots=True)
@@ -140,7 +151,7 @@ def claim(connection: Connection, now: int, room: Room) -> Claims:
     claims = Claims()
     if room.quick <= 0 and room.slow <= 0:
         return claims
-    candidates = _chosen(_look(connection, now, room, claims), room)
+    candidates = _chosen(_look(connection, now, room.is_slow, claims), room)
     if candidates and connection.dialect.name != "sqlite":
         # Others may have claimed meanwhile. Who claims for an endpoint locks it, and looks again.
         names, values = among("id", [each.id for each in candidates])
@@ -150,17 +161,22 @@ def claim(connection: Connection, now: int, room: Room) -> Claims:
             return claims
         names, values = among("id", sorted(locked))
         candidates = _chosen(
-            _look(connection, now, room, claims, among_these=(names, values)), room
+            _look(connection, now, room.is_slow, claims, among_these=(names, values)), room
         )
     _take(connection, now, room, candidates, claims)
     _load(connection, claims.claimed)
     return claims
 
 
+def is_due(connection: Connection, now: int) -> bool:
+    """Whether something could be claimed now."""
+    return bool(_look(connection, now, lambda _: False, Claims()))
+
+
 def _look(
     connection: Connection,
     now: int,
-    room: Room,
+    is_slow: Callable[[str], bool],
     claims: Claims,
     *,
     among_these: tuple[str, dict[str, Any]] | None = None,
@@ -191,7 +207,10 @@ def _look(
         health = Health(concurrency, failures, failing_since, open_until, ramp)
         allowance = within_rate(rate, rate_at, now)
         left = min(health.room(in_flight), allowance.count)
-        moment = max(next_due, health.opens_at(now), allowance.more_at)
+        opens_at = max(next_due, health.opens_at(now))
+        moment = max(opens_at, allowance.more_at)
+        if opens_at <= now < moment <= now + _SOON:
+            claims.waits_for_rate = True
         if moment > now or not left:
             # What is held back by attempts of other processes is looked at again soon.
             wakes.append(moment if moment > now else now + _SOON)
@@ -206,7 +225,7 @@ def _look(
                 in_flight,
                 next_due,
                 left,
-                failures > 0 or room.is_slow(endpoint),
+                failures > 0 or is_slow(endpoint),
             )
         )
     claims.wake_at = min(wakes, default=None)
@@ -244,55 +263,65 @@ def _take(
     candidates: Sequence[_Candidate],
     claims: Claims,
 ) -> None:
+    """Claim what the endpoints were chosen for."""
     size = room.size
     for each in candidates:
-        values = {"endpoint": each.id, "now": now, "limit": each.chosen}
-        taken: list[Claimed] = []
+        for claimed in _due(connection, now, room.process, each):
+            if claimed.lost >= LOST_BEFORE_ALONE:
+                claims.waits_to_be_alone = True
+                if room.is_idle:
+                    # Whatever was chosen before is due still, and comes afterwards.
+                    claims.claimed = [claimed]
+                    break
+            elif claimed.size <= size or (room.is_idle and not claims.claimed):
+                size -= claimed.size
+                claims.claimed.append(claimed)
+            # Else it has its turn when others are done.
+        if claims.waits_to_be_alone:
+            break
+    if claims.waits_to_be_alone and not room.is_idle:
+        claims.claimed = []
+    counts = Counter(each.endpoint for each in claims.claimed)
+    for each in candidates:
+        if each.rate is not None and counts[each.id]:
+            rate_at = next_rate_at(each.rate, each.rate_start, counts[each.id])
+            connection.change(_SET_RATE, {"id": each.id, "rate_at": rate_at})
+
+
+def _due(connection: Connection, now: int, process: str, candidate: _Candidate) -> list[Claimed]:
+    """Return the deliveries of an endpoint that are due the longest."""
+    values = {"endpoint": candidate.id, "now": now, "limit": candidate.chosen}
+    return [
+        Claimed(
+            id=delivery,
+            message=message,
+            sent_as=sent_as,
+            endpoint=candidate.id,
+            revision=candidate.revision,
+            process=process,
+            size=size,
+            attempts=attempts,
+            tries=tries,
+            lost=lost,
+            lane=lane,
+            hold_until=hold_until,
+            is_set_aside=is_set_aside,
+            was_good=candidate.health.is_good,
+            is_slow=candidate.is_slow,
+        )
         for (
             delivery,
             message,
             sent_as,
-            length,
+            size,
             attempts,
             tries,
             lost,
             lane,
             hold_until,
             is_set_aside,
-        ) in connection.rows(_TAKE, values):
-            claimed = Claimed(
-                delivery,
-                message,
-                sent_as,
-                each.id,
-                each.revision,
-                room.process,
-                length,
-                attempts,
-                tries,
-                lost,
-                lane,
-                hold_until,
-                is_set_aside,
-                each.health.is_good,
-            )
-            if lost >= LOST_BEFORE_ALONE:
-                claims.waits_to_be_alone = True
-                if room.is_idle:
-                    # Whatever was chosen before is due still, and comes afterwards.
-                    claims.claimed = [claimed]
-                    return
-                continue
-            if length > size and (claims.claimed or taken or not room.is_idle):
-                continue  # it has its turn when others are done
-            size -= length
-            taken.append(claimed)
-        claims.claimed += taken
-        if each.rate is not None and taken:
-            rate_at = next_rate_at(each.rate, each.rate_start, len(taken))
-            connection.change(_SET_RATE, {"id": each.id, "rate_at": rate_at})
-    if claims.waits_to_be_alone:
-        claims.claimed = []
+        ) in connection.rows(_TAKE, values)
+    ]
 
 
 def _load(connection: Connection, claimed: Sequence[Claimed]) -> None:

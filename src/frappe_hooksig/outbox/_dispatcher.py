@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Thread, current_thread
@@ -18,13 +19,13 @@ from typing import Final, TypeAlias, TypeVar
 
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.observe._outbox_event import OutboxEvent
-from frappe_hooksig.outbox._claims import Claimed, Claims, Room, claim
+from frappe_hooksig.outbox._claims import Claimed, Claims, Room, claim, is_due
 from frappe_hooksig.outbox._database import Connection, Database, among, time_of
 from frappe_hooksig.outbox._dialect import SQLITE
 from frappe_hooksig.outbox._endpoints import Row, endpoint_rows
 from frappe_hooksig.outbox._processes import Heart, release_own
 from frappe_hooksig.outbox._retention import prune
-from frappe_hooksig.outbox._routing import route
+from frappe_hooksig.outbox._routing import AT_ONCE, is_unrouted, route
 from frappe_hooksig.outbox._secrets import Unavailable
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._settling import Done, Fault, Terms, settle
@@ -108,11 +109,13 @@ class _Turn:
     claims: Claims
     rows: list[Row]
     now: int
+    is_left: bool
 
     @property
     def has_more(self) -> bool:
         """Whether the next turn may find something, too."""
-        return bool(self.routed or self.claims.claimed or self.claims.is_contended)
+        claims = self.claims
+        return bool(self.routed or claims.claimed or claims.is_contended or claims.waits_for_rate)
 
 
 class Dispatcher:
@@ -131,18 +134,20 @@ class Dispatcher:
         self._inbox: _Inbox = SimpleQueue()
         self._jobs: SimpleQueue[_Flight | None] = SimpleQueue()
         self._threads: list[Thread] = []
-        self._flights: dict[int, _Flight] = {}
+        self._flights: dict[tuple[str, int], _Flight] = {}
         self._took: dict[str, float] = {}
         self._rows: dict[str, Row] = {}
         self._is_stopping = False
         self._ended = Event()
         self._is_doubtful = False
+        self._failures = 0
         self._version: int | None = None
         self.sent = 0
 
     def ring(self) -> None:
         """Have it look at the tables now. Any thread may call this, and a signal handler."""
-        self._inbox.put(_RING)
+        if self._inbox.empty():  # else it is about to look
+            self._inbox.put(_RING)
 
     def stop(self) -> None:
         """Let it end once the attempts in flight have. Any thread may call this."""
@@ -162,7 +167,8 @@ class Dispatcher:
         ends = None if budget is None else time.monotonic() + budget
         if not self._confirmed(wait=not until_done) or not self._rejoin():
             return False
-        beating = Thread(target=self._beat, name="frappe_hooksig heartbeat", daemon=True)
+        self._beat()  # before anything else: what others have left behind is due now
+        beating = Thread(target=self._keep_beating, name="frappe_hooksig heartbeat", daemon=True)
         beating.start()
         try:
             return self._dispatch(ends, until_done=until_done)
@@ -189,11 +195,15 @@ class Dispatcher:
                 _complain(error, failed)
                 if self._is_stopping and failed > _FAILURES_AT_THE_END:
                     return True  # another process finds the claims of one without a heartbeat
-                done += self._collected(min(_LONGEST_PAUSE, 0.05 * 2**failed))
+                pause = min(_LONGEST_PAUSE, 0.05 * 2 ** min(failed, 10))
+                done += self._collected(pause, is_watching=False)
                 continue
             failed = 0
             if turn is None:
-                _log.warning("the outbox was without a heartbeat for too long: its claims are lost")
+                _say(
+                    logging.WARNING,
+                    "the outbox was without a heartbeat for too long: its claims are lost",
+                )
                 if not self._rejoin():
                     return True
                 continue
@@ -201,28 +211,29 @@ class Dispatcher:
             wait = self._wait_for(turn)
             is_done = self._is_stopping or (until_done and not turn.has_more and wait > 0)
             if is_done and not self._flights:
-                return wait <= 0
-            done = self._collected(0.0 if turn.routed and not turn.claims.claimed else wait)
+                return turn.is_left
+            if turn.routed >= AT_ONCE or (turn.routed and not turn.claims.claimed):
+                wait = 0.0
+            done = self._collected(wait)
 
     def _take(self, turn: _Turn, done: Sequence[Done]) -> None:
         """Do what a turn has decided, after it is committed."""
         self._is_doubtful = False
         self._forget(done)
         for event in turn.events:
-            self._options.tell(event)
+            self._tell(event)
         self._rows.update((each.endpoint.id, each) for each in turn.rows)
         for each in turn.claims.claimed:
             self._begin(each)
 
     def _turn_of(self, done: Sequence[Done]) -> Callable[[Connection], _Turn | None]:
         """Return the function that does a turn. It may be called more than once."""
-        ended = {each.claimed.id for each in done}
-        room = self._room(ended)
-        known = {endpoint: row.revision for endpoint, row in self._rows.items()}
+        flying = {*self._flights} - {each.claimed.key for each in done}
+        room = self._room(flying)
+        rows = self._rows
+        endpoints = {each.claimed.endpoint: rows[each.claimed.endpoint].endpoint for each in done}
         terms = {
-            endpoint: Terms(row.endpoint.schedule, int(row.endpoint.hold * 1000))
-            for endpoint, row in self._rows.items()
-            if any(each.claimed.endpoint == endpoint for each in done)
+            name: Terms(each.schedule, int(each.hold * 1000)) for name, each in endpoints.items()
         }
 
         def turn(connection: Connection) -> _Turn | None:
@@ -232,10 +243,11 @@ class Dispatcher:
             disable_after = int(self._options.disable_after * 1000)
             events = settle(connection, now, done, terms, disable_after)
             if self._is_doubtful:
-                release_own(connection, now, self._heart.id, {*self._flights})
+                known = {delivery for process, delivery in flying if process == room.process}
+                release_own(connection, now, room.process, known)
+            claims, routed, is_left = Claims(), 0, False
             if self._is_stopping:
-                claims = Claims()
-                routed = 0
+                is_left = is_unrouted(connection) or is_due(connection, now)
             else:
                 routed = route(connection, now)
                 claims = claim(connection, now, room)
@@ -243,34 +255,29 @@ class Dispatcher:
                 {
                     each.endpoint
                     for each in claims.claimed
-                    if known.get(each.endpoint) != each.revision
+                    if each.endpoint not in rows or rows[each.endpoint].revision != each.revision
                 }
             )
             found: list[Row] = []
             if unknown:
                 names, values = among("id", unknown)
                 found = endpoint_rows(connection, f"WHERE id IN {names}", values)
-            return _Turn(events, routed, claims, found, now)
+            return _Turn(events, routed, claims, found, now, is_left)
 
         return turn
 
-    def _room(self, ended: set[int]) -> Room:
+    def _room(self, flying: set[tuple[str, int]]) -> Room:
         """Return what can begin now."""
         now = time.monotonic()
         quick = slow = size = 0
-        for delivery, flight in self._flights.items():
-            if delivery in ended:
-                continue
+        flights = [self._flights[each] for each in flying]
+        for flight in flights:
             if not flight.is_slow and now - flight.started > QUICK:
                 flight.is_slow = True
             slow += flight.is_slow
             quick += not flight.is_slow
             size += flight.claimed.size
-        lingering = {
-            flight.claimed.endpoint
-            for delivery, flight in self._flights.items()
-            if flight.is_slow and delivery not in ended
-        }
+        lingering = {flight.claimed.endpoint for flight in flights if flight.is_slow}
         return Room(
             process=self._heart.id,
             quick=self._slots - quick - max(0, slow - self._slots),
@@ -293,8 +300,13 @@ class Dispatcher:
             waits.append(min(quick) + QUICK - now)
         return max(0.0, min(waits))
 
-    def _collected(self, wait: float) -> list[Done]:
-        """Return what has ended, as soon as something has, or there may be something to begin."""
+    def _collected(self, wait: float, *, is_watching: bool = True) -> list[Done]:
+        """Return what has ended, as soon as something has, or there may be something to begin.
+
+        Args:
+            wait: How long to wait, in seconds.
+            is_watching: Whether a commit of others is a reason to look.
+        """
         ends = time.monotonic() + wait
         done: list[Done] = []
         step = _WATCH if self._database.dialect is SQLITE else _POLL
@@ -308,7 +320,7 @@ class Dispatcher:
                 if waiting:  # all threads are busy with something that takes long
                     self._add_threads(waiting)
                     continue
-                if left <= step or self._has_changed():
+                if left <= step or (is_watching and self._has_changed()):
                     return done
                 continue
             if isinstance(word, Done):
@@ -342,8 +354,8 @@ class Dispatcher:
         return has_changed
 
     def _begin(self, claimed: Claimed) -> None:
-        is_slow = not claimed.was_good or self._took.get(claimed.endpoint, 0.0) > QUICK
-        flight = self._flights[claimed.id] = _Flight(claimed, time.monotonic(), is_slow)
+        flight = _Flight(claimed, time.monotonic(), claimed.is_slow)
+        self._flights[claimed.key] = flight
         self._jobs.put(flight)
         if not self._threads:
             self._add_threads(1)
@@ -359,7 +371,7 @@ class Dispatcher:
         now = time.monotonic()
         longest = 0.0
         for each in done:
-            flight = self._flights.pop(each.claimed.id)
+            flight = self._flights.pop(each.claimed.key)
             if len(self._took) > _REMEMBERED:
                 self._took.clear()
             self._took[each.claimed.endpoint] = now - flight.started
@@ -396,7 +408,7 @@ class Dispatcher:
         except BaseException as error:  # noqa: BLE001  # the thread must go on
             # Without a traceback: its frames have the payload and the secrets.
             message = f"sending failed by an error of this process: {type(error).__name__}"
-            _log.error("outbox: %s", message)
+            _say(logging.ERROR, f"outbox: {message}")
             return Attempt(
                 outcome="unreachable",
                 id=claimed.sent_as,
@@ -410,28 +422,51 @@ class Dispatcher:
         now = self._heart.now()
         return time.time() if now is None else now
 
-    def _beat(self) -> None:
-        """Keep the heartbeat, and do what is to be done now and then."""
-        next_prune = time.monotonic()
-        after = 0
-        while not self._ended.wait(self._options.lease / _BEATS):
-            for event in self._try(self._heart.beat) or ():
-                self._options.tell(event)
-            if time.monotonic() < next_prune:
-                continue
-            before = int(self._options.retention * 1000)
-            found = self._try(lambda each: prune(each, time_of(each) - before, after))  # noqa: B023
-            after = (found[1] if found else None) or 0
-            if not after:
-                next_prune = time.monotonic() + _PRUNES_EVERY
+    def _keep_beating(self) -> None:
+        """Keep the heartbeat, and forget now and then what was delivered long ago."""
+        next_prune = after = 0
+        while True:
+            if time.monotonic() >= next_prune:
+                after = self._prune(after)
+                next_prune = 0 if after else int(time.monotonic()) + _PRUNES_EVERY
+            if self._ended.wait(self._options.lease / _BEATS):
+                return
+            self._beat()
 
-    def _try(self, work: Callable[[Connection], _T]) -> _T | None:
-        """Run a function in a transaction, unless the database cannot be reached."""
+    def _beat(self) -> None:
+        for event in self._try(self._heart.beat) or ():
+            self._tell(event)
+
+    def _prune(self, after: int) -> int:
+        """Forget something of what was delivered; return where to go on, or 0 at the end."""
+        kept = int(self._options.retention * 1000)
+
+        def forget(connection: Connection) -> int:
+            _, last = prune(connection, time_of(connection) - kept, after)
+            return last or 0
+
+        return self._try(lambda database: database.run(forget)) or 0
+
+    def _tell(self, event: OutboxEvent) -> None:
+        with suppress(Exception):  # a filter or a handler of the app's log has failed
+            self._options.tell(event)
+
+    def _try(self, work: Callable[[Database], _T]) -> _T | None:
+        """Return what a function returns; None if the database cannot be used.
+
+        Raises:
+            ConfigurationError: The tables are not there, or belong to another release.
+        """
         try:
-            return self._database.run(work)
-        except self._database.errors as error:
-            _complain(error)
+            result = work(self._database)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a heartbeat must not end
+            self._failures += 1
+            _complain(error, self._failures)
             return None
+        self._failures = 0
+        return result
 
     def _rejoin(self) -> bool:
         """Register this process anew. Return False if it is to stop before that is possible."""
@@ -444,9 +479,12 @@ class Dispatcher:
     def _confirmed(self, *, wait: bool) -> bool:
         """Whether the tables belong to this installation; wait until they do."""
         is_told = False
-        while not self._try(self._options.is_confirmed):
-            if not is_told:
-                self._options.tell(
+        while True:
+            is_confirmed = self._try(lambda database: database.run(self._options.is_confirmed))
+            if is_confirmed:
+                return True
+            if is_confirmed is not None and not is_told:
+                self._tell(
                     OutboxEvent(
                         kind="unconfirmed",
                         reason="other-installation",
@@ -456,19 +494,23 @@ class Dispatcher:
                         ),
                     )
                 )
-            is_told = True
+                is_told = True
             if not wait or self._is_stopping:
                 return False
             time.sleep(_LONGEST_WAIT)
-        return True
 
     @property
     def _database(self) -> Database:
         return self._options.database
 
 
-def _complain(error: Exception, failed: int = 1) -> None:
+def _complain(error: Exception, failed: int) -> None:
     """Log that the database cannot be used, less and less often."""
     if not failed & (failed - 1):
         # Without its text, which may have the values of a statement.
-        _log.error("the outbox cannot use its database: %s", type(error).__name__)
+        _say(logging.ERROR, f"the outbox cannot use its database: {type(error).__name__}")
+
+
+def _say(level: int, line: str) -> None:
+    with suppress(Exception):  # a filter or a handler of the app's log has failed
+        _log.log(level, "%s", line)

@@ -8,8 +8,8 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
+from threading import Lock
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
 
 from frappe_hooksig._payload import Payload
 from frappe_hooksig._raw_body import MAX_BODY
@@ -157,7 +157,9 @@ class Outbox:
         self._lease = lease
         self._installation = installation
         self._observers = Observers(observe)
-        self._dispatchers: WeakSet[Dispatcher] = WeakSet()
+        # It is replaced, not changed: a signal handler may read it, and nobody waits to read it.
+        self._dispatchers: tuple[Dispatcher, ...] = ()
+        self._lock = Lock()
 
     # Publishing
 
@@ -252,7 +254,7 @@ class Outbox:
 
     def ring(self) -> None:
         """Let the workers of this process look at the tables now. It never raises nor waits."""
-        for dispatcher in [*self._dispatchers]:
+        for dispatcher in self._dispatchers:
             dispatcher.ring()
 
     # The tables
@@ -681,11 +683,13 @@ class Outbox:
             is_confirmed=self._is_confirmed,
         )
         dispatcher = Dispatcher(options, slots)
-        self._dispatchers.add(dispatcher)
+        with self._lock:
+            self._dispatchers = (*self._dispatchers, dispatcher)
         return dispatcher
 
     def _forget(self, dispatcher: Dispatcher) -> None:
-        self._dispatchers.discard(dispatcher)
+        with self._lock:
+            self._dispatchers = tuple(each for each in self._dispatchers if each is not dispatcher)
 
     def _changed(self, work: Callable[[Connection], _T]) -> _T:
         result = self._database.run(work)

@@ -11,12 +11,13 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from secrets import token_hex
 from typing import Final
 
 from frappe_hooksig.observe._outbox_event import OutboxEvent
 from frappe_hooksig.outbox._claims import LOST_BEFORE_ALONE
-from frappe_hooksig.outbox._database import Connection, time_of
+from frappe_hooksig.outbox._database import Connection, Database, time_of
 from frappe_hooksig.outbox._lanes import leave
 from frappe_hooksig.outbox._settling import dead_letter, set_aside
 from frappe_hooksig.outbox._states import DeliveryState
@@ -36,7 +37,7 @@ _EXPIRE: Final = "DELETE FROM hooksig_processes WHERE id = :id AND beat_at = :be
 _LEAVE: Final = "DELETE FROM hooksig_processes WHERE id = :id"
 _STILL_THERE: Final = "SELECT id FROM hooksig_processes WHERE id = :id {locked}"
 _ORPHANS: Final = """\
-SELECT d.id, d.endpoint, d.sent_as, d.lane, d.lost
+SELECT d.id, d.endpoint, d.sent_as, d.lane, d.lost, d.process
 FROM hooksig_deliveries d
 WHERE d.endpoint IN (SELECT id FROM hooksig_endpoints) AND d.state = 2 AND d.state <> 3
     AND NOT EXISTS (SELECT 1 FROM hooksig_processes p WHERE p.id = d.process)
@@ -45,7 +46,7 @@ _RELEASE: Final = """\
 UPDATE hooksig_deliveries
 SET state = :state, process = NULL, lost = :lost, due_at = :now, set_at = :now, lane = :lane,
     ended_at = :ended_at, reason = 'worker-lost', problem = :problem
-WHERE id = :id AND state = 2"""
+WHERE id = :id AND state = 2 AND process = :process"""
 _OWN: Final = """\
 SELECT d.id
 FROM hooksig_deliveries d
@@ -53,7 +54,7 @@ WHERE d.endpoint IN (SELECT id FROM hooksig_endpoints) AND d.state = 2 AND d.sta
     AND d.process = :process"""
 _RELEASE_OWN: Final = """\
 UPDATE hooksig_deliveries SET state = :state, process = NULL, due_at = :now, set_at = :now
-WHERE id = :id AND state = 2"""
+WHERE id = :id AND state = 2 AND process = :process"""
 # `set_at` is later than now only if the clock was put back.
 _BRING_DUE_IN: Final = """\
 UPDATE hooksig_deliveries
@@ -88,55 +89,93 @@ class Heart:
         self.id = ""
         self._lease = int(lease * 1000)
         self._monotonic = monotonic
-        # The time of the database, and the monotonic one, of the last heartbeat.
-        self._last: tuple[int, float] | None = None
+        self._last: _Reading | None = None
         self._trusts_at = 0.0
 
-    def join(self, connection: Connection) -> bool:
+    def join(self, database: Database) -> bool:
         """Register this process under a new id; return True."""
         self.id = f"{socket.gethostname()[:14]}-{token_hex(10)}"
-        name = f"{socket.gethostname()[:100]} {os.getpid()}"
-        connection.change(_JOIN, {"id": self.id, "name": name, "now": time_of(connection)})
-        bring_due_in(connection)
+        self._note(database.run(self._join))
         return True
+
+    def _join(self, connection: Connection) -> _Reading:
+        reading = self._read(connection)
+        name = f"{socket.gethostname()[:100]} {os.getpid()}"
+        connection.change(_JOIN, {"id": self.id, "name": name, "now": reading.now})
+        bring_due_in(connection)
+        return reading
 
     def is_alive(self, connection: Connection) -> bool:
         """Whether nobody has given this process up; nobody can until the transaction ends."""
         return bool(connection.rows(_STILL_THERE, {"id": self.id}))
 
-    def beat(self, connection: Connection) -> list[OutboxEvent]:
+    def beat(self, database: Database) -> list[OutboxEvent]:
         """Show that this process lives, and take over what others have left behind."""
-        now = time_of(connection)
+        reading, events = database.run(self._beat)
+        self._note(reading)
+        return events
+
+    def _beat(self, connection: Connection) -> tuple[_Reading, list[OutboxEvent]]:
+        # It may run more than once until it is committed, so it changes nothing here.
+        reading = self._read(connection)
+        now = reading.now
         connection.change(_BEAT, {"id": self.id, "now": now})
-        jump = self._jump(now)
-        if abs(jump) > _APART:
-            # The others' heartbeats have the old time. They get as long as a lease for new ones.
-            self._trusts_at = self._monotonic() + self._lease / 1000
-        if jump < -_APART:
+        if reading.jump < -_APART:
             bring_due_in(connection)
+        is_trusting = self._is_steady(reading) and reading.moment >= self._trusts_at
         for process, beat_at in connection.rows(_OTHERS, {"id": self.id}):
             if beat_at > now + _APART:
                 connection.change(_BRING_IN, {"id": process, "now": now})
-            elif beat_at < now - self._lease and self._monotonic() >= self._trusts_at:
+            elif beat_at < now - self._lease and is_trusting:
                 connection.change(_EXPIRE, {"id": process, "beat_at": beat_at})
-        return [*release_orphans(connection, now), *set_aside_late(connection, now)]
+        return reading, [*release_orphans(connection, now), *set_aside_late(connection, now)]
 
     def now(self) -> float | None:
         """Return the time of the database in Unix seconds, as of the last heartbeat and since."""
         if self._last is None:
             return None
-        at, monotonic = self._last
-        return at / 1000 + self._monotonic() - monotonic
+        return self._last.now / 1000 + self._monotonic() - self._last.moment
 
-    def _jump(self, now: int) -> float:
-        """Return by how many milliseconds the clock of the database has jumped."""
-        expected = self.now()
-        self._last = (now, self._monotonic())
-        return 0.0 if expected is None else now - expected * 1000
+    def _read(self, connection: Connection) -> _Reading:
+        now, moment = time_of(connection), self._monotonic()
+        if self._last is None:
+            return _Reading(now, moment, 0.0, 0.0)
+        gap = (moment - self._last.moment) * 1000
+        return _Reading(now, moment, now - self._last.now - gap, gap)
 
-    def leave(self, connection: Connection) -> None:
+    def _is_steady(self, reading: _Reading) -> bool:
+        """Whether the others could keep their heartbeats since the last one of this process.
+
+        They could not if the clock has jumped, or if the database could not be reached.
+        """
+        return abs(reading.jump) <= _APART and reading.gap <= self._lease / 2
+
+    def _note(self, reading: _Reading) -> None:
+        if not self._is_steady(reading):
+            # The others' heartbeats are old. They get as long as a lease for new ones.
+            self._trusts_at = reading.moment + self._lease / 1000
+        self._last = reading
+
+    def leave(self, database: Database) -> None:
         """Take this process off the list; its claims are released."""
-        connection.change(_LEAVE, {"id": self.id})
+        database.run(lambda each: each.change(_LEAVE, {"id": self.id}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The clock of the database at a moment.
+
+    Attributes:
+        now: Its time, in milliseconds.
+        moment: The monotonic time of the moment, in seconds.
+        jump: By how much it is more than expected, in milliseconds.
+        gap: How long ago the last reading was, in milliseconds.
+    """
+
+    now: int
+    moment: float
+    jump: float
+    gap: float
 
 
 def release_orphans(connection: Connection, now: int) -> list[OutboxEvent]:
@@ -147,11 +186,12 @@ def release_orphans(connection: Connection, now: int) -> list[OutboxEvent]:
     """
     events: list[OutboxEvent] = []
     count = 0
-    for delivery, endpoint, sent_as, lane, lost in connection.rows(_ORPHANS):
+    for delivery, endpoint, sent_as, lane, lost, process in connection.rows(_ORPHANS):
         is_dead = lost >= LOST_BEFORE_ALONE
         problem = f"the process that sent it ended, {lost + 1} times"
         values = {
             "id": delivery,
+            "process": process,
             "now": now,
             "lost": lost + 1,
             "state": int(DeliveryState.DEAD if is_dead else DeliveryState.DUE),
@@ -192,5 +232,5 @@ def release_own(connection: Connection, now: int, process: str, known: set[int])
     """Release what a process has claimed without knowing it, because a commit was in doubt."""
     for (delivery,) in connection.rows(_OWN, {"process": process}):
         if delivery not in known:
-            values = {"id": delivery, "now": now, "state": int(DeliveryState.DUE)}
-            connection.change(_RELEASE_OWN, values)
+            values = {"id": delivery, "process": process, "now": now}
+            connection.change(_RELEASE_OWN, {**values, "state": int(DeliveryState.DUE)})

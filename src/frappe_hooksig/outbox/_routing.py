@@ -31,9 +31,14 @@ INSERT INTO hooksig_deliveries (
 )"""
 
 
+def is_unrouted(connection: Connection) -> bool:
+    """Whether there are messages without deliveries."""
+    return bool(connection.rows("SELECT 1 FROM hooksig_messages WHERE is_routed = 0 LIMIT 1"))
+
+
 def route(connection: Connection, now: int) -> int:
     """Make the deliveries of some messages, and return the number of these messages."""
-    if not connection.rows("SELECT 1 FROM hooksig_messages WHERE is_routed = 0 LIMIT 1"):
+    if not is_unrouted(connection):
         return 0
     if not connection.rows(_LOCK):
         return 0

@@ -16,7 +16,7 @@ from frappe_hooksig.outbox._states import DeliveryState
 from frappe_hooksig.sending._attempt import Attempt
 from frappe_hooksig.sending._schedule import RetrySchedule
 
-_HELD: Final = "SELECT id, process FROM hooksig_deliveries WHERE state = 2 AND id IN"
+_HELD: Final = "SELECT id, process, attempts FROM hooksig_deliveries WHERE state = 2 AND id IN"
 _UPDATE: Final = """\
 UPDATE hooksig_deliveries
 SET state = :state, due_at = :due_at, set_at = :now, attempts = :attempts, tries = :tries,
@@ -125,12 +125,19 @@ def settle(
 
 
 def _held(connection: Connection, done: Sequence[Done]) -> list[Done]:
-    """Return those that their process has still claimed."""
+    """Return those that their process has still claimed, and for the same attempt.
+
+    After a commit in doubt, they may be settled already, and claimed for the next one.
+    """
     if not done:
         return []
     names, values = among("id", sorted(each.claimed.id for each in done))
-    found = dict(connection.rows(f"{_HELD} {names} {{locked}}", values))
-    return [each for each in done if found.get(each.claimed.id) == each.claimed.process]
+    found = {*connection.rows(f"{_HELD} {names} {{locked}}", values)}
+    return [
+        each
+        for each in done
+        if (each.claimed.id, each.claimed.process, each.claimed.attempts) in found
+    ]
 
 
 def _row(each: Done, now: int, terms: Terms, events: list[OutboxEvent]) -> dict[str, Any]:
