@@ -135,7 +135,8 @@ def resume_endpoint(connection: Connection, endpoint: str) -> bool:
     """Let an endpoint get deliveries again, and tell whether it did not.
 
     The time in which it was stopped does not count: neither for how long it is failing, nor for
-    how long a delivery may hold its lane. It begins with few attempts at once.
+    how long a delivery may hold its lane. One that was disabled may fail as long as before. It
+    begins with few attempts at once.
 
     Raises:
         ConfigurationError: There is no such endpoint.
@@ -151,6 +152,8 @@ def resume_endpoint(connection: Connection, endpoint: str) -> bool:
         return False
     now = time_of(connection)
     pause = max(0, now - (stopped_at or now))
+    if failing_since is not None:
+        failing_since = now if state == "disabled" else failing_since + pause
     alter_endpoint(
         connection,
         endpoint,
@@ -162,7 +165,7 @@ def resume_endpoint(connection: Connection, endpoint: str) -> bool:
             "open_until": 0,
             "ramp": 1,
             "rate_at": 0,
-            "failing_since": None if failing_since is None else failing_since + pause,
+            "failing_since": failing_since,
         },
     )
     connection.change(

@@ -71,6 +71,8 @@ class Health:
 
     def fail(self, now: int, random: Callable[[], float] = random_part) -> None:
         """Note an attempt that did not."""
+        if self.is_failing and self.opens_at(now) > now:
+            return  # it had begun before: many at once are no longer outage than one
         self.failures += 1
         if self.failing_since is None:
             self.failing_since = now
