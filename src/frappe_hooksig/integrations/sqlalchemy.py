@@ -42,17 +42,10 @@ _TRIES: Final = 10
 # PostgreSQL: serialization failure, deadlock. MariaDB: lock wait timeout, deadlock, and since
 # 11.6.2, a row that has changed since the snapshot.
 _CONFLICTS: Final = {"40001", "40P01", 1205, 1213, 1020}
-# A process that is stopped in the middle of a transaction must not hold its locks for ever. What
-# others have committed while a lock was waited for must count, whatever the default is.
+# A process that is stopped in the middle of a transaction must not hold its locks for ever.
 _SESSION: Final = {
-    "postgresql": (
-        "SET idle_in_transaction_session_timeout = 10000",
-        "SET default_transaction_isolation = 'read committed'",
-    ),
-    "mariadb": (
-        "SET SESSION idle_transaction_timeout = 10, innodb_lock_wait_timeout = 5",
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    ),
+    "postgresql": "SET idle_in_transaction_session_timeout = 10000",
+    "mariadb": "SET SESSION idle_transaction_timeout = 10, innodb_lock_wait_timeout = 5",
 }
 
 _texts: dict[tuple[str, str], TextClause] = {}
@@ -148,8 +141,7 @@ class SQLAlchemyDatabase:
 
     def _prepare(self, connection: Any, _: object) -> None:
         cursor = connection.cursor()
-        for statement in _SESSION[self.dialect.name]:
-            cursor.execute(statement)
+        cursor.execute(_SESSION[self.dialect.name])
         cursor.close()
         connection.commit()
 
