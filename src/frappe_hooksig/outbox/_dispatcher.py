@@ -25,7 +25,7 @@ from frappe_hooksig.outbox._dialect import SQLITE
 from frappe_hooksig.outbox._endpoints import Row, endpoint_rows
 from frappe_hooksig.outbox._processes import Heart, release_own
 from frappe_hooksig.outbox._retention import prune
-from frappe_hooksig.outbox._routing import AT_ONCE, is_unrouted, route
+from frappe_hooksig.outbox._routing import is_unrouted, route
 from frappe_hooksig.outbox._secrets import Unavailable
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._settling import Done, Fault, Terms, settle
@@ -134,6 +134,7 @@ class Dispatcher:
         self._inbox: _Inbox = SimpleQueue()
         self._jobs: SimpleQueue[_Flight | None] = SimpleQueue()
         self._threads: list[Thread] = []
+        # By the process, too: who was given up may claim a delivery again while an attempt runs.
         self._flights: dict[tuple[str, int], _Flight] = {}
         self._took: dict[str, float] = {}
         self._rows: dict[str, Row] = {}
@@ -212,9 +213,8 @@ class Dispatcher:
             is_done = self._is_stopping or (until_done and not turn.has_more and wait > 0)
             if is_done and not self._flights:
                 return turn.is_left
-            if turn.routed >= AT_ONCE or (turn.routed and not turn.claims.claimed):
-                wait = 0.0
-            done = self._collected(wait)
+            is_quick = turn.is_left or (turn.routed and not turn.claims.claimed)
+            done = self._collected(0.0 if is_quick else wait)
 
     def _take(self, turn: _Turn, done: Sequence[Done]) -> None:
         """Do what a turn has decided, after it is committed."""
@@ -250,6 +250,7 @@ class Dispatcher:
                 is_left = is_unrouted(connection) or is_due(connection, now)
             else:
                 routed = route(connection, now)
+                is_left = bool(routed) and is_unrouted(connection)
                 claims = claim(connection, now, room)
             unknown = sorted(
                 {
