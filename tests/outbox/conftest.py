@@ -82,6 +82,19 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 @pytest.fixture(
     params=[
+        "sqlite",
+        "sqlalchemy_postgresql",
+        pytest.param("sqlalchemy_mariadb", marks=pytest.mark.long),
+    ]
+)
+def store(request: pytest.FixtureRequest) -> Place:
+    """Return a place of each kind of database in turn, whatever its driver."""
+    made: Place = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture(
+    params=[
         "sqlalchemy_postgresql",
         pytest.param("sqlalchemy_mariadb", marks=pytest.mark.long),
     ]

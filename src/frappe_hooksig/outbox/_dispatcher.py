@@ -19,7 +19,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.observe._outbox_event import OutboxEvent
-from frappe_hooksig.outbox._claims import Claimed, Claims, Room, claim, is_due
+from frappe_hooksig.outbox._claims import LOST_BEFORE_ALONE, Claimed, Claims, Room, claim, is_due
 from frappe_hooksig.outbox._database import Connection, Database, among, time_of
 from frappe_hooksig.outbox._dialect import SQLITE
 from frappe_hooksig.outbox._endpoints import Row, endpoint_rows
@@ -279,10 +279,14 @@ class Dispatcher:
             quick += not flight.is_slow
             size += flight.claimed.size
         lingering = {flight.claimed.endpoint for flight in flights if flight.is_slow}
+        # What has to be alone stays alone until it ends.
+        slots = (
+            0 if any(each.claimed.lost >= LOST_BEFORE_ALONE for each in flights) else self._slots
+        )
         return Room(
             process=self._heart.id,
-            quick=self._slots - quick - max(0, slow - self._slots),
-            slow=self._slots - slow,
+            quick=slots - quick - max(0, slow - slots),
+            slow=slots - slow,
             is_slow=lambda endpoint: endpoint in lingering or self._took.get(endpoint, 0.0) > QUICK,
             size=_SIZE - size,
             is_idle=not quick and not slow,
