@@ -154,6 +154,19 @@ def new_database(server: Server) -> Iterator[str]:
             connection.execute(text(f"DROP DATABASE {name}{force}"))
 
 
+def new_schema(server: Server) -> str:
+    """Make a schema in the first database of PostgreSQL, and return the URL for its tables.
+
+    It takes a thirtieth of the time of a new database.
+    """
+    name = f"outbox{next(_numbers)}"
+    url = server_url(server, server["NAME"])
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+    return f"{url}&options=-csearch_path%3D{name}"
+
+
 def server_url(server: Server, name: str) -> str:
     """Return the URL of a database on a server."""
     if "postgresql" in server["ENGINE"]:
