@@ -181,6 +181,10 @@ class Outbox:
         self._lease = lease
         self._installation = installation
         self._observers = Observers(observe)
+        if self._observers.raw:
+            name = type(self._observers.raw[0]).__name__
+            msg = f"observe= of an Outbox takes no {name}, which is for requests that are received"
+            raise ConfigurationError(msg)
         # It is replaced, not changed: a signal handler may read it, and nobody waits to read it.
         self._dispatchers: tuple[Dispatcher, ...] = ()
         self._lock = Lock()
