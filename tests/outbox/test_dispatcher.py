@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from threading import Thread
 
 import pytest
 from cryptography.fernet import Fernet
 
-from frappe_hooksig import Verifier, providers
+from frappe_hooksig import ConfigurationError, Verifier, providers
 from frappe_hooksig.observe import log
 from frappe_hooksig.outbox import Worker, _dispatcher
 from frappe_hooksig.sending import AddressGuard, RetrySchedule
 from frappe_hooksig.testing import Answer, FakeReceiver
-from tests.outbox.places import Place
+from tests.databases import postgresql_cluster
+from tests.outbox.places import Place, server_url, sqlalchemy_place
 from tests.outbox.post import (
     FOREVER,
     SECRET,
@@ -700,3 +701,69 @@ def test_rings(sqlite: Place) -> None:
         dispatcher.ring()
 
     assert dispatcher._inbox.qsize() == 1  # noqa: SLF001
+
+
+def test_emptied_inbox(sqlite: Place) -> None:
+    """Whatever is in the inbox is taken at once."""
+    dispatcher = Post(sqlite).outbox._dispatcher(4)  # noqa: SLF001
+    for _ in range(2):
+        dispatcher._inbox.put(_dispatcher._RING)  # noqa: SLF001
+
+    assert dispatcher._collected(30) == []  # noqa: SLF001
+    assert dispatcher._inbox.empty()  # noqa: SLF001
+
+
+def test_newer_tables(sqlite: Place) -> None:
+    """Tables of a newer release are refused, also if they came after the start."""
+    dispatcher = Post(sqlite).outbox._dispatcher(4)  # noqa: SLF001
+    sqlite.change("UPDATE hooksig_installation SET version = 99")
+
+    with pytest.raises(ConfigurationError, match="version 99"):
+        dispatcher.run()
+
+
+# Databases that are away for long
+
+
+@pytest.mark.long
+def test_restarted_server() -> None:
+    """While PostgreSQL is down, workers wait; when it is back, nothing is lost or given up."""
+    with ExitStack() as stack:
+        serve = stack.enter_context(postgresql_cluster())
+        with serve() as settings:
+            url = server_url(settings, settings["NAME"])
+            place = stack.enter_context(closing(sqlalchemy_place("PostgreSQL", url)))
+            posts = [Post(place, lease=5.0) for _ in range(2)]
+            receiver = stack.enter_context(FakeReceiver([Answer(200, delay=0.5)]))
+            posts[0].endpoint(receiver.url, concurrency=4)
+            workers = [Worker(each.outbox) for each in posts]
+            for each in workers:
+                each.start()
+            posts[0].publish(30)
+            receiver.wait_for(5, timeout=30)
+        time.sleep(8)
+        with serve():
+            wait_until(lambda: {*posts[0].states()} == {"delivered"})
+            assert {each.lost for each in posts[0].outbox.deliveries()} == {0}
+            assert len(receiver.requests) == 30
+        workers[0].stop()
+        with serve():
+            posts[0].publish(1)
+            wait_until(lambda: posts[0].states() == ["delivered"] * 31)
+            workers[1].stop()
+
+
+@pytest.mark.long
+def test_locked_file(sqlite: Place) -> None:
+    """While another process holds the lock of a SQLite file, a worker waits, and goes on."""
+    post = Post(sqlite)
+    with FakeReceiver([Answer(200, delay=0.5), 200]) as receiver, working(post):
+        post.endpoint(receiver.url)
+        post.publish(3)
+        receiver.wait_for(1, timeout=30)
+        with sqlite.caller() as caller:
+            caller.execute("BEGIN IMMEDIATE")
+            time.sleep(12)
+        wait_until(lambda: post.states() == ["delivered"] * 3)
+
+    assert len(receiver.requests) == 3

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from frappe_hooksig.observe import OutboxEvent
 from frappe_hooksig.outbox._database import Connection, Values, time_of
-from frappe_hooksig.outbox._processes import Heart, release_orphans, release_own
+from frappe_hooksig.outbox._processes import Heart, release_orphans, release_own, set_aside_late
 from tests.outbox.places import Place
 from tests.outbox.post import Post, Shifted, attempt, joined, room
 
@@ -320,6 +321,26 @@ def test_held_too_long(store: Place) -> None:
     assert post.states() == ["due", "due"]
     assert [each.is_set_aside for each in post.outbox.deliveries()] == [False, True]
     assert process.beat() == []
+
+
+def test_set_aside_by_another(server_place: Place) -> None:
+    """What another process has set aside meanwhile is not set aside once more."""
+    post = Post(server_place)
+    post.endpoint(order="key")
+    post.publish(3, key="customer 1")
+    post.route()
+    post.settle(post.claims(room()).claimed, attempt("refused", retry_after=60.0))
+    later = post.now() + 2 * HOUR
+
+    def set_aside(connection: Connection) -> list[OutboxEvent]:
+        return set_aside_late(connection, later)
+
+    events = server_place.database().run(
+        lambda each: set_aside(Interrupted(each, lambda: post.place.run(set_aside)))
+    )
+
+    assert events == []
+    assert post.states() == ["due", "due", "waiting"]
 
 
 def test_held_at_a_paused_endpoint(store: Place) -> None:

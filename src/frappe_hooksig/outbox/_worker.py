@@ -64,7 +64,7 @@ class Worker:
             with _stopped_by_signals(dispatcher):
                 dispatcher.run(until_done=once)
         finally:
-            self._end()
+            self._end(dispatcher)
         return dispatcher.sent
 
     def start(self) -> None:
@@ -75,12 +75,14 @@ class Worker:
 
     def stop(self) -> None:
         """Begin nothing more, and wait for what is in flight. Then it can be started again."""
-        if self._dispatcher is not None:
-            self._dispatcher.stop()
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            return
+        dispatcher.stop()
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
-            self._end()
+            self._end(dispatcher)
 
     def _begun(self) -> Dispatcher:
         if self._dispatcher is not None:
@@ -89,9 +91,8 @@ class Worker:
         self._dispatcher = self._outbox._dispatcher(self._slots)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return self._dispatcher
 
-    def _end(self) -> None:
-        if self._dispatcher is not None:
-            self._outbox._forget(self._dispatcher)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    def _end(self, dispatcher: Dispatcher) -> None:
+        self._outbox._forget(dispatcher)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self._dispatcher = None
 
     def __enter__(self) -> Self:
