@@ -136,7 +136,7 @@ def test_never_repeated_by_a_process(place: list[str]) -> None:
         (
             ["verfy"],
             "there is no such command: the commands are verify, explain, sign, send, trigger, "
-            "secret, providers",
+            "outbox, worker, secret, providers",
         ),
         (
             ["verify", "--sch", "github"],
