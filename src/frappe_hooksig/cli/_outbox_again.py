@@ -80,7 +80,7 @@ def _send(method: str, words: str, options: argparse.Namespace) -> tuple[int, st
     return status, json.dumps({"deliveries": count, "dry_run": options.dry_run})
 
 
-def _count(outbox: Outbox, which: dict[str, Any], show: Callable[[int], None] | None) -> int:
+def _count(outbox: Outbox, which: dict[str, Any], show: Callable[[int], object]) -> int:
     """Return how many deliveries are meant: those whose endpoints still exist."""
     delivery: int | None = which.pop("delivery", None)
     before = None if delivery is None else delivery + 1
@@ -90,8 +90,7 @@ def _count(outbox: Outbox, which: dict[str, Any], show: Callable[[int], None] | 
         page = outbox.deliveries(**which, before=before, limit=_PAGE if delivery is None else 1)
         meant = [each.id for each in page if each.endpoint_id in endpoints]
         count += len(meant) if delivery is None else meant.count(delivery)
-        if show is not None:
-            show(count)
+        show(count)
         if not page or delivery is not None:
             return count
         before = page[-1].id

@@ -164,7 +164,11 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _rate(text: str) -> float | None:
-    return None if text == "none" else float(text)
+    try:
+        return None if text == "none" else float(text)
+    except ValueError:
+        msg = "--rate must be a number, or none"
+        raise WrongUse(msg) from None
 
 
 def _parts(options: argparse.Namespace, *further: str) -> dict[str, Any]:

@@ -11,17 +11,17 @@ _TO_START = "\r\x1b[K"  # of a line that is empty then
 
 
 @contextmanager
-def progress(what: str) -> Generator[Callable[[int], None] | None]:
+def progress(what: str) -> Generator[Callable[[int], object]]:
     """Give a function that shows a number in one line of standard error.
 
-    It gives None if standard error is no terminal. When the block ends, the line is removed.
+    If that is no terminal, the function does nothing. When the block ends, the line is removed.
 
     Args:
         what: What is counted.
     """
     terminal = sys.stderr
     if terminal is None or not terminal.isatty():
-        yield None
+        yield lambda _count: None
         return
     try:
         yield lambda count: _write(terminal, f"{_TO_START}{count} {what}")
