@@ -16,7 +16,6 @@ from tests.loopback import free_port
 PASSWORD = "of-the-database"
 APP = """\
 from frappe_hooksig.outbox import Outbox, SQLiteDatabase
-from frappe_hooksig.sending import AddressGuard
 
 outbox = Outbox("outbox.db", references={"vault": {"a": "b"}.get})
 

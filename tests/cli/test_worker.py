@@ -25,6 +25,16 @@ from tests.cli.outboxes import FILE, NOTHING, Commands
 from tests.loopback import SECONDS_TO_START, served
 
 ONCE = ["worker", "--once", "--allow", "127.0.0.1"]
+APP = f"""\
+from frappe_hooksig.outbox import Outbox
+from frappe_hooksig.sending import AddressGuard
+
+outbox = Outbox(
+    "outbox.db",
+    references={{"vault": {{"a": "{WHSEC}"}}.get}},
+    guard=AddressGuard(["127.0.0.1"]),
+)
+"""
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (\w+) (.*)")
 
 
@@ -103,6 +113,24 @@ def test_keys(commands: Commands) -> None:
 
     assert out == "attempts: 1\n"
     assert len(receiver.requests) == 1
+
+
+def test_app(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outbox of an app has the guard and the references of the app."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (commands.folder / "app_of_worker.py").write_text(APP)
+    with FakeReceiver() as receiver:
+        where = ["--app", "app_of_worker:outbox"]
+        commands.says(
+            *("outbox", "endpoints", "add", receiver.url, "--secret-from", "vault:a", *where)
+        )
+        commands.publish()
+        out, err = commands.run(VERIFIED, "worker", "--once", *where)
+
+    assert out == "attempts: 1\n"
+    assert "worker of the outbox app_of_worker:outbox with 16 slots" in err
+    [request] = receiver.requests
+    Verifier(WHSEC, scheme=providers.STANDARD_WEBHOOKS).verify(request.body, request.headers)
 
 
 @pytest.mark.parametrize(

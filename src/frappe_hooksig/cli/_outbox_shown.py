@@ -24,14 +24,12 @@ _PREVIEW: Final = 2000  # bytes of a payload, of which the first 200 characters 
 _SECONDS: Final = {"d": 86_400, "h": 3600, "min": 60}
 
 
-def time_of(seconds: float | None, precision: str = "seconds") -> str:
-    """Return a time in Unix seconds as ISO 8601 in UTC; `-` for None.
+def time_of(seconds: float, precision: str = "seconds") -> str:
+    """Return a time in Unix seconds as ISO 8601 in UTC.
 
     >>> time_of(1700000000.25)
     '2023-11-14T22:13:20Z'
     """
-    if seconds is None:
-        return "-"
     moment = datetime.fromtimestamp(seconds, timezone.utc)
     return moment.isoformat(timespec=precision).replace("+00:00", "Z")
 
