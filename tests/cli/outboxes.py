@@ -9,13 +9,23 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.cli.command import ENVIRONMENT, VERIFIED, says
+from tests.cli.command import ENVIRONMENT, USAGE, VERIFIED, says
 
 DONE, NOTHING = 0, 1
 FILE = "outbox.db"
 REFERENCE = ["--secret-from", "env:WHSEC"]
+# A part of what no command may show.
+PASSWORD = "of-the-database"
 # A receiver on loopback, to which a worker sends only if it is allowed to.
 URL = "http://127.0.0.1:1/hook?token=of-the-url"
+
+
+def refused(*arguments: Any, **environment: str) -> str:
+    """Return why an outbox cannot be opened."""
+    out, err = says(USAGE, "outbox", *arguments, environment=ENVIRONMENT | environment)
+    assert out == ""
+    assert PASSWORD not in err
+    return err
 
 
 class Commands:

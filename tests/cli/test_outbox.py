@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import time
 from datetime import datetime, timezone
@@ -601,10 +600,11 @@ class TestAgain:
         for dry_run in ([], ["--dry-run"]):
             commands.run(NOTHING, "outbox", "again", "--delivery", "1", *dry_run)
 
+    @pytest.mark.skipif(os.name != "posix", reason="terminals")
     def test_progress(self, commands: Commands) -> None:
         """A terminal shows how far it is."""
         deliver(commands, 200, count=2)
-        terminal, theirs = pty.openpty()
+        terminal, theirs = os.openpty()
         run_process(
             *("outbox", "as-new", "--since", "1h", "--state", "delivered"),
             environment=commands.environment,

@@ -5,15 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 import pytest
 
-from tests.cli.command import ENVIRONMENT, USAGE, VERIFIED, says
-from tests.cli.outboxes import FILE, NOTHING, URL, Commands
-from tests.loopback import free_port
+from tests.cli.command import USAGE, says
+from tests.cli.outboxes import NOTHING, PASSWORD, URL, Commands, refused
 
-PASSWORD = "of-the-database"
 APP = """\
 from frappe_hooksig.outbox import Outbox, SQLiteDatabase
 
@@ -47,14 +44,6 @@ def app(folder: Path, code: str = APP) -> str:
     name = f"app_{token_hex(8)}"
     (folder / f"{name}.py").write_text(code)
     return name
-
-
-def refused(*arguments: Any, **environment: str) -> str:
-    """Return why an outbox cannot be opened."""
-    out, err = says(USAGE, "outbox", *arguments, environment=ENVIRONMENT | environment)
-    assert out == ""
-    assert PASSWORD not in err
-    return err
 
 
 @pytest.mark.parametrize("environment", [{}, {"HOOKSIG_OUTBOX": ""}])
@@ -91,32 +80,6 @@ def test_password_among_the_arguments(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("postgresql+psycopg://u:{}@127.0.0.1:{}/name", "OperationalError: connection failed"),
-        ("mysql+pymysql://u:{}@127.0.0.1:{}/name", "OperationalError: (2003, "),
-        ("postgresql+psycopg://u:a@{}@127.0.0.1:{}/name", "HOOKSIG_OUTBOX: write %40 for each @"),
-        ("postgresql+psycopg://u:{}@127.0.0.1:{}x/name", "the URL of the database cannot be read"),
-        ("nonsense://u:{}@127.0.0.1:{}/name", "the URL of the database cannot be read"),
-    ],
-    ids=["postgresql", "mariadb", "password with @", "port", "dialect"],
-)
-def test_server(url: str, message: str) -> None:
-    """A server that cannot be reached is named, and its password is not."""
-    err = refused("list", HOOKSIG_OUTBOX=url.format(PASSWORD, free_port()))
-
-    assert message in err
-
-
-def test_driver_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names what is to be installed."""
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-
-    err = refused("list", "--database", "postgresql+psycopg://127.0.0.1/name")
-    assert "--database: the driver of the database is not installed: psycopg" in err
-
-
-@pytest.mark.parametrize(
     ("extra", "needed", "environment"),
     [
         ("sqlalchemy", "sqlalchemy", {"HOOKSIG_OUTBOX": "postgresql+psycopg://127.0.0.1/name"}),
@@ -133,27 +96,11 @@ def test_extra_is_missing(
     assert f"pip install 'frappe-hooksig[{extra}]'" in refused("init", **environment)
 
 
-def test_url_of_sqlite(commands: Commands, tmp_path: Path) -> None:
-    """A file may be named by a URL, too."""
-    commands.publish()
-    environment = ENVIRONMENT | {"HOOKSIG_OUTBOX": f"sqlite:///{tmp_path / FILE}"}
-
-    out, _ = says(VERIFIED, "outbox", "numbers", environment=environment)
-    assert "not routed yet: 1\n" in out
-
-
 def test_file_that_cannot_be_opened(tmp_path: Path) -> None:
     """The error is that of SQLite."""
     _, err = says(USAGE, "outbox", "init", "--database", "no/such/folder/a.db", cwd=tmp_path)
 
     assert "OperationalError: unable to open database file\n" in err
-
-
-def test_wrong_keys() -> None:
-    """The error names the variable, and no key."""
-    err = refused("init", HOOKSIG_OUTBOX="a.db", HOOKSIG_OUTBOX_KEYS=PASSWORD)
-
-    assert "HOOKSIG_OUTBOX_KEYS must be Fernet keys" in err
 
 
 class TestApp:

@@ -15,13 +15,11 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from cryptography.fernet import Fernet
 
 from frappe_hooksig import Verifier, providers
-from frappe_hooksig.outbox import Outbox
 from frappe_hooksig.testing import FakeReceiver
 from tests.cli.command import COMMAND, USAGE, VERIFIED, WHSEC, says
-from tests.cli.outboxes import FILE, NOTHING, Commands
+from tests.cli.outboxes import NOTHING, Commands
 from tests.loopback import SECONDS_TO_START, served
 
 ONCE = ["worker", "--once", "--allow", "127.0.0.1"]
@@ -98,21 +96,6 @@ def test_another_installation(commands: Commands) -> None:
         "error: nothing is sent: these tables were last used by another installation, and may be "
         "a copy, until you run frappe-hooksig outbox confirm\n"
     ) in err
-
-
-def test_keys(commands: Commands) -> None:
-    """Secrets that an app has stored need its keys, the newest first."""
-    old, new = (Fernet.generate_key().decode() for _ in range(2))
-    with FakeReceiver() as receiver:
-        outbox = Outbox(commands.folder / FILE, keys=[old])
-        outbox.add_endpoint(receiver.url, secret=WHSEC)
-        outbox.close()
-        commands.publish()
-        environment = {**commands.environment, "HOOKSIG_OUTBOX_KEYS": f"{new},{old}"}
-        out, _ = commands.run(VERIFIED, *ONCE, environment=environment)
-
-    assert out == "attempts: 1\n"
-    assert len(receiver.requests) == 1
 
 
 def test_app(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
