@@ -73,7 +73,7 @@ def test_keys(commands: Commands) -> None:
         outbox.add_endpoint(receiver.url, secret=WHSEC)
         outbox.close()
         commands.publish()
-        environment = {**commands.environment, "HOOKSIG_OUTBOX_KEYS": f"{new},{old}"}
+        environment = {**commands.environment, "HOOKSIG_OUTBOX_KEYS": f"{new}, {old},"}
         out, _ = commands.run(VERIFIED, *ONCE, environment=environment)
 
     assert out == "attempts: 1\n"

@@ -146,7 +146,7 @@ def _outbox(options: argparse.Namespace, given: dict[str, Any], *, creates: bool
         return _of_app(options.app)
     from frappe_hooksig.outbox import Outbox
 
-    keys = [each for each in os.environ.get(KEYS, "").split(",") if each]
+    keys = [each.strip() for each in os.environ.get(KEYS, "").split(",") if each.strip()]
     option, place = _place(options)
     try:
         return Outbox(_database(option, place, creates=creates), keys=keys, **given)
