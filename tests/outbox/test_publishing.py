@@ -17,7 +17,6 @@ from frappe_hooksig import ConfigurationError
 from frappe_hooksig.exceptions import IdempotencyConflict, PayloadError
 from frappe_hooksig.outbox import Outbox
 from frappe_hooksig.outbox._database import time_of
-from frappe_hooksig.outbox._routing import route
 from tests.outbox.places import URL, Place
 
 PACKAGE = str(Path(frappe_hooksig.__file__).parent)
@@ -106,7 +105,7 @@ def test_rolled_back_means_never_published(place: Place) -> None:
         message = outbox.publish(caller.theirs, "invoice.paid", {"total": 7})
         caller.rollback()
         caller.commit()
-    place.run(lambda connection: route(connection, time_of(connection)))
+    place.route()
 
     assert counts(place) == dict.fromkeys(TABLES, 0) | {"endpoints": 1}
     with pytest.raises(ConfigurationError, match=f"there is no message '{message}'"):
