@@ -47,7 +47,7 @@ from frappe_hooksig.outbox._history import (
     states_of,
 )
 from frappe_hooksig.outbox._processes import LEASE
-from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, publish
+from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, check_tenant, publish
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
     Delivery,
@@ -519,7 +519,12 @@ class Outbox:
 
         Args:
             tenant: Only those of one tenant.
+
+        Raises:
+            ConfigurationError: `tenant` cannot be one.
         """
+        if tenant is not None:
+            check_tenant(tenant)
         where = "" if tenant is None else "WHERE tenant = :tenant"
         found = self._run(lambda each: endpoint_rows(each, where, {"tenant": tenant}))
         return [each.endpoint for each in found]
