@@ -133,11 +133,12 @@ def states_of(names: object) -> tuple[DeliveryState, ...]:
     """Return the states with some names.
 
     Raises:
-        ConfigurationError: One is no state.
+        ConfigurationError: One is no state, or there are none.
     """
     several = (names,) if isinstance(names, str) else names
     known = {str(each): each for each in DeliveryState}
-    if not isinstance(several, list | tuple | set | frozenset) or not known.keys() >= {*several}:
+    is_several = isinstance(several, list | tuple | set | frozenset) and several
+    if not is_several or not known.keys() >= {*cast("Iterable[object]", several)}:
         msg = f"a state of a delivery is one of {', '.join(known)}"
         raise ConfigurationError(msg)
     return tuple(sorted(known[each] for each in cast("Iterable[str]", several)))
