@@ -137,11 +137,13 @@ def states_of(names: object) -> tuple[DeliveryState, ...]:
     """
     several = (names,) if isinstance(names, str) else names
     known = {str(each): each for each in DeliveryState}
-    is_several = isinstance(several, list | tuple | set | frozenset) and several
-    if not is_several or not known.keys() >= {*cast("Iterable[object]", several)}:
+    chosen: set[object] = set()
+    if isinstance(several, list | tuple | set | frozenset):
+        chosen = {*cast("Iterable[object]", several)}
+    if not chosen or not known.keys() >= chosen:
         msg = f"a state of a delivery is one of {', '.join(known)}"
         raise ConfigurationError(msg)
-    return tuple(sorted(known[each] for each in cast("Iterable[str]", several)))
+    return tuple(sorted(known[str(each)] for each in chosen))
 
 
 def find_message(connection: Connection, message_id: str) -> Message:
