@@ -105,6 +105,21 @@ def test_many(place: Place) -> None:
     assert [each.message_id for each in outbox.deliveries(limit=1000)] == ids[::-1]
 
 
+def test_many_endpoints(sqlite: Place) -> None:
+    """A message for many endpoints holds no long transaction: the rest goes in the next one."""
+    outbox = sqlite.outbox()
+    for _ in range(21):
+        add(outbox)
+    with sqlite.caller() as caller:
+        for _ in range(AT_ONCE):
+            outbox.publish(caller.theirs, "a", {})
+        caller.commit()
+
+    assert [sqlite.route() for _ in range(3)] == [96, 4, 0]
+
+    assert sqlite.rows("SELECT COUNT(*) FROM hooksig_deliveries") == [(21 * AT_ONCE,)]
+
+
 def test_late_commits_of_lower_numbers(server_place: Place) -> None:
     """A message that got its number first and is committed last is sent, too."""
     outbox = server_place.outbox()
