@@ -16,7 +16,8 @@ from sqlalchemy.pool import NullPool
 
 from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase
 from frappe_hooksig.outbox import Outbox, SQLiteDatabase
-from frappe_hooksig.outbox._database import Connection, Database, Values
+from frappe_hooksig.outbox._database import Connection, Database, Values, time_of
+from frappe_hooksig.outbox._routing import route
 from frappe_hooksig.sending import AddressGuard
 
 LOOPBACK = AddressGuard(["127.0.0.1"])
@@ -98,6 +99,10 @@ class Place:
             message = outbox.publish(caller.theirs, *args, **options)
             caller.commit()
         return message
+
+    def route(self) -> int:
+        """Make the deliveries of what was published, and return the number of messages."""
+        return self.run(lambda connection: route(connection, time_of(connection)))
 
     def close(self) -> None:
         """Close the connections that are idle."""

@@ -142,7 +142,7 @@ def resume_endpoint(connection: Connection, endpoint: str) -> bool:
     Raises:
         ConfigurationError: There is no such endpoint.
     """
-    found = connection.rows(
+    found = is_key(endpoint) and connection.rows(
         "SELECT state, stopped_at, failing_since FROM hooksig_endpoints WHERE id = :id {locked}",
         {"id": endpoint},
     )
@@ -186,7 +186,8 @@ def remove_endpoint(connection: Connection, endpoint: str) -> None:
     """
     # Otherwise, a transaction that routes could make a delivery for it that nobody ever ends.
     connection.rows(ROUTING)
-    if not connection.change("DELETE FROM hooksig_endpoints WHERE id = :id", {"id": endpoint}):
+    statement = "DELETE FROM hooksig_endpoints WHERE id = :id"
+    if not is_key(endpoint) or not connection.change(statement, {"id": endpoint}):
         raise no_endpoint(endpoint)
     open_states, names = among("state", [int(each) for each in DeliveryState if not each.is_final])
     connection.change(

@@ -133,14 +133,17 @@ def states_of(names: object) -> tuple[DeliveryState, ...]:
     """Return the states with some names.
 
     Raises:
-        ConfigurationError: One is no state.
+        ConfigurationError: One is no state, or there are none.
     """
     several = (names,) if isinstance(names, str) else names
     known = {str(each): each for each in DeliveryState}
-    if not isinstance(several, list | tuple | set | frozenset) or not known.keys() >= {*several}:
+    chosen: set[object] = set()
+    if isinstance(several, list | tuple | set | frozenset):
+        chosen = {*cast("Iterable[object]", several)}
+    if not chosen or not known.keys() >= chosen:
         msg = f"a state of a delivery is one of {', '.join(known)}"
         raise ConfigurationError(msg)
-    return tuple(sorted(known[each] for each in cast("Iterable[str]", several)))
+    return tuple(sorted(known[str(each)] for each in chosen))
 
 
 def find_message(connection: Connection, message_id: str) -> Message:

@@ -47,7 +47,7 @@ from frappe_hooksig.outbox._history import (
     states_of,
 )
 from frappe_hooksig.outbox._processes import LEASE
-from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, publish
+from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, check_tenant, publish
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
     Delivery,
@@ -270,26 +270,31 @@ class Outbox:
             PayloadError: As for `publish()`.
             IdempotencyConflict: As for `publish()`.
         """
+        call = partial(
+            self.publish,
+            event_type=event_type,
+            payload=payload,
+            key=key,
+            idempotency_key=idempotency_key,
+            tenant=tenant,
+        )
+        del payload  # error reporters show the local variables of every frame
+        problem: Exception
         run_sync: Any = getattr(connection, "run_sync", None)
         if run_sync is None:
-            msg = (
+            problem = ConfigurationError(
                 "publish_async() takes an AsyncSession or an AsyncConnection, "
                 f"not a {type(connection).__name__}"
             )
-            raise ConfigurationError(msg)
-
-        def publish_in(theirs: object) -> str:
-            return self.publish(
-                theirs,
-                event_type,
-                payload,
-                key=key,
-                idempotency_key=idempotency_key,
-                tenant=tenant,
-            )
-
-        message_id: str = await run_sync(publish_in)
-        return message_id
+        else:
+            try:
+                message_id: str = await run_sync(call)
+            except Exception as error:  # noqa: BLE001  # it is raised below
+                problem = error
+            else:
+                return message_id
+        del call
+        raise problem.with_traceback(None)
 
     def ring(self) -> None:
         """Let the workers of this process look at the tables now. It never raises nor waits."""
@@ -520,7 +525,12 @@ class Outbox:
 
         Args:
             tenant: Only those of one tenant.
+
+        Raises:
+            ConfigurationError: `tenant` cannot be one.
         """
+        if tenant is not None:
+            check_tenant(tenant)
         where = "" if tenant is None else "WHERE tenant = :tenant"
         found = self._run(lambda each: endpoint_rows(each, where, {"tenant": tenant}))
         return [each.endpoint for each in found]

@@ -103,6 +103,7 @@ class Vault:
         del reference  # somebody may have passed the secret itself
         if prefix in self._readers and rest:
             return f"{prefix}{colon}{rest}"
+        del prefix, rest
         msg = (
             "a reference must begin with "
             f"{', '.join(f'{each}:' for each in self._readers)} and name where the value is, "
@@ -133,6 +134,7 @@ class Vault:
             msg = f"{reference} is not there, or is empty"
             raise Unavailable(msg)
         if not isinstance(value, str):
+            del value  # error reporters show the local variables of every frame
             msg = f"{reference} cannot be used: its function returned no str"
             raise Unavailable(msg)
         return value
@@ -144,14 +146,18 @@ class Vault:
         from cryptography.fernet import InvalidToken
 
         try:
-            owner, value = json.loads(self._fernet.decrypt(token.encode()))
+            text = self._fernet.decrypt(token.encode())
         except InvalidToken:
             msg = "the value is stored encrypted, with another key than those in keys="
             raise Unavailable(msg, "key-missing") from None
-        if owner != endpoint:
-            msg = "the stored value belongs to another endpoint"
-            raise Unavailable(msg)
-        return str(value)
+        owner = value = None
+        with suppress(ValueError, TypeError):  # it is nothing that sealed() has made
+            owner, value = json.loads(text)
+            if owner == endpoint:
+                return str(value)
+        del text, owner, value  # error reporters show the local variables of every frame
+        msg = "the stored value belongs to another endpoint"
+        raise Unavailable(msg)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
