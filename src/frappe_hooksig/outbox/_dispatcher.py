@@ -21,7 +21,15 @@ from typing import Final, TypeAlias, TypeVar
 
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.observe._outbox_event import OutboxEvent
-from frappe_hooksig.outbox._claims import Claimed, Claims, Pace, Room, claim, is_due
+from frappe_hooksig.outbox._claims import (
+    LOST_BEFORE_ALONE,
+    Claimed,
+    Claims,
+    Pace,
+    Room,
+    claim,
+    is_due,
+)
 from frappe_hooksig.outbox._database import Connection, Database, among, time_of
 from frappe_hooksig.outbox._dialect import SQLITE
 from frappe_hooksig.outbox._endpoints import Row, endpoint_rows
@@ -283,11 +291,13 @@ class Dispatcher:
         # More than there is room for, because nobody knew that they are slow.
         over = max(0, counts["slow"] - self._slots)
         slow = {each.claimed.endpoint for each in flights if each.pace == "slow"}
+        # What may end the process is to take nothing else with it.
+        is_closed = any(each.claimed.lost >= LOST_BEFORE_ALONE for each in flights)
         return Room(
             process=self._heart.id,
-            quick=self._slots - counts["quick"] - counts["new"] - over,
+            quick=0 if is_closed else self._slots - counts["quick"] - counts["new"] - over,
             new=max(1, self._slots // 2) - counts["new"] - over,
-            slow=self._slots - counts["slow"],
+            slow=0 if is_closed else self._slots - counts["slow"],
             pace_of=lambda endpoint: (
                 "slow" if endpoint in slow else self._paces.get(endpoint, "new")
             ),
