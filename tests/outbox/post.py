@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from frappe_hooksig.observe import OutboxEvent
 from frappe_hooksig.outbox import Outbox, Worker
-from frappe_hooksig.outbox._claims import Claimed, Claims, Room, claim
+from frappe_hooksig.outbox._claims import Claimed, Claims, Pace, Room, claim
 from frappe_hooksig.outbox._database import Connection, Database, Values, time_of
 from frappe_hooksig.outbox._dialect import Dialect
 from frappe_hooksig.outbox._processes import Heart
@@ -143,13 +143,25 @@ def room(
     process: str = "p1",
     *,
     quick: int = 16,
+    new: int = 16,
     slow: int = 16,
+    paces: Mapping[str, Pace] | None = None,
+    trying: Iterable[str] = (),
     size: int = 1_000_000,
-    slow_endpoints: Sequence[str] = (),
     is_idle: bool = True,
 ) -> Room:
-    """Return what a process can begin."""
-    return Room(process, quick, slow, lambda each: each in slow_endpoints, size, is_idle)
+    """Return the room of a process; it takes endpoints for quick unless told otherwise."""
+    known = paces or {}
+    return Room(
+        process,
+        quick,
+        new,
+        slow,
+        lambda each: known.get(each, "quick"),
+        frozenset(trying),
+        size,
+        is_idle,
+    )
 
 
 def attempt(outcome: Any = "delivered", **options: Any) -> Attempt:

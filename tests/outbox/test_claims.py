@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from frappe_hooksig.outbox._claims import Claims, claim, is_due
+from frappe_hooksig.outbox._claims import Claims, Pace, claim, is_due
 from frappe_hooksig.outbox._database import Connection, time_of
 from tests.outbox.places import Place
 from tests.outbox.post import Post, attempt, room
@@ -134,35 +134,54 @@ def test_rate(store: Place) -> None:
 
 
 def test_slow_endpoints(sqlite: Place) -> None:
-    """An endpoint that is slow or failing gets half of the places for such ones, and no other."""
+    """A slow endpoint gets half of the places for such ones, and no other."""
     post = Post(sqlite)
     slow, quick = post.endpoint(), post.endpoint()
     post.publish(8)
     post.route()
 
-    claimed = post.claims(room(quick=3, slow=4, slow_endpoints=[slow])).claimed
+    claimed = post.claims(room(quick=3, slow=4, paces={slow: "slow"})).claimed
 
-    assert [(each.endpoint, each.is_slow) for each in claimed].count((slow, True)) == 2
-    assert [(each.endpoint, each.is_slow) for each in claimed].count((quick, False)) == 3
+    assert [(each.endpoint, each.pace) for each in claimed].count((slow, "slow")) == 2
+    assert [(each.endpoint, each.pace) for each in claimed].count((quick, "quick")) == 3
     assert not post.claims(room(quick=0, slow=1)).claimed
-    one = post.claims(room(quick=0, slow=1, slow_endpoints=[slow, quick])).claimed
+    one = post.claims(room(quick=0, slow=1, paces={slow: "slow", quick: "slow"})).claimed
     assert len(one) == 1
 
 
-def test_failed_endpoint_is_slow(sqlite: Place) -> None:
-    """After a failure, an endpoint counts as slow until an attempt arrives."""
+def test_new_endpoints(sqlite: Place) -> None:
+    """An endpoint that a process does not know yet gets one attempt, from a part of the places."""
     post = Post(sqlite)
-    post.endpoint()
+    known, *new = (post.endpoint() for _ in range(4))
+    post.publish(8)
+    post.route()
+    paces: dict[str, Pace] = dict.fromkeys(new, "new")
+
+    claimed = post.claims(room(quick=4, new=2, paces=paces)).claimed
+    trying = {each.endpoint for each in claimed if each.pace == "new"}
+    others = post.claims(room(quick=4, new=2, paces=paces, trying=trying)).claimed
+
+    assert sorted(each.pace for each in claimed) == ["new", "new", "quick", "quick"]
+    assert [each.endpoint for each in claimed].count(known) == 2
+    assert {each.endpoint for each in others if each.pace == "new"} == {*new} - trying
+    assert not post.claims(room(quick=0, paces=paces)).claimed
+
+
+def test_endpoint_that_fails_elsewhere(sqlite: Place) -> None:
+    """If others have seen failures, an endpoint that a process does not know counts as slow."""
+    post = Post(sqlite)
+    endpoint = post.endpoint()
     post.publish(3)
     post.route()
-    post.settle(post.claims(room(quick=1)).claimed, attempt("refused"))
+    new: dict[str, Pace] = {endpoint: "new"}
+    post.settle(post.claims(room(quick=1, paces=new)).claimed, attempt("refused"))
 
-    (failed,) = post.claims(room(slow=1)).claimed
+    (failed,) = post.claims(room(slow=1, paces=new)).claimed
     post.settle([failed], attempt())
-    (recovered,) = post.claims(room(quick=1)).claimed
+    (recovered,) = post.claims(room(quick=1, paces=new)).claimed
 
-    assert (failed.is_slow, failed.was_good) == (True, False)
-    assert (recovered.is_slow, recovered.was_good) == (False, True)
+    assert (failed.pace, failed.was_good) == ("slow", False)
+    assert (recovered.pace, recovered.was_good) == ("new", True)
 
 
 def test_bytes(sqlite: Place) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from frappe_hooksig.outbox._database import Connection, among
 from frappe_hooksig.outbox._health import Health, next_rate_at, within_rate
 from frappe_hooksig.outbox._states import DeliveryState
+
+#: What a process expects of an attempt at an endpoint: an answer within a moment or not; or it has
+#: no attempt behind it, and knows nothing.
+Pace: TypeAlias = Literal["quick", "slow", "new"]
 
 #: How many times a delivery may be lost, with the process that sends it, before it is sent alone.
 LOST_BEFORE_ALONE: Final = 3
@@ -56,7 +60,7 @@ class Claimed:
         hold_until: Until when it holds its lane, or None.
         is_set_aside: Whether those after it in its lane were sent before it.
         was_good: Whether the endpoint had no failures lately.
-        is_slow: Whether the attempt is expected to be slow, or to fail.
+        pace: What is expected of the attempt.
         payload: The bytes to send.
         is_json: Whether they are JSON.
     """
@@ -75,7 +79,7 @@ class Claimed:
     hold_until: int | None
     is_set_aside: int
     was_good: bool
-    is_slow: bool
+    pace: Pace
     payload: bytes = field(default=b"", repr=False)
     is_json: bool = False
 
@@ -91,17 +95,21 @@ class Room:
 
     Attributes:
         process: Its id.
-        quick: How many attempts that are expected to be quick.
-        slow: How many attempts at endpoints that are slow or failing.
-        is_slow: Tells whether this process has seen that an endpoint is slow.
+        quick: How many attempts that are not expected to be slow.
+        new: How many of these at endpoints that this process does not know yet.
+        slow: How many attempts at endpoints that are slow.
+        pace_of: Returns what this process knows of an endpoint.
+        trying: The endpoints that get their first attempt of this process just now.
         size: How many bytes of payloads.
         is_idle: Whether nothing is in flight, so that a delivery can be sent alone.
     """
 
     process: str
     quick: int
+    new: int
     slow: int
-    is_slow: Callable[[str], bool]
+    pace_of: Callable[[str], Pace]
+    trying: frozenset[str]
     size: int
     is_idle: bool
 
@@ -139,7 +147,7 @@ class _Candidate:
     in_flight: int
     next_due: int
     room: int
-    is_slow: bool
+    pace: Pace
     chosen: int = 0
 
 
@@ -151,7 +159,7 @@ def claim(connection: Connection, now: int, room: Room) -> Claims:
     claims = Claims()
     if room.quick <= 0 and room.slow <= 0:
         return claims
-    candidates = _chosen(_look(connection, now, room.is_slow, claims), room)
+    candidates = _chosen(_look(connection, now, room.pace_of, claims), room)
     if candidates and connection.dialect.name != "sqlite":
         # Others may have claimed meanwhile. Who claims for an endpoint locks it, and looks again.
         names, values = among("id", [each.id for each in candidates])
@@ -161,7 +169,7 @@ def claim(connection: Connection, now: int, room: Room) -> Claims:
             return claims
         names, values = among("id", sorted(locked))
         candidates = _chosen(
-            _look(connection, now, room.is_slow, claims, among_these=(names, values)), room
+            _look(connection, now, room.pace_of, claims, among_these=(names, values)), room
         )
     _take(connection, now, room, candidates, claims)
     _load(connection, claims.claimed)
@@ -170,13 +178,13 @@ def claim(connection: Connection, now: int, room: Room) -> Claims:
 
 def is_due(connection: Connection, now: int) -> bool:
     """Whether something could be claimed now."""
-    return bool(_look(connection, now, lambda _: False, Claims()))
+    return bool(_look(connection, now, lambda _: "quick", Claims()))
 
 
 def _look(
     connection: Connection,
     now: int,
-    is_slow: Callable[[str], bool],
+    pace_of: Callable[[str], Pace],
     claims: Claims,
     *,
     among_these: tuple[str, dict[str, Any]] | None = None,
@@ -204,6 +212,7 @@ def _look(
     ) in connection.rows(_LOOK + condition, values):
         if next_due is None:
             continue
+        pace = pace_of(endpoint)
         health = Health(concurrency, failures, failing_since, open_until, ramp)
         allowance = within_rate(rate, rate_at, now)
         left = min(health.room(in_flight), allowance.count)
@@ -225,7 +234,8 @@ def _look(
                 in_flight,
                 next_due,
                 left,
-                failures > 0 or is_slow(endpoint),
+                # Failures that others have seen may have been a receiver that hangs.
+                "slow" if failures and pace == "new" else pace,
             )
         )
     claims.wake_at = min(wakes, default=None)
@@ -234,17 +244,23 @@ def _look(
 
 def _chosen(candidates: list[_Candidate], room: Room) -> list[_Candidate]:
     """Choose how many deliveries each endpoint gets: in turns, those with least in flight first."""
-    quick, slow = room.quick, room.slow
+    quick, new, slow = room.quick, room.new, room.slow
     candidates.sort(key=lambda each: (each.in_flight, each.next_due))
     waiting = candidates
     while waiting:
         left: list[_Candidate] = []
         for each in waiting:
-            if each.is_slow:
+            if each.pace == "slow":
                 # The next one that turns out to be slow must find room, too.
                 if slow <= 0 or each.chosen >= max(1, room.slow // 2):
                     continue
                 slow -= 1
+            elif each.pace == "new":
+                # It may hang. So it gets one attempt, until that has shown what it is.
+                if min(quick, new) <= 0 or each.chosen or each.id in room.trying:
+                    continue
+                quick -= 1
+                new -= 1
             else:
                 if quick <= 0:
                     continue
@@ -307,7 +323,7 @@ def _due(connection: Connection, now: int, process: str, candidate: _Candidate) 
             hold_until=hold_until,
             is_set_aside=is_set_aside,
             was_good=candidate.health.is_good,
-            is_slow=candidate.is_slow,
+            pace=candidate.pace,
         )
         for (
             delivery,

@@ -9,7 +9,9 @@ heartbeat, so that nothing that is slow lets the claims lapse.
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +21,15 @@ from typing import Final, TypeAlias, TypeVar
 
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.observe._outbox_event import OutboxEvent
-from frappe_hooksig.outbox._claims import LOST_BEFORE_ALONE, Claimed, Claims, Room, claim, is_due
+from frappe_hooksig.outbox._claims import (
+    LOST_BEFORE_ALONE,
+    Claimed,
+    Claims,
+    Pace,
+    Room,
+    claim,
+    is_due,
+)
 from frappe_hooksig.outbox._database import Connection, Database, among, time_of
 from frappe_hooksig.outbox._dialect import SQLITE
 from frappe_hooksig.outbox._endpoints import Row, endpoint_rows
@@ -95,9 +105,9 @@ class _Flight:
     """An attempt in flight."""
 
     claimed: Claimed
-    started: float
-    is_slow: bool
-    waited: float = 0.0
+    queued: float
+    pace: Pace
+    began: float = math.inf  # until there is a thread for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,9 @@ class Dispatcher:
 
     Args:
         options: What the outbox decides.
-        slots: How many quick attempts run at once. As many again may take longer.
+        slots: How many quick attempts run at once. As many again may take longer. At most half of
+            them are at endpoints that this process does not know yet: if all of these hang, the
+            others still find slots.
     """
 
     def __init__(self, options: Options, slots: int) -> None:
@@ -136,7 +148,7 @@ class Dispatcher:
         self._threads: list[Thread] = []
         # By the process, too: who was given up may claim a delivery again while an attempt runs.
         self._flights: dict[tuple[str, int], _Flight] = {}
-        self._took: dict[str, float] = {}
+        self._paces: dict[str, Pace] = {}
         self._rows: dict[str, Row] = {}
         self._is_stopping = False
         self._ended = Event()
@@ -228,6 +240,7 @@ class Dispatcher:
 
     def _turn_of(self, done: Sequence[Done]) -> Callable[[Connection], _Turn | None]:
         """Return the function that does a turn. It may be called more than once."""
+        self._learn(done)
         flying = {*self._flights} - {each.claimed.key for each in done}
         room = self._room(flying)
         rows = self._rows
@@ -270,27 +283,37 @@ class Dispatcher:
     def _room(self, flying: set[tuple[str, int]]) -> Room:
         """Return what can begin now."""
         now = time.monotonic()
-        quick = slow = size = 0
         flights = [self._flights[each] for each in flying]
         for flight in flights:
-            if not flight.is_slow and now - flight.started > QUICK:
-                flight.is_slow = True
-            slow += flight.is_slow
-            quick += not flight.is_slow
-            size += flight.claimed.size
-        lingering = {flight.claimed.endpoint for flight in flights if flight.is_slow}
-        # What has to be alone stays alone until it ends.
-        slots = (
-            0 if any(each.claimed.lost >= LOST_BEFORE_ALONE for each in flights) else self._slots
-        )
+            if now - flight.began > QUICK:
+                flight.pace = "slow"
+        counts = Counter(each.pace for each in flights)
+        # More than there is room for, because nobody knew that they are slow.
+        over = max(0, counts["slow"] - self._slots)
+        slow = {each.claimed.endpoint for each in flights if each.pace == "slow"}
+        # What may end the process is to take nothing else with it.
+        is_closed = any(each.claimed.lost >= LOST_BEFORE_ALONE for each in flights)
         return Room(
             process=self._heart.id,
-            quick=slots - quick - max(0, slow - slots),
-            slow=slots - slow,
-            is_slow=lambda endpoint: endpoint in lingering or self._took.get(endpoint, 0.0) > QUICK,
-            size=_SIZE - size,
-            is_idle=not quick and not slow,
+            quick=0 if is_closed else self._slots - counts["quick"] - counts["new"] - over,
+            new=max(1, self._slots // 2) - counts["new"] - over,
+            slow=0 if is_closed else self._slots - counts["slow"],
+            pace_of=lambda endpoint: (
+                "slow" if endpoint in slow else self._paces.get(endpoint, "new")
+            ),
+            trying=frozenset(each.claimed.endpoint for each in flights if each.pace == "new"),
+            size=_SIZE - sum(each.claimed.size for each in flights),
+            is_idle=not flights,
         )
+
+    def _learn(self, done: Sequence[Done]) -> None:
+        """Note which endpoints are quick."""
+        if len(self._paces) > _REMEMBERED:
+            self._paces.clear()
+        for each in done:
+            if isinstance(each.result, Attempt):
+                is_quick = each.result.seconds <= QUICK
+                self._paces[each.claimed.endpoint] = "quick" if is_quick else "slow"
 
     def _wait_for(self, turn: _Turn) -> float:
         """Return how long nothing is due that there is room for, in seconds."""
@@ -300,9 +323,9 @@ class Dispatcher:
         if turn.claims.is_contended:
             waits.append(0.005)
         now = time.monotonic()
-        quick = [each.started for each in self._flights.values() if not each.is_slow]
-        if len(quick) >= self._slots:  # the oldest may give its slot back
-            waits.append(min(quick) + QUICK - now)
+        # The oldest may give its slot back.
+        began = [min(each.began, now) for each in self._flights.values() if each.pace != "slow"]
+        waits.append(min(began, default=now + _LONGEST_WAIT) + QUICK - now)
         return max(0.0, min(waits))
 
     def _collected(self, wait: float, *, is_watching: bool = True) -> list[Done]:
@@ -359,7 +382,7 @@ class Dispatcher:
         return has_changed
 
     def _begin(self, claimed: Claimed) -> None:
-        flight = _Flight(claimed, time.monotonic(), claimed.is_slow)
+        flight = _Flight(claimed, time.monotonic(), claimed.pace)
         self._flights[claimed.key] = flight
         self._jobs.put(flight)
         if not self._threads:
@@ -373,14 +396,10 @@ class Dispatcher:
             self._threads.append(thread)
 
     def _forget(self, done: Sequence[Done]) -> None:
-        now = time.monotonic()
         longest = 0.0
         for each in done:
             flight = self._flights.pop(each.claimed.key)
-            if len(self._took) > _REMEMBERED:
-                self._took.clear()
-            self._took[each.claimed.endpoint] = now - flight.started
-            longest = max(longest, flight.waited)
+            longest = max(longest, flight.began - flight.queued)
         if longest > _PATIENCE:
             self._add_threads(len(self._threads))
         self.sent += len(done)
@@ -394,7 +413,7 @@ class Dispatcher:
             if flight is None:
                 self._threads.remove(current_thread())
                 return
-            flight.waited = time.monotonic() - flight.started
+            flight.began = time.monotonic()
             claimed = flight.claimed
             self._inbox.put(Done(claimed, self._result(claimed, self._rows[claimed.endpoint])))
 
