@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from threading import Event
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -36,9 +36,9 @@ def test_levels(kind: OutboxKind, caplog: pytest.LogCaptureFixture) -> None:
         ({"endpoint_id": "ep_1", "message_id": "msg_1"}, " (endpoint ep_1, id msg_1)"),
     ],
 )
-def test_line(options: dict[str, str], about: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_line(options: dict[str, Any], about: str, caplog: pytest.LogCaptureFixture) -> None:
     """A line says which endpoint and message it is about, and has each fact as an attribute."""
-    event = OutboxEvent(kind="dead-letter", reason="exhausted", message="no", **options)  # type: ignore[arg-type]
+    event = OutboxEvent(kind="dead-letter", reason="exhausted", message="no", **options)
 
     log(event)
 

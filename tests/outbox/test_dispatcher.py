@@ -15,7 +15,7 @@ from frappe_hooksig import ConfigurationError, Verifier, providers
 from frappe_hooksig.observe import log
 from frappe_hooksig.outbox import Worker, _dispatcher
 from frappe_hooksig.sending import AddressGuard, RetrySchedule
-from frappe_hooksig.testing import Answer, FakeReceiver
+from frappe_hooksig.testing import Answer, AnswerLike, FakeReceiver
 from tests.databases import postgresql_cluster
 from tests.outbox.places import Place, server_url, sqlalchemy_place
 from tests.outbox.post import (
@@ -285,8 +285,7 @@ def test_hanging_endpoints(sqlite: Place) -> None:
         stack.close()  # which ends the attempts
         worker.stop()
 
-    # Each slot was given back once, and nothing more was begun for those that hang.
-    assert sum(counts) <= 8
+    assert counts == [1] * 4
     assert {
         str(each.state) for one in endpoints for each in post.outbox.deliveries(endpoint=one)
     } == {"due"}
@@ -309,7 +308,7 @@ def test_concurrency(store: Place) -> None:
 def test_order(store: Place) -> None:
     """Messages of a key arrive in their order, also after failures, and with two workers."""
     post = Post(store)
-    answers = [500, 200, 200, "reset", 200, 500, 503, 200, 200, 500, 200]
+    answers: list[AnswerLike] = [500, 200, 200, "reset", 200, 500, 503, 200, 200, 500, 200]
     with FakeReceiver(answers) as receiver, working(post, 2):
         post.endpoint(receiver.url, order="key", schedule=FOREVER)
         for _ in range(2):
