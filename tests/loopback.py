@@ -91,6 +91,10 @@ class Server:
             time.sleep(0.01)
         return self.log.count(text) == times
 
+    def is_running(self) -> bool:
+        """Tell whether its process is there."""
+        return self._process.poll() is None
+
     def stop(self) -> None:
         """Stop it, gently first."""
         self._process.send_signal(signal.SIGTERM)

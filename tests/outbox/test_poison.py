@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -140,9 +141,8 @@ def test_nothing_begins_beside_what_is_sent_alone(tmp_path: Path) -> None:
         with publishing(path, outbox) as publish:
             suspect = publish("an.event", {})
             outbox.drain()
-            database_at(path).run(
-                lambda each: each.change("UPDATE hooksig_deliveries SET lost = 3")
-            )
+            with closing(database_at(path)) as database:
+                database.run(lambda each: each.change("UPDATE hooksig_deliveries SET lost = 3"))
             with Worker(outbox):
                 there.wait_for(2, timeout=30)
                 publish("an.event", {})

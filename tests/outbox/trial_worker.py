@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
-from frappe_hooksig.outbox import Worker
+from frappe_hooksig.outbox import Worker, _dispatcher
 from frappe_hooksig.sending import Sender
 from tests.outbox.trials import POISON, outbox_at
 
@@ -26,6 +27,19 @@ def _poisoned(send: Any) -> Any:
     return send_or_die
 
 
+def _stopping(claim: Any, flag: Path) -> Any:
+    """Return a `claim()` that stops the process in its transaction, if there is a file."""
+
+    def claim_and_stop(*args: Any) -> Any:
+        claims = claim(*args)
+        if claims.claimed and flag.exists():
+            flag.unlink()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return claims
+
+    return claim_and_stop
+
+
 def _main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("database")
@@ -34,11 +48,14 @@ def _main() -> None:
     parser.add_argument("--timeout", type=float, default=15.0)
     parser.add_argument("--ahead", type=float, default=0.0, help="seconds of this process's clock")
     parser.add_argument("--shifted", action="store_true", help="the database's clock is")
+    parser.add_argument("--stops-at", type=Path, help="a file")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     real = time.time
     time.time = lambda: real() + given.ahead
     Sender.send = _poisoned(Sender.send)  # type: ignore[method-assign]
+    if given.stops_at:
+        _dispatcher.claim = _stopping(_dispatcher.claim, given.stops_at)
     outbox = outbox_at(
         given.database, is_shifted=given.shifted, lease=given.lease, timeout=given.timeout
     )

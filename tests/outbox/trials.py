@@ -108,7 +108,13 @@ class Receiver:
         self._port = server.port
 
     def behave(self, kind: str, **mode: float) -> None:
-        """Change what it does at a kind of path: `status`, `delay` and `fails`, a probability."""
+        """Change what it does at a kind of path.
+
+        Args:
+            kind: The first part of the path.
+            mode: `status`; `delay`, in seconds; `fails`, a probability; `timeless=1` to take also
+                what was signed hours ago.
+        """
         self._ask("PUT", "/modes", json.dumps({kind: mode}).encode())
 
     def seen(self, kind: str = "") -> list[dict[str, Any]]:
@@ -146,6 +152,17 @@ def worker(address: str, *options: str, **environment: str) -> Iterator[Server]:
     own = {**_ENVIRONMENT, **environment}
     with served(command, environment=own, ready="started") as server:
         yield server
+
+
+def cpu_of(server: Server) -> float:
+    """Return how many seconds of a processor a worker has used."""
+    fields = Path(f"/proc/{pid_of(server)}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pid_of(server: Server) -> int:
+    """Return the id of a worker's process."""
+    return server._process.pid  # noqa: SLF001
 
 
 class Crew:

@@ -44,8 +44,8 @@ _TRIES: Final = 10
 _CONFLICTS: Final = {"40001", "40P01", 1205, 1213, 1020}
 # A process that is stopped in the middle of a transaction must not hold its locks for ever.
 _SESSION: Final = {
-    "postgresql": "SET idle_in_transaction_session_timeout = 10000",
-    "mariadb": "SET SESSION idle_transaction_timeout = 10, innodb_lock_wait_timeout = 5",
+    "postgresql": "SET idle_in_transaction_session_timeout = 5000",
+    "mariadb": "SET SESSION idle_transaction_timeout = 5, innodb_lock_wait_timeout = 5",
 }
 
 _texts: dict[tuple[str, str], TextClause] = {}

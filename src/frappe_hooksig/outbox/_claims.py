@@ -99,7 +99,7 @@ class Room:
         new: How many of these at endpoints that this process does not know yet.
         slow: How many attempts at endpoints that are slow.
         pace_of: Returns what this process knows of an endpoint.
-        trying: The endpoints that get their first attempt of this process just now.
+        trying: The endpoints whose first attempt of this process is in flight. They get no other.
         size: How many bytes of payloads.
         is_idle: Whether nothing is in flight, so that a delivery can be sent alone.
     """
@@ -245,6 +245,7 @@ def _look(
 def _chosen(candidates: list[_Candidate], room: Room) -> list[_Candidate]:
     """Choose how many deliveries each endpoint gets: in turns, those with least in flight first."""
     quick, new, slow = room.quick, room.new, room.slow
+    candidates = [each for each in candidates if each.id not in room.trying]
     candidates.sort(key=lambda each: (each.in_flight, each.next_due))
     waiting = candidates
     while waiting:
@@ -257,7 +258,7 @@ def _chosen(candidates: list[_Candidate], room: Room) -> list[_Candidate]:
                 slow -= 1
             elif each.pace == "new":
                 # It may hang. So it gets one attempt, until that has shown what it is.
-                if min(quick, new) <= 0 or each.chosen or each.id in room.trying:
+                if min(quick, new) <= 0 or each.chosen:
                     continue
                 quick -= 1
                 new -= 1

@@ -301,7 +301,7 @@ class Dispatcher:
             pace_of=lambda endpoint: (
                 "slow" if endpoint in slow else self._paces.get(endpoint, "new")
             ),
-            trying=frozenset(each.claimed.endpoint for each in flights if each.pace == "new"),
+            trying=frozenset(each.claimed.endpoint for each in flights) - self._paces.keys(),
             size=_SIZE - sum(each.claimed.size for each in flights),
             is_idle=not flights,
         )
