@@ -15,9 +15,12 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from frappe_hooksig import generate_secret
+from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase
+from frappe_hooksig.outbox._database import Connection
 from tests.loopback import ROOT
 from tests.outbox.apps import App, in_mariadb, in_postgresql, in_sqlite
 from tests.outbox.programs import SECRET
@@ -246,3 +249,34 @@ def test_database_restarted(app: App, notes: Notes, log: Path) -> None:
     assert handled == once_each(published, ENDPOINTS)
     assert app.count_deliveries() == len(published) * ENDPOINTS
     assert app.dead() == []
+
+
+@on_servers
+def test_connections_ended(app: App) -> None:
+    """Errors of connections that the server has ended are among those that workers survive."""
+    assert app.server
+    engine = create_engine(app.url)  # which does not look whether a connection is alive
+    database = SQLAlchemyDatabase(engine)
+    assert database.run(lambda each: each.rows("SELECT 1")) == [(1,)]
+
+    app.server.restart()
+
+    with pytest.raises(database.errors):
+        database.run(lambda each: each.rows("SELECT 1"))
+    assert database.run(lambda each: each.rows("SELECT 1")) == [(1,)]
+    database.close()
+
+
+@on_servers
+def test_isolation(app: App) -> None:
+    """Transactions of the outbox see what is committed meanwhile, whatever the app's ones do."""
+    database = SQLAlchemyDatabase(create_engine(app.url, isolation_level="REPEATABLE READ"))
+
+    def endpoints(connection: Connection) -> tuple[int, int]:
+        count = "SELECT COUNT(*) FROM hooksig_endpoints"
+        before = connection.rows(count)[0][0]
+        app.outbox.add_endpoint("http://127.0.0.1:9", secret_from=f"env:{SECRET}")
+        return before, connection.rows(count)[0][0]
+
+    assert database.run(endpoints) == (0, 1)
+    database.close()

@@ -118,7 +118,6 @@ class SQLAlchemyDatabase:
             self._file = SQLiteDatabase(self._own.url.database or "")
             self.errors = (*self._file.errors, *self.errors)
         else:
-            self._own = self._own.execution_options(isolation_level="READ COMMITTED")
             event.listen(self._own, "connect", self._prepare)
 
     def run(self, work: Callable[[OutboxConnection], _T]) -> _T:
@@ -141,6 +140,9 @@ class SQLAlchemyDatabase:
             raise
 
     def _prepare(self, connection: Any, _: object) -> None:
+        # Here, and not as an option of each transaction: that would cost statements of its own,
+        # and if the connection is lost, they raise the driver's errors, and not SQLAlchemy's.
+        self._own.dialect.set_isolation_level(connection, "READ COMMITTED")
         cursor = connection.cursor()
         cursor.execute(_SESSION[self.dialect.name])
         cursor.close()
