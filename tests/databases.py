@@ -27,11 +27,12 @@ class DatabaseServer:
 
     Attributes:
         settings: Django's settings of an empty database.
-        restart: Stops it and starts it again, with what it has; its clients lose their connections.
+        restart: Stops it, and starts it again after so many seconds, with what it has. Its clients
+            lose their connections.
     """
 
     settings: dict[str, Any]
-    restart: Callable[[], None]
+    restart: Callable[[float], None]
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def run(command: list[str]) -> None:
 @contextmanager
 def served(
     command: list[str], socket: Path, ready: str, stop: Signals = SIGTERM
-) -> Iterator[Callable[[], None]]:
+) -> Iterator[Callable[[float], None]]:
     """Run a server, until the block ends; what it is there for is a function that restarts it.
 
     PostgreSQL waits for its clients unless interrupted.
@@ -113,8 +114,9 @@ def served(
         def start() -> None:
             running.enter_context(_served_once(command, socket, ready, stop))
 
-        def restart() -> None:
+        def restart(seconds: float) -> None:
             running.close()
+            time.sleep(seconds)
             start()
 
         start()

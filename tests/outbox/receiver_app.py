@@ -37,7 +37,7 @@ def arrive() -> None:
 
 @verify_webhook(STANDARD_WEBHOOKS, secret=os.environ[SECRET], store=_store)
 def handle() -> str:
-    time.sleep(request.args.get("takes", 0, float))
+    time.sleep(request.args.get("takes", 0.0, float))
     note("handled", get_delivery().id)
     return "thank you"
 

@@ -212,14 +212,18 @@ def test_undone(app: App, notes: Notes, log: Path) -> None:
 @on_servers
 @pytest.mark.timeout(600)
 def test_database_restarted(app: App, notes: Notes, log: Path) -> None:
-    """The server of the database is restarted in the middle: everything arrives all the same."""
+    """The server of the database is restarted in the middle: everything arrives all the same.
+
+    The last time it is away for longer than a lease.
+    """
     app.add_endpoints(notes, ENDPOINTS)
     assert app.server
-    restarts = 3
+    messages = MESSAGES // 2
+    away = (0, 0, 12)  # seconds
 
     def publish() -> list[str]:
         published: list[str] = []
-        while len(published) < MESSAGES // 2:
+        while len(published) < messages:
             # Whether a commit has succeeded may be unknown. The same keys publish nothing twice.
             with suppress(SQLAlchemyError):
                 published += app.publish(AT_ONCE, key=str(len(published)))
@@ -229,12 +233,11 @@ def test_database_restarted(app: App, notes: Notes, log: Path) -> None:
     began = time.monotonic()
     with Workers(app.address, log, 2) as workers, ThreadPoolExecutor(1) as pool:
         publishing = pool.submit(publish)
-        for number in range(1, restarts + 1):
-            part = MESSAGES // 2 * ENDPOINTS * number // (restarts + 1)
-            notes.wait_for("handled", part)
-            app.server.restart()
+        for number, seconds in enumerate(away, 1):
+            notes.wait_for("handled", messages * ENDPOINTS * number // (len(away) + 1))
+            app.server.restart(seconds)
         published = publishing.result()
-        notes.wait_for("handled", MESSAGES // 2 * ENDPOINTS)
+        notes.wait_for("handled", messages * ENDPOINTS)
         wait_until(app.has_nothing_left)
         assert workers.are_alive(), workers.log
 
@@ -243,7 +246,7 @@ def test_database_restarted(app: App, notes: Notes, log: Path) -> None:
         "%d handled in %.1f s, %d restarts, %d requests more",
         handled.total(),
         time.monotonic() - began,
-        restarts,
+        len(away),
         arrived.total() - len(arrived),
     )
     assert handled == once_each(published, ENDPOINTS)
@@ -259,7 +262,7 @@ def test_connections_ended(app: App) -> None:
     database = SQLAlchemyDatabase(engine)
     assert database.run(lambda each: each.rows("SELECT 1")) == [(1,)]
 
-    app.server.restart()
+    app.server.restart(0)
 
     with pytest.raises(database.errors):
         database.run(lambda each: each.rows("SELECT 1"))
