@@ -33,6 +33,7 @@ AT_ONCE = 5  # messages in a transaction
 # Who is killed loses what it was sending, until a lease has passed.
 LEASE = "10" if FULL else "1"
 KILLS_EVERY = 1.0 if FULL else 0.7  # seconds
+PUBLISHES_EVERY = 0.01 if FULL else 0.2  # seconds: some are published after two kills
 
 WITHIN = 15  # seconds, until another worker sends what one that was killed was sending
 TAKES = 15  # seconds, to handle one message at a slow receiver
@@ -106,7 +107,7 @@ def test_workers_killed(app: App, notes: Notes, log: Path) -> None:
         for _ in range(MESSAGES // AT_ONCE):
             published += app.publish(AT_ONCE)
             app.publish(is_undone=True)
-            time.sleep(0.01)
+            time.sleep(PUBLISHES_EVERY)
         return published
 
     with Workers(app.address, log, 3, LEASE=LEASE) as workers, ThreadPoolExecutor(1) as pool:
