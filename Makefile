@@ -12,7 +12,7 @@ COVERED := $(BIN)/coverage run -m pytest $(IN_PARALLEL)
 # What Hypothesis draws from: another seed for each run.
 DRAW := $(or $(SEED),$(shell date +%s))
 # At full size, two of these run at once; they mostly wait.
-RACES := $(addprefix tests/integrations/test_,leases.py many_processes.py)
+RACES := $(addprefix tests/,$(addprefix integrations/test_,leases.py many_processes.py) outbox/test_kills.py)
 AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
 # What tests something else than src/, and so adds nothing to its coverage.
 BESIDE_SRC := interop \

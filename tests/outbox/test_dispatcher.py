@@ -16,7 +16,7 @@ from frappe_hooksig.observe import log
 from frappe_hooksig.outbox import Worker, _dispatcher
 from frappe_hooksig.sending import AddressGuard, RetrySchedule
 from frappe_hooksig.testing import Answer, AnswerLike, FakeReceiver
-from tests.databases import postgresql_cluster
+from tests.databases import postgresql_server
 from tests.outbox.places import Place, server_url, sqlalchemy_place
 from tests.outbox.post import (
     FOREVER,
@@ -728,28 +728,27 @@ def test_newer_tables(sqlite: Place) -> None:
 def test_restarted_server() -> None:
     """While PostgreSQL is down, workers wait; when it is back, nothing is lost or given up."""
     with ExitStack() as stack:
-        serve = stack.enter_context(postgresql_cluster())
-        with serve() as settings:
-            url = server_url(settings, settings["NAME"])
-            place = stack.enter_context(closing(sqlalchemy_place("PostgreSQL", url)))
-            posts = [Post(place, lease=5.0) for _ in range(2)]
-            receiver = stack.enter_context(FakeReceiver([Answer(200, delay=0.5)]))
-            posts[0].endpoint(receiver.url, concurrency=4)
-            workers = [Worker(each.outbox) for each in posts]
-            for each in workers:
-                each.start()
-            posts[0].publish(30)
-            receiver.wait_for(5, timeout=30)
-        time.sleep(8)
-        with serve():
-            wait_until(lambda: {*posts[0].states()} == {"delivered"})
-            assert {each.lost for each in posts[0].outbox.deliveries()} == {0}
-            assert len(receiver.requests) == 30
+        server = stack.enter_context(postgresql_server())
+        url = server_url(server.settings, server.settings["NAME"])
+        place = stack.enter_context(closing(sqlalchemy_place("PostgreSQL", url)))
+        posts = [Post(place, lease=5.0) for _ in range(2)]
+        receiver = stack.enter_context(FakeReceiver([Answer(200, delay=0.5)]))
+        posts[0].endpoint(receiver.url, concurrency=4)
+        workers = [Worker(each.outbox) for each in posts]
+        for each in workers:
+            each.start()
+        posts[0].publish(30)
+        receiver.wait_for(5, timeout=30)
+        server.restart(8)
+        wait_until(lambda: {*posts[0].states()} == {"delivered"})
+        assert {each.lost for each in posts[0].outbox.deliveries()} == {0}
+        assert len(receiver.requests) == 30
+        server.stop()
         workers[0].stop()
-        with serve():
-            posts[0].publish(1)
-            wait_until(lambda: posts[0].states() == ["delivered"] * 31)
-            workers[1].stop()
+        server.start()
+        posts[0].publish(1)
+        wait_until(lambda: posts[0].states() == ["delivered"] * 31)
+        workers[1].stop()
 
 
 @pytest.mark.long

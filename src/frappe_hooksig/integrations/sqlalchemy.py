@@ -139,6 +139,9 @@ class SQLAlchemyDatabase:
             return work(_Connection(connection, self.dialect))
 
     def _prepare(self, connection: Any, _: object) -> None:
+        # Here, and not as an option of each transaction: that would cost statements of its own,
+        # and if the connection is lost, they raise the driver's errors, and not SQLAlchemy's.
+        self._own.dialect.set_isolation_level(connection, "READ COMMITTED")
         cursor = connection.cursor()
         cursor.execute(_SESSION[self.dialect.name])
         cursor.close()
