@@ -56,7 +56,14 @@ LAYERS = [
     {"sending"},
     {"outbox._bounds", "outbox._dialect", "outbox._states", "outbox._secrets", "outbox._health"},
     {"outbox._database", "outbox._records"},
-    {"outbox._lanes", "outbox._publishing", "outbox._retention", "outbox._sqlite", "outbox._tables"}
+    {
+        "outbox._bell",
+        "outbox._lanes",
+        "outbox._publishing",
+        "outbox._retention",
+        "outbox._sqlite",
+        "outbox._tables",
+    }
     | {"outbox._history"},
     {"outbox._claims", "outbox._endpoints"},
     {"outbox._routing", "outbox._senders", "outbox._settling"},
@@ -65,7 +72,7 @@ LAYERS = [
     {"outbox._worker"},
     {"outbox._outbox"},
     {"outbox"},
-    {"integrations.sqlalchemy"},
+    {"integrations.celery", "integrations.sqlalchemy"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"integrations._request_signer"}
     | {"cli._providers", "cli._secret", "cli._send", "cli._sign"},

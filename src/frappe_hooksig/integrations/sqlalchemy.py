@@ -5,6 +5,7 @@ It needs `pip install 'frappe-hooksig[sqlalchemy]'`, and a driver.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -105,6 +106,7 @@ class SQLAlchemyDatabase:
 
     def __init__(self, engine: Engine | str) -> None:
         self._own = _engine_of(engine)
+        self._process = os.getpid()
         name = self._own.dialect.name
         if name not in _DIALECTS:
             msg = f"an outbox can live in SQLite, PostgreSQL or MariaDB, not in {name}"
@@ -131,6 +133,10 @@ class SQLAlchemyDatabase:
         return self._run(work)
 
     def _run(self, work: Callable[[OutboxConnection], _T]) -> _T:
+        if os.getpid() != self._process:
+            # After a fork, the connections are those of the parent: leave them to it.
+            self._own.dispose(close=False)
+            self._process = os.getpid()
         try:
             with self._own.begin() as connection:
                 return work(_Connection(connection, self.dialect))

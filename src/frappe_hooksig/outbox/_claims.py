@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from frappe_hooksig.outbox._database import Connection, among
+from frappe_hooksig.outbox._database import Connection, among, time_of
 from frappe_hooksig.outbox._health import Health, next_rate_at, within_rate
 from frappe_hooksig.outbox._states import DeliveryState
 
@@ -20,6 +20,7 @@ SELECT e.id, e.revision, e.concurrency, e.failures, e.failing_since, e.open_unti
     (SELECT COUNT(*) FROM hooksig_deliveries d WHERE d.endpoint = e.id AND d.state = 2),
     (SELECT MIN(d.due_at) FROM hooksig_deliveries d WHERE d.endpoint = e.id AND d.state = 1)
 FROM hooksig_endpoints e WHERE e.state = 'active'"""
+_ANY_UNROUTED: Final = "SELECT 1 FROM hooksig_messages WHERE is_routed = 0 LIMIT 1"
 _LOCK: Final = "SELECT id FROM hooksig_endpoints WHERE id IN"
 _SOON: Final = 1000  # milliseconds
 _TAKE: Final = """\
@@ -151,6 +152,16 @@ def claim(connection: Connection, now: int, room: Room) -> Claims:
     _take(connection, now, room, candidates, claims)
     _load(connection, claims.claimed)
     return claims
+
+
+def next_moment(connection: Connection) -> tuple[int, int] | None:
+    """Return when there is something to do next, and the time now; None if nothing waits."""
+    now = time_of(connection)
+    claims = Claims()
+    room = Room(process="", quick=1, slow=1, is_slow=lambda _: False, size=0, is_idle=True)
+    if connection.rows(_ANY_UNROUTED) or _look(connection, now, room, claims):
+        return now, now
+    return None if claims.wake_at is None else (claims.wake_at, now)
 
 
 def _look(

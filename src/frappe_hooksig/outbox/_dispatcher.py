@@ -18,12 +18,12 @@ from typing import Final, TypeAlias, TypeVar
 
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.observe._outbox_event import OutboxEvent
-from frappe_hooksig.outbox._claims import Claimed, Claims, Room, claim
+from frappe_hooksig.outbox._claims import Claimed, Claims, Room, claim, next_moment
 from frappe_hooksig.outbox._database import Connection, Database, among, time_of
 from frappe_hooksig.outbox._dialect import SQLITE
 from frappe_hooksig.outbox._endpoints import Row, endpoint_rows
 from frappe_hooksig.outbox._processes import Heart, release_own
-from frappe_hooksig.outbox._retention import prune
+from frappe_hooksig.outbox._retention import Pruning
 from frappe_hooksig.outbox._routing import route
 from frappe_hooksig.outbox._secrets import Unavailable
 from frappe_hooksig.outbox._senders import Senders
@@ -46,7 +46,7 @@ _LONGEST_WAIT: Final = 1.0  # seconds
 _LONGEST_PAUSE: Final = 2.0  # seconds between two tries to reach the database
 _FAILURES_AT_THE_END: Final = 5
 _BEATS: Final = 5  # in a lease
-_PRUNES_EVERY: Final = 600  # seconds
+_LONGEST_PRUNING: Final = 1.0  # seconds, at the end of a drain
 # So many endpoints that a process remembers to have been slow.
 _REMEMBERED: Final = 10_000
 
@@ -69,7 +69,7 @@ class Options:
         senders: The senders of the process.
         lease: How long a process may be without a heartbeat, in seconds.
         disable_after: How long an endpoint may fail until it is disabled, in seconds.
-        retention: How long what has ended is kept, in seconds.
+        pruning: When what has ended long ago is deleted.
         tell: Tells the observers.
         is_confirmed: Whether this is the installation that the tables belong to.
     """
@@ -78,7 +78,7 @@ class Options:
     senders: Callable[[Callable[[], float]], Senders]
     lease: float
     disable_after: float
-    retention: float
+    pruning: Pruning
     tell: Callable[[OutboxEvent], None]
     is_confirmed: Callable[[Connection], bool]
 
@@ -97,7 +97,7 @@ class _Turn:
     """What a turn has found."""
 
     events: list[OutboxEvent]
-    routed: int
+    routed: int | None
     claims: Claims
     rows: list[Row]
     now: int
@@ -105,7 +105,8 @@ class _Turn:
     @property
     def has_more(self) -> bool:
         """Whether the next turn may find something, too."""
-        return bool(self.routed or self.claims.claimed or self.claims.is_contended)
+        is_routing = self.routed is None or self.routed > 0
+        return bool(is_routing or self.claims.claimed or self.claims.is_contended)
 
 
 class Dispatcher:
@@ -142,23 +143,30 @@ class Dispatcher:
         self._is_stopping = True
         self.ring()
 
-    def run(self, *, budget: float | None = None, until_done: bool = False) -> bool:
+    def run(
+        self, *, budget: float | None = None, until_done: bool = False, linger: float = 0.0
+    ) -> bool:
         """Send what is due.
 
         Args:
             budget: After how many seconds nothing more is begun. By default never.
             until_done: Whether to end once nothing is due.
+            linger: Whether nothing may become due, either, for so many seconds.
 
         Returns:
-            Whether something is left that is due now.
+            Whether something is left that is due, or becomes due within `linger`.
         """
         ends = None if budget is None else time.monotonic() + budget
         if not self._confirmed(wait=not until_done) or not self._rejoin():
             return False
+        # What others have left behind is due now, also for a drain that ends before it beats again.
+        self._beat_once()
         beating = Thread(target=self._beat, name="frappe_hooksig heartbeat", daemon=True)
         beating.start()
         try:
-            return self._dispatch(ends, until_done=until_done)
+            self._dispatch(ends, until_done=until_done, linger=linger)
+            if until_done:
+                self._prune()
         finally:
             self._ended.set()
             for _ in self._threads:
@@ -166,8 +174,11 @@ class Dispatcher:
             beating.join()
             self._try(self._heart.leave)
             self._senders.close()
+        # Another drain may have left the work to this process just before it left the list.
+        moment = self._try(next_moment)
+        return moment is not None and moment[0] <= moment[1] + linger * 1000
 
-    def _dispatch(self, ends: float | None, *, until_done: bool) -> bool:
+    def _dispatch(self, ends: float | None, *, until_done: bool, linger: float) -> None:
         done: list[Done] = []
         failed = 0
         while True:
@@ -181,20 +192,20 @@ class Dispatcher:
                 failed += 1
                 _complain(error, failed)
                 if self._is_stopping and failed > _FAILURES_AT_THE_END:
-                    return True  # another process finds the claims of one without a heartbeat
+                    return  # another process finds the claims of one without a heartbeat
                 done += self._collected(min(_LONGEST_PAUSE, 0.05 * 2**failed))
                 continue
             failed = 0
             if turn is None:
                 _log.warning("the outbox was without a heartbeat for too long: its claims are lost")
                 if not self._rejoin():
-                    return True
+                    return
                 continue
             self._take(turn, done)
             wait = self._wait_for(turn)
-            is_done = self._is_stopping or (until_done and not turn.has_more and wait > 0)
-            if is_done and not self._flights:
-                return wait <= 0
+            is_idle = not turn.has_more and wait > 0 and not self._is_soon(turn, linger)
+            if (self._is_stopping or (until_done and is_idle)) and not self._flights:
+                return
             done = self._collected(0.0 if turn.routed and not turn.claims.claimed else wait)
 
     def _take(self, turn: _Turn, done: Sequence[Done]) -> None:
@@ -228,7 +239,7 @@ class Dispatcher:
                 release_own(connection, now, self._heart.id, {*self._flights})
             if self._is_stopping:
                 claims = Claims()
-                routed = 0
+                routed: int | None = 0
             else:
                 routed = route(connection, now)
                 claims = claim(connection, now, room)
@@ -285,6 +296,12 @@ class Dispatcher:
         if len(quick) >= self._slots:  # the oldest may give its slot back
             waits.append(min(quick) + QUICK - now)
         return max(0.0, min(waits))
+
+    def _is_soon(self, turn: _Turn, linger: float) -> bool:
+        """Whether something becomes due soon, or a process that seems dead loses its claims."""
+        latest = turn.now + linger * 1000
+        moments = [each for each in (turn.claims.wake_at, self._heart.next_lapse) if each]
+        return linger > 0 and any(each <= latest for each in moments)
 
     def _collected(self, wait: float) -> list[Done]:
         """Return what has ended, as soon as something has, or there may be something to begin."""
@@ -374,18 +391,23 @@ class Dispatcher:
 
     def _beat(self) -> None:
         """Keep the heartbeat, and do what is to be done now and then."""
-        next_prune = time.monotonic()
-        after = 0
         while not self._ended.wait(self._options.lease / _BEATS):
-            for event in self._try(self._heart.beat) or ():
-                self._options.tell(event)
-            if time.monotonic() < next_prune:
-                continue
-            before = int(self._options.retention * 1000)
-            found = self._try(lambda each: prune(each, time_of(each) - before, after))  # noqa: B023
-            after = (found[1] if found else None) or 0
-            if not after:
-                next_prune = time.monotonic() + _PRUNES_EVERY
+            self._beat_once()
+            if self._options.pruning.is_due():
+                self._prune_once()
+
+    def _beat_once(self) -> None:
+        for event in self._try(self._heart.beat) or ():
+            self._options.tell(event)
+
+    def _prune(self) -> None:
+        """Prune what there is to prune, but not for long."""
+        ends = time.monotonic() + _LONGEST_PRUNING
+        while self._options.pruning.is_due() and time.monotonic() < ends:
+            self._prune_once()
+
+    def _prune_once(self) -> None:
+        self._options.pruning.note(self._try(self._options.pruning.step))
 
     def _try(self, work: Callable[[Connection], _T]) -> _T | None:
         """Run a function in a transaction, unless the database cannot be reached."""

@@ -76,10 +76,13 @@ class Heart:
 
     Attributes:
         id: The id of the process; a new one whenever its row was lost.
+        next_lapse: When the next of those that have missed two heartbeats loses its claims, by the
+            clock of the database; None if there is none.
     """
 
     def __init__(self, lease: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.id = ""
+        self.next_lapse: int | None = None
         self._lease = int(lease * 1000)
         self._monotonic = monotonic
         # The time of the database, and the monotonic one, of the last heartbeat.
@@ -108,11 +111,15 @@ class Heart:
             self._trusts_at = self._monotonic() + self._lease / 1000
         if jump < -_APART:
             bring_due_in(connection)
+        silent: list[int] = []
         for process, beat_at in connection.rows(_OTHERS, {"id": self.id}):
             if beat_at > now + _APART:
                 connection.change(_BRING_IN, {"id": process, "now": now})
             elif beat_at < now - self._lease and self._monotonic() >= self._trusts_at:
                 connection.change(_EXPIRE, {"id": process, "beat_at": beat_at})
+            elif beat_at < now - self._lease * 2 // 5:
+                silent.append(beat_at + self._lease)
+        self.next_lapse = min(silent, default=None)
         return [*release_orphans(connection, now), *set_aside_late(connection, now)]
 
     def now(self) -> float | None:

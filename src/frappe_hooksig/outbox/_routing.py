@@ -31,12 +31,16 @@ INSERT INTO hooksig_deliveries (
 )"""
 
 
-def route(connection: Connection, now: int) -> int:
-    """Make the deliveries of some messages, and return the number of these messages."""
+def route(connection: Connection, now: int) -> int | None:
+    """Make the deliveries of some messages.
+
+    Returns:
+        The number of these messages; None if there are some, and another process has the lock.
+    """
     if not connection.rows("SELECT 1 FROM hooksig_messages WHERE is_routed = 0 LIMIT 1"):
         return 0
     if not connection.rows(_LOCK):
-        return 0
+        return None
     messages = connection.rows(_UNROUTED, {"limit": AT_ONCE})
     if not messages:
         return 0
