@@ -409,7 +409,7 @@ def test_enough_are_sending(shop: Shop, age: float, sent: int) -> None:
 @pytest.mark.parametrize(
     ("age", "options"), [(11, {}), (9, {"linger": 5})], ids=["lapsed", "about to lapse"]
 )
-def test_drain_takes_over(shop: Shop, age: float, options: dict[str, float]) -> None:
+def test_drain_takes_over(shop: Shop, age: float, options: dict[str, Any]) -> None:
     """A drain sends what a killed process was sending, however short it is."""
     with FakeReceiver() as receiver:
         endpoint = shop.outbox.add_endpoint(receiver.url, secret=SECRET)

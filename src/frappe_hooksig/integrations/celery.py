@@ -72,9 +72,7 @@ def add_tasks(
         msg = f"the Celery app has a task {name} already: give each outbox another name="
         raise ConfigurationError(msg)
     # They do not expire: with a clock that is off, each one would.
-    options: dict[str, Any] = {"ignore_result": True}
-    if queue is not None:
-        options["queue"] = queue
+    options: dict[str, Any] = {} if queue is None else {"queue": queue}
 
     def drain() -> None:
         outbox.drain(budget=_BUDGET, slots=slots, linger=sweep, most=drains)
@@ -89,7 +87,11 @@ def add_tasks(
     names.add(name)
     # A task whose process is killed is not done again: beat starts the next one.
     task = app.task(
-        name=name, acks_late=False, time_limit=_TIME_LIMIT, soft_time_limit=None, **options
+        name=name,
+        acks_late=False,
+        ignore_result=True,
+        time_limit=_TIME_LIMIT,
+        soft_time_limit=None,
     )(drain)
     app.add_periodic_task(sweep, app.signature(name, options=options), name=name)
     # The children of a worker must not have connections of their parent.

@@ -1,0 +1,222 @@
+"""Celery sends what an outbox has: real workers, a real broker."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import redis
+from celery import Celery
+from celery.signals import worker_before_create_process
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+
+from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.integrations.celery import add_tasks
+from frappe_hooksig.outbox import Outbox
+from frappe_hooksig.sending import RetrySchedule
+from frappe_hooksig.testing import FakeReceiver
+from tests.databases import postgresql
+from tests.frappe_bench import valkey_url
+from tests.integrations.celery_app import SECRET, made
+from tests.loopback import Server, gunicorn, served
+
+__all__ = ["valkey_url"]  # a fixture
+
+PATIENCE = 30
+SOON = RetrySchedule((1, 1))
+# What was in flight at the receiver when its sender was killed may need another attempt or two.
+OFTEN = RetrySchedule((0.2, 0.5, 1, 1, 2, *[3] * 20))
+MESSAGES = 2000
+ENDPOINTS = 5
+
+
+@dataclass
+class Shop:
+    """An app that publishes in a SQLite file, and has Celery send it."""
+
+    broker: str
+    database: str
+    app: Celery
+    outbox: Outbox
+
+    def publish(self, outbox: Outbox | None = None) -> None:
+        with Session(create_engine(self.database)) as session:
+            (outbox or self.outbox).publish(session, "invoice.paid", {"number": 1})
+            session.commit()
+
+    def sweep(self) -> None:
+        """Do what beat does."""
+        entry = self.app.conf.beat_schedule["frappe_hooksig.drain"]
+        self.app.send_task(entry["task"], **entry["options"])
+
+
+@pytest.fixture
+def shop(valkey_url: str, tmp_path: Path) -> Iterator[Shop]:
+    database = f"sqlite:///{tmp_path / 'shop.sqlite3'}"
+    app, outbox = made(valkey_url, database, 3600)
+    outbox.migrate()
+    with closing(outbox):
+        yield Shop(valkey_url, database, app, outbox)
+
+
+def worker(
+    broker: str, database: str, *options: str, **environment: str
+) -> AbstractContextManager[Server]:
+    """Run a worker of Celery, until the block ends."""
+    command = [sys.executable, "-m", "celery", "-A", "tests.integrations.celery_app", "worker"]
+    command += ["-Q", "webhooks", "-l", "INFO", "--without-gossip", "--without-mingle", *options]
+    return served(
+        command,
+        environment={"BROKER": broker, "DATABASE": database, **environment},
+        ready=r"celery@\S+ ready",
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-c", "2"],
+        pytest.param(["--pool", "threads", "-c", "2"], marks=pytest.mark.long),
+        pytest.param(["--pool", "solo"], marks=pytest.mark.long),
+    ],
+    ids=["prefork", "threads", "solo"],
+)
+def test_pools(shop: Shop, options: list[str]) -> None:
+    """A commit has a worker send the message; what a lost bell has left is sent by the sweep."""
+    with (
+        FakeReceiver([500, 200]) as receiver,
+        worker(shop.broker, shop.database, *options) as running,
+    ):
+        shop.outbox.add_endpoint(receiver.url, secret_from="env:HOOK_SECRET", schedule=SOON)
+        shop.publish()
+        receiver.wait_for(2, PATIENCE)  # the first drain waits until the retry is due
+
+        shop.publish(made("memory://", shop.database, 3600)[1])
+        shop.sweep()
+        receiver.wait_for(3, PATIENCE)
+
+    assert "Traceback" not in running.log
+
+
+@pytest.fixture
+def large_shop(valkey_url: str) -> Iterator[Shop]:
+    """An app with an outbox in PostgreSQL."""
+    with postgresql() as settings:
+        database = f"postgresql+psycopg://postgres@/postgres?host={settings['HOST']}"
+        app, outbox = made(valkey_url, database, 2)
+        outbox.migrate()
+        with closing(outbox):
+            yield Shop(valkey_url, database, app, outbox)
+
+
+@contextmanager
+def receiver(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Run the receiver in its own process; yield the file with what it has handled, and its URL."""
+    notes = folder / "notes"
+    notes.touch()
+    app = "tests.integrations.celery_receiver:app"
+    with gunicorn(app, "--threads=40", NOTES=str(notes), HOOK_SECRET=SECRET) as server:
+        yield notes, f"http://127.0.0.1:{server.port}"
+
+
+@contextmanager
+def beat(broker: str, database: str, folder: Path) -> Iterator[None]:
+    """Run Celery's beat, until the block ends."""
+    command = [sys.executable, "-m", "celery", "-A", "tests.integrations.celery_app", "beat"]
+    command += ["-s", str(folder / "beat"), "-l", "INFO"]
+    environment = {"BROKER": broker, "DATABASE": database, "SWEEP": "2"}
+    with served(command, environment=environment, ready="beat: Starting"):
+        yield
+
+
+def kill_children(parent: int, seconds: float, is_done: Callable[[], bool]) -> int:
+    """Kill a child of the pool each few seconds, until something is done; return how many."""
+    killed = 0
+    deadline = time.monotonic() + 240
+    while not is_done():
+        assert time.monotonic() < deadline
+        time.sleep(seconds)
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        os.kill(int(random.choice(children)), signal.SIGKILL)
+        killed += 1
+    return killed
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_killed_children(large_shop: Shop, tmp_path: Path) -> None:
+    """Pool children are killed and the broker is emptied: each message is handled once."""
+    shop = large_shop
+    with (
+        receiver(tmp_path) as (notes, url),
+        beat(shop.broker, shop.database, tmp_path),
+        worker(shop.broker, shop.database, "-c", "3", SWEEP="2") as running,
+    ):
+        for number in range(ENDPOINTS):
+            shop.outbox.add_endpoint(
+                f"{url}/{number}", secret_from="env:HOOK_SECRET", schedule=OFTEN
+            )
+        started = time.monotonic()
+        published = Thread(target=publish_all, args=(shop,))
+        published.start()
+        killed = kill_children(running.pid, 5, lambda: ended(shop) >= MESSAGES * ENDPOINTS)
+        took = time.monotonic() - started
+        published.join()
+
+    handled = Counter(notes.read_text().splitlines())
+    print(f"{killed} killed, {len(handled)} deliveries in {took:.0f} s")
+    assert len(handled) == MESSAGES * ENDPOINTS
+    assert set(handled.values()) == {1}
+    assert shop.outbox.numbers().dead == 0
+    assert killed >= 2
+
+
+def publish_all(shop: Shop) -> None:
+    """Publish each message in a transaction of its own, and empty the broker in the middle."""
+    engine = create_engine(shop.database)
+    broker = redis.Redis.from_url(shop.broker)
+    for number in range(MESSAGES):
+        with Session(engine) as session:
+            shop.outbox.publish(session, "invoice.paid", {"number": number})
+            session.commit()
+        if number % 500 == 250:
+            broker.flushall()
+        time.sleep(0.005)
+    engine.dispose()
+    broker.close()
+
+
+def ended(shop: Shop) -> int:
+    with shop.outbox._database._own.begin() as connection:
+        statement = text("SELECT COUNT(*) FROM hooksig_deliveries WHERE state >= 3")
+        return int(connection.execute(statement).scalar_one())
+
+
+@pytest.mark.long
+def test_every_bell_is_lost(large_shop: Shop, tmp_path: Path) -> None:
+    """Beat has the workers find all that was published, although no bell arrives."""
+    shop = large_shop
+    _, deaf = made("memory://", shop.database, 2)
+    with (
+        FakeReceiver() as receiver,
+        beat(shop.broker, shop.database, tmp_path),
+        worker(shop.broker, shop.database, "-c", "2", SWEEP="2"),
+    ):
+        shop.outbox.add_endpoint(receiver.url, secret_from="env:HOOK_SECRET")
+        for number in range(50):
+            shop.publish(deaf)
+            time.sleep(0.1)
+        ids = {each.header("webhook-id") for each in receiver.wait_for(50, PATIENCE)}
+
+    assert len(ids) == 50
