@@ -1,4 +1,4 @@
-"""A Celery app that sends what an outbox has. Its database and its broker are in the environment."""
+"""A Celery app that sends what an outbox has; the environment has its database and its broker."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import sys
 import time
 from collections import Counter
@@ -13,12 +14,12 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import redis
 from celery import Celery
-from celery.signals import worker_before_create_process
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 
 from frappe_hooksig.exceptions import ConfigurationError
@@ -49,9 +50,10 @@ class Shop:
     database: str
     app: Celery
     outbox: Outbox
+    engine: Engine
 
     def publish(self, outbox: Outbox | None = None) -> None:
-        with Session(create_engine(self.database)) as session:
+        with Session(self.engine) as session:
             (outbox or self.outbox).publish(session, "invoice.paid", {"number": 1})
             session.commit()
 
@@ -66,8 +68,10 @@ def shop(valkey_url: str, tmp_path: Path) -> Iterator[Shop]:
     database = f"sqlite:///{tmp_path / 'shop.sqlite3'}"
     app, outbox = made(valkey_url, database, 3600)
     outbox.migrate()
+    engine = create_engine(database)
     with closing(outbox):
-        yield Shop(valkey_url, database, app, outbox)
+        yield Shop(valkey_url, database, app, outbox, engine)
+    engine.dispose()
 
 
 def worker(
@@ -110,14 +114,84 @@ def test_pools(shop: Shop, options: list[str]) -> None:
 
 
 @pytest.fixture
+def unused(tmp_path: Path) -> tuple[Celery, Outbox]:
+    """A Celery app, and an outbox."""
+    return Celery("unused", broker="memory://"), Outbox(tmp_path / "unused.sqlite3")
+
+
+def test_task(unused: tuple[Celery, Outbox]) -> None:
+    """The task has no arguments and no result, and is neither done again nor without a limit."""
+    app, outbox = unused
+    add_tasks(app, outbox, sweep=20)
+
+    task = app.tasks["frappe_hooksig.drain"]
+    assert (task.acks_late, task.ignore_result, task.time_limit) == (False, True, 120)
+    assert app.conf.beat_schedule == {
+        "frappe_hooksig.drain": {
+            "schedule": 20,
+            "task": "frappe_hooksig.drain",
+            "args": (),
+            "kwargs": {},
+            "options": {},
+        }
+    }
+
+
+def test_eager(unused: tuple[Celery, Outbox], tmp_path: Path) -> None:
+    """In the tests of an app, a commit has the message sent at once, without a broker."""
+    app, outbox = unused
+    app.conf.task_always_eager = True
+    add_tasks(app, outbox)
+    outbox.migrate()
+    with (
+        FakeReceiver() as receiver,
+        closing(outbox),
+        closing(sqlite3.connect(tmp_path / "unused.sqlite3")) as connection,
+    ):
+        endpoint = outbox.add_endpoint(receiver.url, secret_from="env:NO_SUCH_SECRET")
+        outbox.publish(connection, "invoice.paid", {})
+        connection.commit()
+        deadline = time.monotonic() + PATIENCE
+        while outbox.endpoint(endpoint.id).state == "active":
+            assert time.monotonic() < deadline
+
+    assert receiver.requests == []
+
+
+def test_two_outboxes(unused: tuple[Celery, Outbox], tmp_path: Path) -> None:
+    """Each outbox has a task of its own, and a task belongs to one outbox."""
+    app, outbox = unused
+    add_tasks(app, outbox)
+    other = Outbox(tmp_path / "other.sqlite3")
+
+    with pytest.raises(ConfigurationError, match=r"give each outbox another name="):
+        add_tasks(app, other)
+    with pytest.raises(ConfigurationError, match=r"^the outbox has a bell already"):
+        add_tasks(app, outbox, name="again")
+    add_tasks(app, other, name="other")
+
+    assert {"frappe_hooksig.drain", "other"} <= {*app.tasks}
+    assert "again" not in app.tasks
+
+
+@pytest.mark.parametrize("options", [{"sweep": 0}, {"drains": 0}, {"slots": 0}])
+def test_no_options(unused: tuple[Celery, Outbox], options: dict[str, Any]) -> None:
+    """What cannot be an option is refused."""
+    with pytest.raises(ConfigurationError, match=rf"^{min(options)}= must be"):
+        add_tasks(*unused, **options)
+
+
+@pytest.fixture
 def large_shop(valkey_url: str) -> Iterator[Shop]:
     """An app with an outbox in PostgreSQL."""
     with postgresql() as settings:
         database = f"postgresql+psycopg://postgres@/postgres?host={settings['HOST']}"
         app, outbox = made(valkey_url, database, 2)
         outbox.migrate()
+        engine = create_engine(database)
         with closing(outbox):
-            yield Shop(valkey_url, database, app, outbox)
+            yield Shop(valkey_url, database, app, outbox, engine)
+        engine.dispose()
 
 
 @contextmanager
@@ -167,38 +241,31 @@ def test_killed_children(large_shop: Shop, tmp_path: Path) -> None:
             shop.outbox.add_endpoint(
                 f"{url}/{number}", secret_from="env:HOOK_SECRET", schedule=OFTEN
             )
-        started = time.monotonic()
         published = Thread(target=publish_all, args=(shop,))
         published.start()
         killed = kill_children(running.pid, 5, lambda: ended(shop) >= MESSAGES * ENDPOINTS)
-        took = time.monotonic() - started
         published.join()
 
     handled = Counter(notes.read_text().splitlines())
-    print(f"{killed} killed, {len(handled)} deliveries in {took:.0f} s")
     assert len(handled) == MESSAGES * ENDPOINTS
     assert set(handled.values()) == {1}
-    assert shop.outbox.numbers().dead == 0
+    assert shop.outbox.deliveries(states="dead") == []
     assert killed >= 2
 
 
 def publish_all(shop: Shop) -> None:
     """Publish each message in a transaction of its own, and empty the broker in the middle."""
-    engine = create_engine(shop.database)
     broker = redis.Redis.from_url(shop.broker)
     for number in range(MESSAGES):
-        with Session(engine) as session:
-            shop.outbox.publish(session, "invoice.paid", {"number": number})
-            session.commit()
+        shop.publish()
         if number % 500 == 250:
             broker.flushall()
         time.sleep(0.005)
-    engine.dispose()
     broker.close()
 
 
 def ended(shop: Shop) -> int:
-    with shop.outbox._database._own.begin() as connection:
+    with shop.engine.begin() as connection:
         statement = text("SELECT COUNT(*) FROM hooksig_deliveries WHERE state >= 3")
         return int(connection.execute(statement).scalar_one())
 
@@ -214,7 +281,7 @@ def test_every_bell_is_lost(large_shop: Shop, tmp_path: Path) -> None:
         worker(shop.broker, shop.database, "-c", "2", SWEEP="2"),
     ):
         shop.outbox.add_endpoint(receiver.url, secret_from="env:HOOK_SECRET")
-        for number in range(50):
+        for _ in range(50):
             shop.publish(deaf)
             time.sleep(0.1)
         ids = {each.header("webhook-id") for each in receiver.wait_for(50, PATIENCE)}

@@ -88,6 +88,7 @@ def add_tasks(
     # A task whose process is killed is not done again: beat starts the next one.
     task = app.task(
         name=name,
+        shared=False,  # otherwise, other apps of the process would have it, too
         acks_late=False,
         ignore_result=True,
         time_limit=_TIME_LIMIT,

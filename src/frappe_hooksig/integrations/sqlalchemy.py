@@ -106,7 +106,6 @@ class SQLAlchemyDatabase:
 
     def __init__(self, engine: Engine | str) -> None:
         self._own = _engine_of(engine)
-        self._process = os.getpid()
         name = self._own.dialect.name
         if name not in _DIALECTS:
             msg = f"an outbox can live in SQLite, PostgreSQL or MariaDB, not in {name}"
@@ -114,6 +113,7 @@ class SQLAlchemyDatabase:
         self.dialect: Dialect = _DIALECTS[name]
         self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, OSError)
         self._file: SQLiteDatabase | None = None
+        self._process = os.getpid()
         if self.dialect is SQLITE:
             # The driver of the standard library does it: SQLAlchemy begins no transaction that
             # writes from the start.
@@ -125,6 +125,10 @@ class SQLAlchemyDatabase:
 
     def run(self, work: Callable[[OutboxConnection], _T]) -> _T:
         """See `Database.run()`."""
+        if os.getpid() != self._process:
+            # After a fork, the connections are those of the parent: leave them to it.
+            self._own.dispose(close=False)
+            self._process = os.getpid()
         if self._file is not None:
             return self._file.run(work)
         for attempt in range(1, _TRIES):
@@ -134,10 +138,6 @@ class SQLAlchemyDatabase:
         return self._run(work)
 
     def _run(self, work: Callable[[OutboxConnection], _T]) -> _T:
-        if os.getpid() != self._process:
-            # After a fork, the connections are those of the parent: leave them to it.
-            self._own.dispose(close=False)
-            self._process = os.getpid()
         try:
             with self._own.begin() as connection:
                 return work(_Connection(connection, self.dialect))
