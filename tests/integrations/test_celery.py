@@ -26,7 +26,7 @@ from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.integrations.celery import add_tasks
 from frappe_hooksig.outbox import Outbox
 from frappe_hooksig.sending import RetrySchedule
-from frappe_hooksig.testing import FakeReceiver
+from frappe_hooksig.testing import Answer, FakeReceiver
 from tests.databases import postgresql
 from tests.frappe_bench import valkey_url
 from tests.integrations.celery_app import SECRET, made
@@ -205,11 +205,11 @@ def receiver(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 @contextmanager
-def beat(broker: str, database: str, folder: Path) -> Iterator[None]:
+def beat(broker: str, database: str, folder: Path, sweep: int = 2) -> Iterator[None]:
     """Run Celery's beat, until the block ends."""
     command = [sys.executable, "-m", "celery", "-A", "tests.integrations.celery_app", "beat"]
     command += ["-s", str(folder / "beat"), "-l", "INFO"]
-    environment = {"BROKER": broker, "DATABASE": database, "SWEEP": "2"}
+    environment = {"BROKER": broker, "DATABASE": database, "SWEEP": str(sweep)}
     with served(command, environment=environment, ready="beat: Starting"):
         yield
 
@@ -221,10 +221,14 @@ def kill_children(parent: int, seconds: float, is_done: Callable[[], bool]) -> i
     while not is_done():
         assert time.monotonic() < deadline
         time.sleep(seconds)
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        os.kill(int(random.choice(children)), signal.SIGKILL)
+        kill_child(parent)
         killed += 1
     return killed
+
+
+def kill_child(parent: int) -> None:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    os.kill(int(random.choice(children)), signal.SIGKILL)
 
 
 @pytest.mark.long
@@ -287,3 +291,23 @@ def test_every_bell_is_lost(large_shop: Shop, tmp_path: Path) -> None:
         ids = {each.header("webhook-id") for each in receiver.wait_for(50, PATIENCE)}
 
     assert len(ids) == 50
+
+
+@pytest.mark.long
+def test_work_of_a_killed_child(shop: Shop, tmp_path: Path) -> None:
+    """What a killed process was sending is sent again within 15 seconds, with the defaults."""
+    with (
+        FakeReceiver([Answer(200, delay=15), 200]) as receiver,
+        beat(shop.broker, shop.database, tmp_path, sweep=10),
+        worker(shop.broker, shop.database, "-c", "1", SWEEP="10") as running,
+    ):
+        shop.outbox.add_endpoint(receiver.url, secret_from="env:HOOK_SECRET")
+        shop.publish()
+        receiver.wait_for(1, PATIENCE)
+        time.sleep(random.random() * 2)
+        killed_at = time.time()
+        kill_child(running.pid)
+        first, second = receiver.wait_for(2, PATIENCE)
+
+    assert second.header("webhook-id") == first.header("webhook-id")
+    assert second.at - killed_at < 15 + 3  # the machine may be busy

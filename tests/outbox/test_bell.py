@@ -19,7 +19,6 @@ from sqlalchemy import text
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase
 from frappe_hooksig.outbox import Outbox, _bell, _retention
-from frappe_hooksig.outbox._bell import Bell
 from frappe_hooksig.sending import AddressGuard, RetrySchedule
 from frappe_hooksig.testing import FakeReceiver
 from tests.databases import postgresql
@@ -41,7 +40,7 @@ class Shop:
         self.outbox = self.with_bell(partial(self.rings.put, None))
         self.outbox.migrate()
 
-    def with_bell(self, bell: Bell | None, **options: Any) -> Outbox:
+    def with_bell(self, bell: Callable[[], object] | None, **options: Any) -> Outbox:
         options = {"keys": [KEY], "guard": AddressGuard(["127.0.0.1"]), **options}
         return Outbox(self.path, bell=bell, **options)
 

@@ -14,15 +14,12 @@ from contextlib import suppress
 from inspect import iscoroutinefunction
 from queue import Empty, Full, Queue
 from threading import Thread
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.outbox._database import Connection, Database, time_of
 
 _log = logging.getLogger("frappe_hooksig")
-
-#: What an engine gives: a function without arguments that has some process call `Outbox.drain()`.
-Bell: TypeAlias = Callable[[], object]
 
 # How long a thread without bells waits before it ends, in seconds.
 _IDLE = 10
@@ -41,13 +38,13 @@ class Ringer:
 
     Args:
         database: Where the tables are.
-        bell: The bell.
+        bell: A function without arguments that has some process call `Outbox.drain()`.
 
     Raises:
         ConfigurationError: The bell cannot be called, or is an async function.
     """
 
-    def __init__(self, database: Database, bell: Bell) -> None:
+    def __init__(self, database: Database, bell: Callable[[], object]) -> None:
         if not callable(bell) or iscoroutinefunction(bell):
             msg = "bell= must be a function without arguments that is not async"
             raise ConfigurationError(msg)

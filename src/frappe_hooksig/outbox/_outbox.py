@@ -18,7 +18,7 @@ from frappe_hooksig.observe._attempt_event import AttemptObserver
 from frappe_hooksig.observe._log import log
 from frappe_hooksig.observe._outbox_event import OutboxEvent, OutboxObserver
 from frappe_hooksig.observe._threads import Observers
-from frappe_hooksig.outbox._bell import Bell, Ringer, answer
+from frappe_hooksig.outbox._bell import Ringer, answer
 from frappe_hooksig.outbox._bounds import number, whole
 from frappe_hooksig.outbox._database import Connection, Database
 from frappe_hooksig.outbox._dispatcher import Dispatcher, Options
@@ -132,7 +132,7 @@ class Outbox:
         disable_after: float = 5 * _DAY,
         lease: float = LEASE,
         installation: str | None = None,
-        bell: Bell | None = None,
+        bell: Callable[[], object] | None = None,
         observe: OutboxObserver | Sequence[OutboxObserver] = log,
         observe_attempts: AttemptObserver | Sequence[AttemptObserver] = log,
     ) -> None:
@@ -270,7 +270,7 @@ class Outbox:
         if self._ringer is not None:
             self._ringer.ring()
 
-    def _ring_with(self, bell: Bell) -> None:
+    def _ring_with(self, bell: Callable[[], object]) -> None:
         if self._ringer is not None:
             msg = "the outbox has a bell already, and rings one engine only"
             raise ConfigurationError(msg)
