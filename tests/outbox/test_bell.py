@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -210,6 +212,26 @@ def test_an_engine_that_recovers(shop: Shop, caplog: pytest.LogCaptureFixture) -
         shop.set_rung_at("0")
 
     assert len(caplog.messages) == 3
+
+
+def test_a_database_of_the_parent(shop: Shop, capfd: pytest.CaptureFixture[str]) -> None:
+    """A forked process that must not use SQLite says so in its log, and can publish."""
+    shop.outbox.numbers()
+    fork = multiprocessing.get_context("fork")
+    child = fork.Process(target=publish_and_wait_for_the_log, args=(shop,))
+    child.start()
+    child.join(PATIENCE)
+
+    assert child.exitcode == 0
+    assert "cannot ring its bell: this process was forked" in capfd.readouterr().err
+
+
+def publish_and_wait_for_the_log(shop: Shop) -> None:
+    logging.getLogger("frappe_hooksig").addHandler(logging.StreamHandler(sys.__stderr__))
+    shop.publish()
+    ringer = shop.outbox._ringer  # noqa: SLF001
+    assert ringer
+    wait_until(lambda: ringer._failed == 1)  # noqa: SLF001
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -466,16 +488,16 @@ def test_database_in_a_forked_process(postgres: SQLAlchemyDatabase) -> None:
     outbox = Outbox(postgres)
     outbox.migrate()
     fork = multiprocessing.get_context("fork")
-    children = [fork.Process(target=ask_often, args=(outbox,)) for _ in range(3)]
+    children = [fork.Process(target=ask_often, args=(outbox,)) for _ in range(2)]
     for child in children:
         child.start()
     ask_often(outbox)
     for child in children:
         child.join(PATIENCE)
 
-    assert [child.exitcode for child in children] == [0, 0, 0]
+    assert [child.exitcode for child in children] == [0, 0]
 
 
 def ask_often(outbox: Outbox) -> None:
-    for _ in range(100):
+    for _ in range(30):
         assert outbox.numbers().due == 0

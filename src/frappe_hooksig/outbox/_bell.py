@@ -16,7 +16,7 @@ from queue import Empty, Full, Queue
 from threading import Thread
 from typing import Any, Final
 
-from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.exceptions import ConfigurationError, HooksigError
 from frappe_hooksig.outbox._database import Connection, Database, time_of
 
 _log = logging.getLogger("frappe_hooksig")
@@ -76,8 +76,9 @@ class Ringer:
         except Exception as error:  # noqa: BLE001  # the message is stored, and will be sent
             self._failed += 1
             if not self._failed & (self._failed - 1):  # less and less often
-                # Without its text, which may have the URL of the broker with its password.
-                _log.error("the outbox cannot ring its bell: %s", type(error).__name__)
+                # Without the text of others, which may have the broker's URL with its password.
+                shown = error if isinstance(error, HooksigError) else type(error).__name__
+                _log.error("the outbox cannot ring its bell: %s", shown)
         else:
             self._failed = 0
 

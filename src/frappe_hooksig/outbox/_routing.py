@@ -36,7 +36,7 @@ def route(connection: Connection, now: int) -> int | None:
     """Make the deliveries of some messages.
 
     Returns:
-        The number of these messages; None if there are some, and another process has the lock.
+        The number of these messages; None if there are some, and another process has them.
     """
     if not connection.rows("SELECT 1 FROM hooksig_messages WHERE is_routed = 0 LIMIT 1"):
         return 0
@@ -44,7 +44,7 @@ def route(connection: Connection, now: int) -> int | None:
         return None
     messages = connection.rows(_UNROUTED, {"limit": AT_ONCE})
     if not messages:
-        return 0
+        return None
     endpoints = _endpoints(connection, {each[2] for each in messages})
     deliveries: list[dict[str, Any]] = []
     routed: list[int] = []
