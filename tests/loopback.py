@@ -52,12 +52,14 @@ class Server:
 
     Attributes:
         port: Where it listens, on 127.0.0.1; a worker's is the one that it has its work from.
+        pid: The id of its process.
         log: What it has written so far.
     """
 
     def __init__(self, process: subprocess.Popen[str], ready: str) -> None:
         self.port = 0
         self.log = ""
+        self.pid = process.pid
         self._process = process
         self._ready = re.compile(ready)
         self._listening = threading.Event()

@@ -58,6 +58,7 @@ LAYERS = [
     {"outbox._bounds", "outbox._dialect", "outbox._states", "outbox._secrets", "outbox._health"},
     {"outbox._database", "outbox._records"},
     {
+        "outbox._bell",
         "outbox._lanes",
         "outbox._publishing",
         "outbox._retention",
@@ -71,7 +72,7 @@ LAYERS = [
     {"outbox._worker"},
     {"outbox._outbox"},
     {"outbox"},
-    {"integrations.sqlalchemy"},
+    {"integrations.celery", "integrations.sqlalchemy"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"integrations._request_signer"}
     | {"cli._providers", "cli._secret", "cli._send", "cli._sign"}

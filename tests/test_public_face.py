@@ -26,6 +26,7 @@ PUBLIC = [
     "frappe_hooksig.explain",
     "frappe_hooksig.freshness",
     "frappe_hooksig.integrations",
+    "frappe_hooksig.integrations.celery",
     "frappe_hooksig.integrations.django",
     "frappe_hooksig.integrations.fastapi",
     "frappe_hooksig.integrations.flask",

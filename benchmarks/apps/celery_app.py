@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from celery import Celery  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+from celery import Celery
 
 from benchmarks.apps.outbox_programs import send
 

@@ -11,6 +11,7 @@ import pytest
 @pytest.mark.parametrize(
     ("extra", "needed"),
     [
+        ("celery", "celery"),
         ("django", "asgiref"),
         ("django", "django"),
         ("fastapi", "fastapi"),

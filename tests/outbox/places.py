@@ -100,7 +100,7 @@ class Place:
             caller.commit()
         return message
 
-    def route(self) -> int:
+    def route(self) -> int | None:
         """Make the deliveries of what was published, and return the number of messages."""
         return self.run(lambda connection: route(connection, time_of(connection)))
 

@@ -106,7 +106,7 @@ class Post:
         """Return the time of the database, in milliseconds."""
         return self.place.run(time_of)
 
-    def route(self) -> int:
+    def route(self) -> int | None:
         """Make the deliveries of what was published."""
         return self.place.run(lambda each: route(each, time_of(each)))
 

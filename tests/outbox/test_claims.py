@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from frappe_hooksig.outbox._claims import Claims, Pace, claim, is_due
+from frappe_hooksig.outbox._claims import Claims, Pace, claim, next_moment
 from frappe_hooksig.outbox._database import Connection, time_of
 from tests.outbox.places import Place
 from tests.outbox.post import Post, attempt, room
+
+
+def is_due(post: Post, later: int = 0) -> bool:
+    """Whether something can be claimed, or could be so many milliseconds later."""
+
+    def look(connection: Connection) -> bool:
+        now = time_of(connection) + later
+        return next_moment(connection, now) == now
+
+    return post.place.run(look)
 
 
 def test_claimed(store: Place) -> None:
@@ -64,8 +74,8 @@ def test_due_later(sqlite: Place) -> None:
     assert not later.claimed
     assert later.wake_at is not None
     assert before + 50 <= later.wake_at <= post.now() + 50
-    assert not post.place.run(lambda each: is_due(each, time_of(each)))
-    assert post.place.run(lambda each: is_due(each, time_of(each) + 1000))
+    assert not is_due(post)
+    assert is_due(post, later=1000)
 
 
 def test_paused(sqlite: Place) -> None:
@@ -77,7 +87,7 @@ def test_paused(sqlite: Place) -> None:
     post.outbox.pause(endpoint)
 
     assert not post.claims(room()).claimed
-    assert not post.place.run(lambda each: is_due(each, time_of(each)))
+    assert not is_due(post)
 
 
 def test_turns(store: Place) -> None:
@@ -113,7 +123,7 @@ def test_concurrency(store: Place) -> None:
 
     assert [len(each.claimed) for each in (first, second, third)] == [2, 1, 0]
     assert third.wake_at is not None
-    assert not post.place.run(lambda each: is_due(each, time_of(each)))
+    assert not is_due(post)
 
 
 def test_rate(store: Place) -> None:

@@ -5,6 +5,7 @@ It needs `pip install 'frappe-hooksig[sqlalchemy]'`, and a driver.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -110,6 +111,7 @@ class SQLAlchemyDatabase:
         self.dialect: Dialect = _DIALECTS[self._own.dialect.name]
         self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, OSError)
         self._file: SQLiteDatabase | None = None
+        self._process = os.getpid()
         if self.dialect is SQLITE:
             # The driver of the standard library does it: SQLAlchemy begins no transaction that
             # writes from the start.
@@ -123,6 +125,10 @@ class SQLAlchemyDatabase:
 
     def run(self, work: Callable[[OutboxConnection], _T]) -> _T:
         """See `Database.run()`."""
+        if os.getpid() != self._process:
+            # After a fork, the connections are those of the parent: leave them to it.
+            self._own.dispose(close=False)
+            self._process = os.getpid()
         if self._file is not None:
             return self._file.run(work)
         for attempt in range(1, _TRIES):

@@ -176,9 +176,10 @@ def claim(connection: Connection, now: int, room: Room) -> Claims:
     return claims
 
 
-def is_due(connection: Connection, now: int) -> bool:
-    """Whether something could be claimed now."""
-    return bool(_look(connection, now, lambda _: "quick", Claims()))
+def next_moment(connection: Connection, now: int) -> int | None:
+    """Return when a delivery can be claimed next, at the earliest now; None if none waits."""
+    claims = Claims()
+    return now if _look(connection, now, lambda _: "quick", claims) else claims.wake_at
 
 
 def _look(

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event, Thread, current_thread
 from typing import Final, TypeAlias, TypeVar
@@ -28,13 +29,13 @@ from frappe_hooksig.outbox._claims import (
     Pace,
     Room,
     claim,
-    is_due,
+    next_moment,
 )
 from frappe_hooksig.outbox._database import Connection, Database, among, time_of
 from frappe_hooksig.outbox._dialect import SQLITE
 from frappe_hooksig.outbox._endpoints import Row, endpoint_rows
 from frappe_hooksig.outbox._processes import Heart, release_own
-from frappe_hooksig.outbox._retention import prune
+from frappe_hooksig.outbox._retention import Pruning
 from frappe_hooksig.outbox._routing import is_unrouted, route
 from frappe_hooksig.outbox._secrets import Unavailable
 from frappe_hooksig.outbox._senders import Senders
@@ -63,7 +64,7 @@ _LONGEST_WAIT: Final = 1.0  # seconds
 _LONGEST_PAUSE: Final = 2.0  # seconds between two tries to reach the database
 _FAILURES_AT_THE_END: Final = 5
 _BEATS: Final = 5  # in a lease
-_PRUNES_EVERY: Final = 600  # seconds
+_LONGEST_PRUNING: Final = 1.0  # seconds, at the end of a drain
 # So many endpoints that a process remembers to have been slow.
 _REMEMBERED: Final = 10_000
 
@@ -86,7 +87,7 @@ class Options:
         senders: The senders of the process.
         lease: How long a process may be without a heartbeat, in seconds.
         disable_after: How long an endpoint may fail until it is disabled, in seconds.
-        retention: How long what has ended is kept, in seconds.
+        pruning: When what has ended long ago is deleted.
         tell: Tells the observers.
         is_confirmed: Whether this is the installation that the tables belong to.
     """
@@ -95,7 +96,7 @@ class Options:
     senders: Callable[[Callable[[], float]], Senders]
     lease: float
     disable_after: float
-    retention: float
+    pruning: Pruning
     tell: Callable[[OutboxEvent], None]
     is_confirmed: Callable[[Connection], bool]
 
@@ -115,17 +116,18 @@ class _Turn:
     """What a turn has found."""
 
     events: list[OutboxEvent]
-    routed: int
+    routed: int | None
     claims: Claims
     rows: list[Row]
     now: int
-    is_left: bool
+    is_unfinished: bool
 
     @property
     def has_more(self) -> bool:
         """Whether the next turn may find something, too."""
         claims = self.claims
-        return bool(self.routed or claims.claimed or claims.is_contended or claims.waits_for_rate)
+        is_routing = self.routed is None or self.routed > 0
+        return bool(is_routing or claims.claimed or claims.is_contended or claims.waits_for_rate)
 
 
 class Dispatcher:
@@ -167,15 +169,18 @@ class Dispatcher:
         self._is_stopping = True
         self.ring()
 
-    def run(self, *, budget: float | None = None, until_done: bool = False) -> bool:
+    def run(
+        self, *, budget: float | None = None, until_done: bool = False, linger: float = 0.0
+    ) -> bool:
         """Send what is due.
 
         Args:
             budget: After how many seconds nothing more is begun. By default never.
             until_done: Whether to end once nothing is due.
+            linger: Whether nothing may become due, either, for so many seconds.
 
         Returns:
-            Whether something is left that is due now.
+            Whether something is left that is due, or becomes due within `linger`.
         """
         ends = None if budget is None else time.monotonic() + budget
         if not self._confirmed(wait=not until_done) or not self._rejoin():
@@ -184,7 +189,9 @@ class Dispatcher:
         beating = Thread(target=self._keep_beating, name="frappe_hooksig heartbeat", daemon=True)
         beating.start()
         try:
-            return self._dispatch(ends, until_done=until_done)
+            self._dispatch(ends, until_done=until_done, linger=linger)
+            if until_done:
+                self._prune()
         finally:
             self._ended.set()
             for _ in [*self._threads]:
@@ -192,8 +199,11 @@ class Dispatcher:
             beating.join()
             self._try(self._heart.leave)
             self._senders.close()
+        # Another drain may have left the work to this process just before it left the list.
+        is_left = self._try(lambda database: database.run(partial(_is_left, linger=linger)))
+        return is_left is None or is_left  # who cannot know looks again
 
-    def _dispatch(self, ends: float | None, *, until_done: bool) -> bool:
+    def _dispatch(self, ends: float | None, *, until_done: bool, linger: float) -> None:
         done: list[Done] = []
         failed = 0
         while True:
@@ -207,7 +217,7 @@ class Dispatcher:
                 failed += 1
                 _complain(error, failed)
                 if self._is_stopping and failed > _FAILURES_AT_THE_END:
-                    return True  # another process finds the claims of one without a heartbeat
+                    return  # another process finds the claims of one without a heartbeat
                 pause = min(_LONGEST_PAUSE, 0.05 * 2 ** min(failed, 10))
                 done += self._collected(pause, is_watching=False)
                 continue
@@ -218,14 +228,14 @@ class Dispatcher:
                     "the outbox was without a heartbeat for too long: its claims are lost",
                 )
                 if not self._rejoin():
-                    return True
+                    return
                 continue
             self._take(turn, done)
             wait = self._wait_for(turn)
-            is_done = self._is_stopping or (until_done and not turn.has_more and wait > 0)
-            if is_done and not self._flights:
-                return turn.is_left
-            is_quick = turn.is_left or (turn.routed and not turn.claims.claimed)
+            is_idle = not turn.has_more and wait > 0 and not self._is_soon(turn, linger)
+            if (self._is_stopping or (until_done and is_idle)) and not self._flights:
+                return
+            is_quick = turn.is_unfinished or (turn.routed and not turn.claims.claimed)
             done = self._collected(0.0 if is_quick else wait)
 
     def _take(self, turn: _Turn, done: Sequence[Done]) -> None:
@@ -258,13 +268,12 @@ class Dispatcher:
             if self._is_doubtful:
                 known = {delivery for process, delivery in flying if process == room.process}
                 release_own(connection, now, room.process, known)
-            claims, routed, is_left = Claims(), 0, False
-            if self._is_stopping:
-                is_left = is_unrouted(connection) or is_due(connection, now)
-            else:
+            claims = Claims()
+            routed: int | None = 0
+            if not self._is_stopping:
                 routed = route(connection, now)
-                is_left = bool(routed) and is_unrouted(connection)
                 claims = claim(connection, now, room)
+            is_unfinished = bool(routed) and is_unrouted(connection)
             unknown = sorted(
                 {
                     each.endpoint
@@ -276,7 +285,7 @@ class Dispatcher:
             if unknown:
                 names, values = among("id", unknown)
                 found = endpoint_rows(connection, f"WHERE id IN {names}", values)
-            return _Turn(events, routed, claims, found, now, is_left)
+            return _Turn(events, routed, claims, found, now, is_unfinished)
 
         return turn
 
@@ -327,6 +336,12 @@ class Dispatcher:
         began = [min(each.began, now) for each in self._flights.values() if each.pace != "slow"]
         waits.append(min(began, default=now + _LONGEST_WAIT) + QUICK - now)
         return max(0.0, min(waits))
+
+    def _is_soon(self, turn: _Turn, linger: float) -> bool:
+        """Whether something becomes due soon, or a process that seems dead loses its claims."""
+        latest = turn.now + linger * 1000
+        moments = [each for each in (turn.claims.wake_at, self._heart.next_lapse) if each]
+        return linger > 0 and any(each <= latest for each in moments)
 
     def _collected(self, wait: float, *, is_watching: bool = True) -> list[Done]:
         """Return what has ended, as soon as something has, or there may be something to begin.
@@ -448,11 +463,9 @@ class Dispatcher:
 
     def _keep_beating(self) -> None:
         """Keep the heartbeat, and forget now and then what was delivered long ago."""
-        next_prune = after = 0
         while True:
-            if time.monotonic() >= next_prune:
-                after = self._prune(after)
-                next_prune = 0 if after else int(time.monotonic()) + _PRUNES_EVERY
+            if self._options.pruning.is_due():
+                self._prune_once()
             if self._ended.wait(self._options.lease / _BEATS):
                 return
             self._beat()
@@ -461,15 +474,15 @@ class Dispatcher:
         for event in self._try(self._heart.beat) or ():
             self._tell(event)
 
-    def _prune(self, after: int) -> int:
-        """Forget something of what was delivered; return where to go on, or 0 at the end."""
-        kept = int(self._options.retention * 1000)
+    def _prune(self) -> None:
+        """Prune what there is to prune, but not for long."""
+        ends = time.monotonic() + _LONGEST_PRUNING
+        while self._options.pruning.is_due() and time.monotonic() < ends:
+            self._prune_once()
 
-        def forget(connection: Connection) -> int:
-            _, last = prune(connection, time_of(connection) - kept, after)
-            return last or 0
-
-        return self._try(lambda database: database.run(forget)) or 0
+    def _prune_once(self) -> None:
+        pruning = self._options.pruning
+        pruning.note(self._try(lambda database: database.run(pruning.step)))
 
     def _tell(self, event: OutboxEvent) -> None:
         with suppress(Exception):  # a filter or a handler of the app's log has failed
@@ -526,6 +539,13 @@ class Dispatcher:
     @property
     def _database(self) -> Database:
         return self._options.database
+
+
+def _is_left(connection: Connection, linger: float) -> bool:
+    """Whether something is due, or becomes due soon."""
+    now = time_of(connection)
+    moment = next_moment(connection, now)
+    return is_unrouted(connection) or (moment is not None and moment <= now + linger * 1000)
 
 
 def _complain(error: Exception, failed: int) -> None:

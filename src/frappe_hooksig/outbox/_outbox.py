@@ -18,6 +18,7 @@ from frappe_hooksig.observe._attempt_event import AttemptObserver
 from frappe_hooksig.observe._log import log
 from frappe_hooksig.observe._outbox_event import OutboxEvent, OutboxObserver
 from frappe_hooksig.observe._threads import Observers
+from frappe_hooksig.outbox._bell import Ringer, answer
 from frappe_hooksig.outbox._bounds import number, whole
 from frappe_hooksig.outbox._database import Connection, Database
 from frappe_hooksig.outbox._dispatcher import Dispatcher, Options
@@ -56,7 +57,7 @@ from frappe_hooksig.outbox._records import (
     Numbers,
     Order,
 )
-from frappe_hooksig.outbox._retention import RETENTION
+from frappe_hooksig.outbox._retention import RETENTION, Pruning
 from frappe_hooksig.outbox._secrets import Vault
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._sqlite import SQLiteDatabase
@@ -77,6 +78,7 @@ _P = ParamSpec("_P")
 _DAY: Final = 86_400
 _LONGEST: Final = 3650 * _DAY  # seconds
 _PUBLIC: Final = AddressGuard()
+_MOST_PROCESSES: Final = 1000
 _ENDED: Final = ("delivered", "dead", "cancelled")
 
 
@@ -128,6 +130,8 @@ class Outbox:
         installation: The name of this installation, such as `production`. A database that was used
             under another name sends nothing until somebody confirms. By default, it is the name of
             the database and its server.
+        bell: What an engine gives: a function without arguments that has some process call
+            `drain()`. It is called in a thread, after a commit, unless such a call is pending.
         observe: A function, or several, that get an `OutboxEvent` when somebody should know
             something. By default, a line is logged.
         observe_attempts: As `observe=` of `Sender`.
@@ -152,6 +156,7 @@ class Outbox:
         disable_after: float = 5 * _DAY,
         lease: float = LEASE,
         installation: str | None = None,
+        bell: Callable[[], object] | None = None,
         observe: OutboxObserver | Sequence[OutboxObserver] = log,
         observe_attempts: AttemptObserver | Sequence[AttemptObserver] = log,
     ) -> None:
@@ -176,7 +181,6 @@ class Outbox:
         # So that an argument that cannot be used is found now, and not when something is sent.
         self._make_sender(generate_secret(SCHEME.secret_format), scheme=SCHEME).close()
         self._max_payload = max_payload
-        self._retention = retention
         self._disable_after = disable_after
         self._lease = lease
         self._installation = installation
@@ -185,6 +189,10 @@ class Outbox:
             name = type(self._observers.raw[0]).__name__
             msg = f"observe= of an Outbox takes no {name}, which is for requests that are received"
             raise ConfigurationError(msg)
+        self._ringer: Ringer | None = None
+        if bell is not None:
+            self._ring_with(bell)
+        self._pruning = Pruning(retention)
         # It is replaced, not changed: a signal handler may read it, and nobody waits to read it.
         self._dispatchers: tuple[Dispatcher, ...] = ()
         self._lock = Lock()
@@ -238,6 +246,8 @@ class Outbox:
             failure = error
         else:
             self._database.after_commit(connection, self.ring)
+            if self._ringer is not None and isinstance(self._database, SQLiteDatabase):
+                self._ringer.ring()  # which waits for the caller's commit
             return message_id
         try:
             check_tables(adopted)
@@ -297,9 +307,20 @@ class Outbox:
         raise problem.with_traceback(None)
 
     def ring(self) -> None:
-        """Let the workers of this process look at the tables now. It never raises nor waits."""
+        """Let the workers of this process look at the tables now, and ring the engine's bell.
+
+        It never raises nor waits.
+        """
         for dispatcher in self._dispatchers:
             dispatcher.ring()
+        if self._ringer is not None:
+            self._ringer.ring()
+
+    def _ring_with(self, bell: Callable[[], object]) -> None:
+        if self._ringer is not None:
+            msg = "the outbox has a bell already, and rings one engine only"
+            raise ConfigurationError(msg)
+        self._ringer = Ringer(self._database, bell)
 
     # The tables
 
@@ -726,23 +747,47 @@ class Outbox:
 
     # Sending
 
-    def drain(self, *, budget: float = 30.0, slots: int = SLOTS) -> bool:
+    def drain(
+        self,
+        *,
+        budget: float = 30.0,
+        slots: int = SLOTS,
+        linger: float = 0.0,
+        most: int | None = None,
+    ) -> bool:
         """Send what is due now, and return when nothing is. It is what an engine calls for a bell.
+
+        If something is left, it rings the bell before it returns.
 
         Args:
             budget: After how many seconds it begins nothing more.
             slots: As for `Worker`.
+            linger: How long it waits for what becomes due soon, such as a retry, in seconds. An
+                engine passes the time until its scheduler calls this again.
+            most: Do nothing if so many processes are sending already.
 
         Returns:
-            Whether something is left that is due: then ring once more.
+            Whether something is left that is due, or becomes due within `linger`.
+
+        Raises:
+            ConfigurationError: An argument cannot be used, or the tables are of another version.
         """
         whole("slots", slots, 1, MOST_SLOTS)
         number("budget", budget, 0, 3600)
+        number("linger", linger, 0, 3600)
+        if most is not None:
+            whole("most", most, 1, _MOST_PROCESSES)
         dispatcher = self._dispatcher(slots)
         try:
-            return dispatcher.run(budget=budget, until_done=True)
+            if not self._run(lambda each: answer(each, most, self._lease)):
+                return False
+            is_left = dispatcher.run(budget=budget, until_done=True, linger=linger)
         finally:
             self._forget(dispatcher)
+        if is_left and self._ringer is not None:
+            # Not in a thread: this process may end now.
+            self._ringer.ring_here()
+        return is_left
 
     def _dispatcher(self, slots: int) -> Dispatcher:
         self._run(check_tables)
@@ -751,7 +796,7 @@ class Outbox:
             senders=lambda clock: Senders(self._vault, partial(self._make_sender, clock=clock)),
             lease=self._lease,
             disable_after=self._disable_after,
-            retention=self._retention,
+            pruning=self._pruning,
             tell=self._tell,
             is_confirmed=self._is_confirmed,
         )

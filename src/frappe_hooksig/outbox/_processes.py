@@ -83,10 +83,13 @@ class Heart:
 
     Attributes:
         id: The id of the process; a new one whenever its row was lost.
+        next_lapse: When the next of those that have missed two heartbeats loses its claims, by the
+            clock of the database; None if there is none.
     """
 
     def __init__(self, lease: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.id = ""
+        self.next_lapse: int | None = None
         self._lease = int(lease * 1000)
         self._monotonic = monotonic
         self._last: _Reading | None = None
@@ -111,11 +114,11 @@ class Heart:
 
     def beat(self, database: Database) -> list[OutboxEvent]:
         """Show that this process lives, and take over what others have left behind."""
-        reading, events = database.run(self._beat)
+        reading, events, self.next_lapse = database.run(self._beat)
         self._note(reading)
         return events
 
-    def _beat(self, connection: Connection) -> tuple[_Reading, list[OutboxEvent]]:
+    def _beat(self, connection: Connection) -> tuple[_Reading, list[OutboxEvent], int | None]:
         # It may run more than once until it is committed, so it changes nothing here.
         reading = self._read(connection)
         now = reading.now
@@ -123,12 +126,16 @@ class Heart:
         if reading.jump < -_APART:
             bring_due_in(connection)
         is_trusting = self._is_steady(reading) and reading.moment >= self._trusts_at
+        silent: list[int] = []
         for process, beat_at in connection.rows(_OTHERS, {"id": self.id}):
             if beat_at > now + _APART:
                 connection.change(_BRING_IN, {"id": process, "now": now})
             elif beat_at < now - self._lease and is_trusting:
                 connection.change(_EXPIRE, {"id": process, "beat_at": beat_at})
-        return reading, [*release_orphans(connection, now), *set_aside_late(connection, now)]
+            elif beat_at < now - self._lease * 2 // 5:
+                silent.append(beat_at + self._lease)
+        events = [*release_orphans(connection, now), *set_aside_late(connection, now)]
+        return reading, events, min(silent, default=None)
 
     def now(self) -> float | None:
         """Return the time of the database in Unix seconds, as of the last heartbeat and since."""

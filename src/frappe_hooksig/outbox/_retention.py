@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Final
 
-from frappe_hooksig.outbox._database import Connection, among
+from frappe_hooksig.outbox._database import Connection, among, time_of
 
 #: How long messages are kept after the last of their deliveries has ended, in seconds.
 RETENTION: Final = 30 * 86_400
 #: How many messages are looked at in one transaction.
 AT_ONCE: Final = 200
 
+_EVERY: Final = 600  # seconds
+
 _OLDEST: Final = """\
 SELECT seq, created_at, is_routed FROM hooksig_messages WHERE seq > :after ORDER BY seq
 LIMIT :limit"""
+
+
+class Pruning:
+    """Tells when a process is to prune, and remembers how far it is.
+
+    Args:
+        retention: How long what has ended is kept, in seconds.
+        monotonic: A time in seconds that is never put back.
+    """
+
+    def __init__(self, retention: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._retention = int(retention * 1000)
+        self._monotonic = monotonic
+        self._next = monotonic()
+        self._after = 0
+
+    def is_due(self) -> bool:
+        """Whether there may be something to prune."""
+        return self._monotonic() >= self._next
+
+    def step(self, connection: Connection) -> int | None:
+        """Prune some; return what `note()` gets after the commit."""
+        before = time_of(connection) - self._retention
+        return prune(connection, before, self._after)[1]
+
+    def note(self, after: int | None) -> None:
+        """Note where the next step begins; after None, not for ten minutes."""
+        self._after = after or 0
+        if after is None:
+            self._next = self._monotonic() + _EVERY
 
 
 def prune(connection: Connection, before: int, after: int) -> tuple[int, int | None]:
