@@ -291,6 +291,20 @@ def test_hanging_endpoints(sqlite: Place) -> None:
     } == {"due"}
 
 
+def test_bytes_in_flight(sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large payloads are sent one after the other, also if one alone is too large."""
+    monkeypatch.setattr(_dispatcher, "_SIZE", 150)
+    post = Post(sqlite)
+    with FakeReceiver([Answer(200, delay=0.1)]) as receiver:
+        post.endpoint(receiver.url)
+        post.publish(2, payload=b"x" * 100)
+        post.publish(1, payload=b"x" * 200)
+        assert post.send() == 3
+
+    times = [each.at for each in receiver.requests]
+    assert all(second - first >= 0.1 for first, second in zip(times, times[1:], strict=False))
+
+
 def test_concurrency(store: Place) -> None:
     """Two workers together begin as many attempts at an endpoint as it may have at once."""
     post = Post(store)

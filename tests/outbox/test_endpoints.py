@@ -465,7 +465,7 @@ def test_a_pause_does_not_count(place: Place) -> None:
         place.publish(outbox, "invoice.paid", {}, key=key)
     place.route()
     place.change("UPDATE hooksig_deliveries SET hold_until = 5000 WHERE lane = 'a'")
-    place.run(lambda it: stop_endpoint(it, endpoint.id, "disabled", "failing", "for days"))
+    place.run(lambda it: stop_endpoint(it, endpoint.id, "paused", "gone", "go"))
     hour = 3_600_000
     columns = "failing_since = 1000, stopped_at = stopped_at - :hour"
     place.change(f"UPDATE hooksig_endpoints SET {columns}", {"hour": hour})
