@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Iterator
@@ -302,7 +303,7 @@ def test_bytes_in_flight(sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> None
         assert post.send() == 3
 
     times = [each.at for each in receiver.requests]
-    assert all(second - first >= 0.1 for first, second in zip(times, times[1:], strict=False))
+    assert all(second - first >= 0.1 for first, second in itertools.pairwise(times))
 
 
 def test_concurrency(store: Place) -> None:
@@ -606,6 +607,21 @@ def test_budget(store: Place) -> None:
     assert post.outbox.drain(budget=0) is False
 
 
+def test_drains_remember(sqlite: Place) -> None:
+    """The next drain() of a process knows which endpoints are quick, and does not prune again."""
+    post = Post(sqlite)
+    with FakeReceiver() as receiver:
+        endpoint = post.endpoint(receiver.url)
+        post.publish()
+        post.outbox.drain()
+        first = post.outbox._memory.next_prune  # noqa: SLF001
+        post.outbox.drain()
+
+    memory = post.outbox._memory  # noqa: SLF001
+    assert (memory.paces.keys(), memory.next_prune) == ({endpoint}, first)
+    assert first > time.monotonic() + 300
+
+
 def test_drain_leaves_what_is_due_later(sqlite: Place) -> None:
     """drain() does not wait for the next attempt of what was refused."""
     post = Post(sqlite)
@@ -679,7 +695,7 @@ def test_pruned(store: Place) -> None:
     post.send()
     post.place.change("UPDATE hooksig_messages SET created_at = 1")
 
-    with working(post):
+    with working(Post(store, retention=60)):
         wait_until(lambda: post.place.rows("SELECT COUNT(*) FROM hooksig_messages") == [(0,)])
 
 

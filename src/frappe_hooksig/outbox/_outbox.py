@@ -20,7 +20,7 @@ from frappe_hooksig.observe._outbox_event import OutboxEvent, OutboxObserver
 from frappe_hooksig.observe._threads import Observers
 from frappe_hooksig.outbox._bounds import number, whole
 from frappe_hooksig.outbox._database import Connection, Database
-from frappe_hooksig.outbox._dispatcher import Dispatcher, Options
+from frappe_hooksig.outbox._dispatcher import Dispatcher, Memory, Options
 from frappe_hooksig.outbox._endpoints import (
     CONCURRENCY,
     alter_endpoint,
@@ -188,6 +188,7 @@ class Outbox:
         # It is replaced, not changed: a signal handler may read it, and nobody waits to read it.
         self._dispatchers: tuple[Dispatcher, ...] = ()
         self._lock = Lock()
+        self._memory = Memory()
 
     # Publishing
 
@@ -754,6 +755,7 @@ class Outbox:
             retention=self._retention,
             tell=self._tell,
             is_confirmed=self._is_confirmed,
+            memory=self._memory,
         )
         dispatcher = Dispatcher(options, slots)
         with self._lock:
