@@ -280,8 +280,9 @@ def test_clock_of_the_database(tmp_path: Path, clocked: Any, workers: int, lease
         lost = sum(each.log.count("without a heartbeat") for each in crew)
         repeated = len(there.seen("rated")) + len(there.seen("plain")) - 70 - 11
     tell(
-        f"clock of the database: at most {most} in a second at a rate of 20; put back, new messages "
-        f"wait for {plain:.1f} s, and all is sent after {down:.1f} s; {repeated} were sent twice"
+        f"clock of the database: at most {most} in a second at a rate of 20; put back, new "
+        f"messages wait for {plain:.1f} s, and all is sent after {down:.1f} s; "
+        f"{repeated} were sent twice"
     )
     assert most <= 41
     assert plain < lease + 5
