@@ -137,6 +137,7 @@ class _Turn:
     rows: list[Row]
     now: int
     is_left: bool
+    is_to_route: bool
 
     @property
     def has_more(self) -> bool:
@@ -214,11 +215,13 @@ class Dispatcher:
     def _dispatch(self, ends: float | None, *, until_done: bool) -> bool:
         done: list[Done] = []
         failed = 0
+        is_routing = False
         while True:
             if ends is not None and time.monotonic() >= ends:
                 self._is_stopping = True
+            settled = [] if is_routing and not self._is_stopping else done
             try:
-                turn = self._database.run(self._turn_of(done))
+                turn = self._database.run(self._turn_of(settled))
             except self._database.errors as error:
                 # What was claimed in this transaction, if it was committed, is not known here.
                 self._is_doubtful = True
@@ -238,13 +241,15 @@ class Dispatcher:
                 if not self._rejoin():
                     return True
                 continue
-            self._take(turn, done)
+            is_routing = turn.is_to_route
+            self._take(turn, settled)
             wait = self._wait_for(turn)
             is_done = self._is_stopping or (until_done and not turn.has_more and wait > 0)
             if is_done and not self._flights:
                 return turn.is_left
             is_quick = turn.is_left or (turn.routed and not turn.claims.claimed)
-            done = self._collected(0.0 if is_quick else wait)
+            left = [] if settled is done else done
+            done = left + self._collected(0.0 if is_quick or left else wait)
 
     def _take(self, turn: _Turn, done: Sequence[Done]) -> None:
         """Do what a turn has decided, after it is committed."""
@@ -267,6 +272,10 @@ class Dispatcher:
             name: Terms(each.schedule, int(each.hold * 1000)) for name, each in endpoints.items()
         }
 
+        # Who settles waits for endpoints while it has lanes, and who routes waits for lanes. A turn
+        # that did both could wait for another one that waits for it.
+        is_apart = self._database.dialect is not SQLITE and any(map(_locks, done))
+
         def turn(connection: Connection) -> _Turn | None:
             now = time_of(connection)
             if not self._heart.is_alive(connection):
@@ -277,11 +286,12 @@ class Dispatcher:
                 known = {delivery for process, delivery in flying if process == room.process}
                 release_own(connection, now, room.process, known)
             claims, routed, is_left = Claims(), 0, False
+            is_to_route = is_apart and not self._is_stopping and is_unrouted(connection)
             if self._is_stopping:
                 is_left = is_unrouted(connection) or is_due(connection, now)
             else:
-                routed = route(connection, now)
-                is_left = bool(routed) and is_unrouted(connection)
+                routed = 0 if is_apart else route(connection, now)
+                is_left = is_to_route or (bool(routed) and is_unrouted(connection))
                 claims = claim(connection, now, room)
             unknown = sorted(
                 {
@@ -294,7 +304,7 @@ class Dispatcher:
             if unknown:
                 names, values = among("id", unknown)
                 found = endpoint_rows(connection, f"WHERE id IN {names}", values)
-            return _Turn(events, routed, claims, found, now, is_left)
+            return _Turn(events, routed, claims, found, now, is_left, is_to_route)
 
         return turn
 
@@ -548,6 +558,13 @@ class Dispatcher:
     @property
     def _database(self) -> Database:
         return self._options.database
+
+
+def _locks(done: Done) -> bool:
+    """Whether settling it locks more than the delivery: its lane, or its endpoint."""
+    claimed, result = done.claimed, done.result
+    is_delivered = isinstance(result, Attempt) and result.is_delivered
+    return claimed.lane is not None or not claimed.was_good or not is_delivered
 
 
 def _complain(error: Exception, failed: int) -> None:
