@@ -29,7 +29,7 @@ from tests.outbox.places import (
     Place,
     Server,
     new_database,
-    new_schema,
+    new_schemas,
     server_url,
     sqlalchemy_place,
 )
@@ -45,10 +45,17 @@ def server() -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def new_schema(server: Server) -> Iterator[Callable[[], str]]:
+    """Return a function that makes a schema, and returns the URL for its tables."""
+    with new_schemas(server) as make:
+        yield make
+
+
 @pytest.fixture
-def postgres(server: Server) -> Iterator[Place]:
+def postgres(new_schema: Callable[[], str]) -> Iterator[Place]:
     """Return a new schema of PostgreSQL."""
-    with closing(sqlalchemy_place("PostgreSQL", new_schema(server))) as place:
+    with closing(sqlalchemy_place("PostgreSQL", new_schema())) as place:
         yield place
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.outbox.places import (
     Place,
     Server,
     new_database,
-    new_schema,
+    new_schemas,
     server_url,
     sqlalchemy_place,
     sqlite_place,
@@ -25,6 +25,13 @@ def postgresql_server() -> Iterator[Server]:
     """Run PostgreSQL."""
     with postgresql() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def new_schema(postgresql_server: Server) -> Iterator[Callable[[], str]]:
+    """Return a function that makes a schema, and returns the URL for its tables."""
+    with new_schemas(postgresql_server) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")
@@ -50,10 +57,9 @@ def sqlalchemy_sqlite(tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def sqlalchemy_postgresql(postgresql_server: Server) -> Iterator[Place]:
+def sqlalchemy_postgresql(new_schema: Callable[[], str]) -> Iterator[Place]:
     """Return a new schema of PostgreSQL with SQLAlchemy."""
-    url = new_schema(postgresql_server)
-    with closing(sqlalchemy_place("SQLAlchemy, PostgreSQL", url)) as place:
+    with closing(sqlalchemy_place("SQLAlchemy, PostgreSQL", new_schema())) as place:
         yield place
 
 
@@ -83,12 +89,16 @@ def place(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture(
     params=[
         "sqlite",
+        pytest.param("sqlalchemy_sqlite", marks=pytest.mark.long),
         "sqlalchemy_postgresql",
         pytest.param("sqlalchemy_mariadb", marks=pytest.mark.long),
     ]
 )
 def store(request: pytest.FixtureRequest) -> Place:
-    """Return a place of each kind of database in turn, whatever its driver."""
+    """Return each kind of place in turn, for what both drivers of SQLite do with the same code.
+
+    A module of tests that needs no other place has its fixture `place` return this one.
+    """
     made: Place = request.getfixturevalue(request.param)
     return made
 

@@ -56,6 +56,7 @@ class Place:
         caller: Opens a connection or session of an app; it ends with a rollback.
         address: How to reach the database: a path or a URL of SQLAlchemy.
         made: The databases that were made so far.
+        closing: Closes what the callers have used.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Place:
     caller: Callable[[], AbstractContextManager[Caller]]
     address: str
     made: list[Database] = field(default_factory=list)
+    closing: Callable[[], object] = lambda: None
 
     def database(self) -> Database:
         """Return another database of the outbox, which is closed when the test ends."""
@@ -108,6 +110,7 @@ class Place:
         """Close the connections that are idle."""
         for each in self.made:
             each.close()
+        self.closing()
 
 
 Server: TypeAlias = Mapping[str, Any]  # Django's settings of a database
@@ -130,16 +133,16 @@ def sqlite_place(folder: Path) -> Place:
 
 def sqlalchemy_place(name: str, url: str) -> Place:
     """Return a database that SQLAlchemy opens."""
+    engine = create_engine(url)
 
     @contextmanager
     def caller() -> Iterator[Caller]:
-        engine = create_engine(url, poolclass=NullPool)
         with Session(engine) as session:
             yield Caller(
                 session, lambda it: session.execute(text(it)), session.commit, session.rollback
             )
 
-    return Place(name, lambda: SQLAlchemyDatabase(url), caller, url)
+    return Place(name, lambda: SQLAlchemyDatabase(url), caller, url, closing=engine.dispose)
 
 
 @contextmanager
@@ -159,17 +162,23 @@ def new_database(server: Server) -> Iterator[str]:
             connection.execute(text(f"DROP DATABASE {name}{force}"))
 
 
-def new_schema(server: Server) -> str:
-    """Make a schema in the first database of PostgreSQL, and return the URL for its tables.
+@contextmanager
+def new_schemas(server: Server) -> Iterator[Callable[[], str]]:
+    """Return a function that makes a schema in PostgreSQL, and returns the URL for its tables.
 
     It takes a thirtieth of the time of a new database.
     """
-    name = f"outbox{next(_numbers)}"
     url = server_url(server, server["NAME"])
-    engine = create_engine(url, poolclass=NullPool)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {name}"))
-    return f"{url}&options=-csearch_path%3D{name}"
+    engine = create_engine(url)
+
+    def make() -> str:
+        name = f"outbox{next(_numbers)}"
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA {name}"))
+        return f"{url}&options=-csearch_path%3D{name}"
+
+    yield make
+    engine.dispose()
 
 
 def server_url(server: Server, name: str) -> str:

@@ -15,6 +15,9 @@ import pytest
 
 from frappe_hooksig.sending import RetrySchedule
 from tests.databases import mariadb, postgresql
+from tests.outbox.places import Place
+from tests.outbox.post import Post, joined
+from tests.outbox.post import Shifted as Turned
 from tests.outbox.trials import (
     SECRET,
     Shifted,
@@ -208,6 +211,28 @@ def postgresql_clock(folder: Path) -> Iterator[Clocked]:
         yield Clocked(url_of(settings), (), lambda seconds: clock.write_text(f"{seconds:+.0f}"))
 
 
+def test_old_time_that_is_written_late(sqlite: Place) -> None:
+    """What a transaction writes with the time from before the clock was put back is due, too."""
+    database = Turned(sqlite.database())
+    post = Post(sqlite, database)
+    post.endpoint()
+    post.publish()
+    post.route()
+    heart = joined(database)
+    heart.beat(database)
+    database.offset = -int(_HOUR * 1000)
+    heart.beat(database)
+    late = "UPDATE hooksig_deliveries SET due_at = due_at + 3605000, set_at = due_at + 3600000"
+    sqlite.change(late)
+
+    heart.beat(database)
+
+    wait = "SELECT due_at - set_at, set_at - {now} FROM hooksig_deliveries"
+    ((left, age),) = database.run(lambda each: each.rows(wait))
+    assert left == 5000
+    assert -30_000 < age <= 0
+
+
 @pytest.mark.parametrize(
     ("clocked", "workers", "lease"),
     [
@@ -280,8 +305,9 @@ def test_clock_of_the_database(tmp_path: Path, clocked: Any, workers: int, lease
         lost = sum(each.log.count("without a heartbeat") for each in crew)
         repeated = len(there.seen("rated")) + len(there.seen("plain")) - 70 - 11
     tell(
-        f"clock of the database: at most {most} in a second at a rate of 20; put back, new messages "
-        f"wait for {plain:.1f} s, and all is sent after {down:.1f} s; {repeated} were sent twice"
+        f"clock of the database: at most {most} in a second at a rate of 20; put back, new "
+        f"messages wait for {plain:.1f} s, and all is sent after {down:.1f} s; "
+        f"{repeated} were sent twice"
     )
     assert most <= 41
     assert plain < lease + 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Iterator
@@ -289,6 +290,20 @@ def test_hanging_endpoints(sqlite: Place) -> None:
     assert {
         str(each.state) for one in endpoints for each in post.outbox.deliveries(endpoint=one)
     } == {"due"}
+
+
+def test_bytes_in_flight(sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large payloads are sent one after the other, also if one alone is too large."""
+    monkeypatch.setattr(_dispatcher, "_SIZE", 150)
+    post = Post(sqlite)
+    with FakeReceiver([Answer(200, delay=0.1)]) as receiver:
+        post.endpoint(receiver.url)
+        post.publish(2, payload=b"x" * 100)
+        post.publish(1, payload=b"x" * 200)
+        assert post.send() == 3
+
+    times = [each.at for each in receiver.requests]
+    assert all(second - first >= 0.1 for first, second in itertools.pairwise(times))
 
 
 def test_concurrency(store: Place) -> None:
@@ -592,6 +607,19 @@ def test_budget(store: Place) -> None:
     assert post.outbox.drain(budget=0) is False
 
 
+def test_drains_remember(sqlite: Place) -> None:
+    """The next drain() of a process knows which endpoints are quick, and does not prune again."""
+    post = Post(sqlite)
+    with FakeReceiver() as receiver:
+        endpoint = post.endpoint(receiver.url)
+        post.publish()
+        post.outbox.drain()
+        assert not post.outbox._pruning.is_due()  # noqa: SLF001
+        post.outbox.drain()
+
+    assert post.outbox._paces.keys() == {endpoint}  # noqa: SLF001
+
+
 def test_drain_leaves_what_is_due_later(sqlite: Place) -> None:
     """drain() does not wait for the next attempt of what was refused."""
     post = Post(sqlite)
@@ -665,7 +693,7 @@ def test_pruned(store: Place) -> None:
     post.send()
     post.place.change("UPDATE hooksig_messages SET created_at = 1")
 
-    with working(post):
+    with working(Post(store, retention=60)):
         wait_until(lambda: post.place.rows("SELECT COUNT(*) FROM hooksig_messages") == [(0,)])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import traceback
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ import frappe_hooksig
 from frappe_hooksig import ConfigurationError, Secret, providers
 from frappe_hooksig.outbox import DeliveryState, Endpoint, Outbox
 from frappe_hooksig.outbox._database import time_of
-from frappe_hooksig.outbox._endpoints import stop_endpoint, takes
+from frappe_hooksig.outbox._endpoints import alter_endpoint, stop_endpoint, takes
 from frappe_hooksig.sending import STANDARD_WEBHOOKS, RetrySchedule
 from tests.outbox.places import URL, Place
 
@@ -26,6 +27,12 @@ KEY = Fernet.generate_key()
 SECRET = "whsec_UXYzcjBtWjh0WXA1TGsyWHc5QmM3TmQ0"
 TOKEN = "Kz5RtYb3Nc6Vf1Zq"
 TOKEN_URL = f"https://hooks.example.com/{TOKEN}?key={TOKEN}"
+
+
+@pytest.fixture
+def place(store: Place) -> Place:
+    """Return each kind of database in turn."""
+    return store
 
 
 def add(outbox: Outbox, **options: Any) -> Endpoint:
@@ -198,6 +205,15 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
 BESIDE = {"url": TOKEN_URL, "headers": {"Authorization": TOKEN}}
 
 
+@pytest.fixture(scope="module")
+def outbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outbox]:
+    """Return an outbox for what is refused before it reaches the database."""
+    outbox = Outbox(tmp_path_factory.mktemp("outbox") / "a.sqlite3", keys=[KEY])
+    outbox.migrate()
+    yield outbox
+    outbox.close()
+
+
 def named(value: object) -> str:
     """Return a short name of an option, in ASCII."""
     return ascii(value)[:40]
@@ -213,15 +229,13 @@ def assert_shows_nothing(error: BaseException) -> None:
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_OPTIONS, ids=named)
-def test_options_that_cannot_be_used(sqlite: Place, options: dict[str, Any], message: str) -> None:
+def test_options_that_cannot_be_used(outbox: Outbox, options: dict[str, Any], message: str) -> None:
     """Each is refused at once, by its name. Nothing is stored, and nothing secret is shown."""
-    outbox = sqlite.outbox(keys=[KEY])
-
     with pytest.raises(ConfigurationError, match=f"(?i){message}") as caught:
         add(outbox, **{**BESIDE, **options})
 
     assert_shows_nothing(caught.value)
-    assert outbox.endpoints() == []
+    assert [each for each in outbox.endpoints() if each.url != URL] == []
 
 
 CHANGES = [
@@ -232,9 +246,8 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("options", "message"), CHANGES, ids=named)
-def test_changes_that_cannot_be_made(sqlite: Place, options: dict[str, Any], message: str) -> None:
+def test_changes_that_cannot_be_made(outbox: Outbox, options: dict[str, Any], message: str) -> None:
     """They are refused for the same reasons, and the endpoint stays as it is."""
-    outbox = sqlite.outbox(keys=[KEY])
     endpoint = add(outbox)
 
     with pytest.raises(ConfigurationError, match=f"(?i){message}") as caught:
@@ -284,17 +297,17 @@ CHANGED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("change", CHANGED, ids=named)
-def test_change(place: Place, change: dict[str, Any]) -> None:
+def test_change(place: Place) -> None:
     """What is given changes, and nothing else does."""
     outbox = place.outbox()
     endpoint = add(outbox, rate=7)
 
-    changed = outbox.change_endpoint(endpoint.id, **change)
-
-    fields = {name: getattr(endpoint, name) for name in Endpoint.__slots__}
-    assert changed == Endpoint(**{**fields, **change})
-    assert outbox.endpoint(endpoint.id) == changed
+    for change in CHANGED:
+        changed = outbox.change_endpoint(endpoint.id, **change)
+        fields = {name: getattr(endpoint, name) for name in Endpoint.__slots__}
+        assert changed == Endpoint(**{**fields, **change})
+        assert outbox.endpoint(endpoint.id) == changed
+        endpoint = changed
 
 
 def test_change_to_no_limit(place: Place) -> None:
@@ -370,24 +383,27 @@ def test_what_cannot_be_changed(sqlite: Place, name: str) -> None:
         outbox.change_endpoint(endpoint.id, **cast("Any", {name: TOKEN}))
 
 
-@pytest.mark.parametrize(
-    "endpoint", ["ep_1", "", "%s", "a'b", "🦄", "a\x00b", "a\ud800", "x" * 300, None, 7], ids=named
-)
-def test_no_such_endpoint(place: Place, endpoint: Any) -> None:
-    """Whatever is asked for, it is the same error."""
-    outbox = place.outbox()
-    shown = repr(str(endpoint)[:60])
+ODD_IDS: list[Any] = ["ep_1", "", "%s", "a'b", "🦄", "a\x00b", "a\ud800", "x" * 300, None, 7]
 
-    for use in (
-        outbox.endpoint,
-        outbox.pause,
-        outbox.resume,
-        outbox.delete_endpoint,
-        outbox.change_endpoint,
-    ):
+
+@pytest.mark.parametrize("name", ["endpoint", "pause", "resume", "delete_endpoint"])
+def test_no_such_endpoint(place: Place, name: str) -> None:
+    """Whatever is asked for, it is the same error."""
+    use = getattr(place.outbox(), name)
+
+    for endpoint in ODD_IDS:
         with pytest.raises(ConfigurationError) as caught:
             use(endpoint)
-        assert str(caught.value) == f"there is no endpoint {shown}"
+        assert str(caught.value) == f"there is no endpoint {str(endpoint)[:60]!r}"
+
+
+def test_no_such_endpoint_to_change(place: Place) -> None:
+    """Nor is there one to change."""
+    outbox = place.outbox()
+
+    for endpoint in ODD_IDS:
+        with pytest.raises(ConfigurationError, match=r"^there is no endpoint"):
+            outbox.change_endpoint(endpoint, concurrency=3)
 
 
 def test_list(place: Place) -> None:
@@ -405,10 +421,10 @@ def test_list(place: Place) -> None:
 
 
 @pytest.mark.parametrize("tenant", [7, "a\x00b", "a\ud800"], ids=named)
-def test_list_of_no_tenant(place: Place, tenant: Any) -> None:
+def test_list_of_no_tenant(outbox: Outbox, tenant: Any) -> None:
     """What is no tenant is refused."""
     with pytest.raises(ConfigurationError, match="tenant="):
-        place.outbox().endpoints(tenant=tenant)
+        outbox.endpoints(tenant=tenant)
 
 
 # Pausing, resuming and deleting
@@ -429,16 +445,15 @@ def test_pause(place: Place) -> None:
     assert outbox.endpoint(other.id) == other
 
 
-@pytest.mark.parametrize("message", ["a\x00b", "a\ud800", "🦄", "x" * 5000], ids=named)
-def test_pause_with_an_odd_message(place: Place, message: str) -> None:
+def test_pause_with_an_odd_message(place: Place) -> None:
     """Each database can store it: as printable ASCII, and not endlessly long."""
     outbox = place.outbox()
-    endpoint = add(outbox)
 
-    outbox.pause(endpoint.id, message)
-
-    assert outbox.endpoint(endpoint.id).message.isascii()
-    assert len(outbox.endpoint(endpoint.id).message) < 700
+    for message in ("a\x00b", "a\ud800", "🦄", "x" * 5000):
+        endpoint = add(outbox)
+        outbox.pause(endpoint.id, message)
+        assert outbox.endpoint(endpoint.id).message.isascii()
+        assert len(outbox.endpoint(endpoint.id).message) < 700
 
 
 def test_resume(place: Place) -> None:
@@ -465,7 +480,7 @@ def test_a_pause_does_not_count(place: Place) -> None:
         place.publish(outbox, "invoice.paid", {}, key=key)
     place.route()
     place.change("UPDATE hooksig_deliveries SET hold_until = 5000 WHERE lane = 'a'")
-    place.run(lambda it: stop_endpoint(it, endpoint.id, "disabled", "failing", "for days"))
+    place.run(lambda it: stop_endpoint(it, endpoint.id, "paused", "gone", "go"))
     hour = 3_600_000
     columns = "failing_since = 1000, stopped_at = stopped_at - :hour"
     place.change(f"UPDATE hooksig_endpoints SET {columns}", {"hour": hour})
@@ -518,6 +533,14 @@ def test_delete(place: Place) -> None:
     assert place.rows("SELECT endpoint FROM hooksig_lanes") == [(other.id,)]
     left = outbox.deliveries(endpoint=other.id, states=["due", "waiting"])
     assert {each.state for each in left} == {DeliveryState.DUE, DeliveryState.WAITING}
+
+
+def test_an_endpoint_that_is_deleted_meanwhile(place: Place) -> None:
+    """A change that comes too late says so."""
+    place.outbox()
+
+    with pytest.raises(ConfigurationError, match="there is no endpoint 'ep_1'"):
+        place.run(lambda it: alter_endpoint(it, "ep_1", {"ramp": 7}))
 
 
 # Event types

@@ -6,19 +6,22 @@ import random
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from frappe_hooksig.sending import STANDARD_WEBHOOKS, RetrySchedule
+from frappe_hooksig.testing import FakeReceiver
 from tests.databases import mariadb, postgresql
 from tests.outbox.places import Place
 from tests.outbox.post import Post, attempt, room
 from tests.outbox.trials import (
     SECRET,
     Crew,
+    database_at,
     outbox_at,
     path_in,
     percentile,
@@ -231,9 +234,9 @@ def test_order_of_many(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("database", [postgresql, mariadb])
-def test_order_on_a_server(database: type[object]) -> None:
+def test_order_on_a_server(database: Any) -> None:
     """So they do on a server."""
-    with database() as settings:  # type: ignore[attr-defined]
+    with database() as settings:
         assert_order(url_of(settings), messages=5000, keys=50, kills=10, lease=2, size=2)
 
 
@@ -255,7 +258,7 @@ def assert_order(
         with publishing(address, outbox) as publish:
             ids = [publish("an.event", {}, key=f"key {each % keys}") for each in range(messages)]
         for number in range(kills):
-            wait_until(lambda least=number: len(there.accepted()) > least * messages / kills / 2)
+            there.wait_for(number * messages // kills // 2)
             crew.kill()
         there.wait_for(messages, seconds=300)
         wait_until(lambda: not outbox.deliveries(states=["due", "claimed", "waiting"]), 60)
@@ -276,3 +279,50 @@ def assert_order(
     assert not outbox.deliveries(states="dead")
     assert not any(each.is_set_aside for each in outbox.deliveries(limit=1000))
     outbox.close()
+
+
+@pytest.mark.long
+def test_no_deadlocks() -> None:
+    """Two workers never wait for each other, though lanes and endpoints are locked all the time."""
+    with postgresql() as settings:
+        address = url_of(settings)
+        outbox = outbox_at(address)
+        outbox.migrate()
+        with receiver() as there, publishing(address, outbox) as publish:
+            there.behave("ok", fails=0.3, delay=0.01)
+            for number in range(4):
+                outbox.add_endpoint(
+                    f"{there.url}/ok/{number}",
+                    secret_from=SECRET,
+                    order="key",
+                    concurrency=32,
+                    schedule=RetrySchedule((0.1,) * 1000),
+                )
+            start = time.monotonic()
+            with Crew(address, size=2):
+                for number in range(1500):
+                    publish("an.event", {}, key=f"key {number % 50}")
+                there.wait_for(6000, seconds=200)
+            seconds = time.monotonic() - start
+        with closing(database_at(address)) as database:
+            ((deadlocks,),) = database.run(
+                lambda each: each.rows("SELECT SUM(deadlocks) FROM pg_stat_database")
+            )
+        outbox.close()
+    tell(f"6,000 deliveries with keys and failures in {seconds:.0f} s, {deadlocks} deadlocks")
+    assert not deadlocks
+
+
+def test_routing_and_settling_take_turns(sqlalchemy_postgresql: Place) -> None:
+    """On a server, what was published is routed while deliveries with keys end all the time."""
+    post = Post(sqlalchemy_postgresql)
+    with FakeReceiver([500, 200]) as there:
+        post.endpoint(there.url, order="key", concurrency=20)
+        for key in ("one", "two", "three"):
+            post.publish(120, key=key)
+        post.send()
+        wait_until(lambda: post.send() == 0 and not post.outbox.deliveries(states="due"))
+        numbers = [each.json()["number"] for each in there.requests[1:]]
+    assert post.states(limit=1000) == ["delivered"] * 360
+    assert sorted(numbers) == sorted([*range(120)] * 3)
+    post.outbox.close()

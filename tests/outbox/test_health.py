@@ -19,9 +19,10 @@ def fresh(concurrency: int = 8) -> Health:
 
 
 def failing(times: int, now: int = NOW, part: float = 0.0) -> Health:
-    """Return an endpoint that has failed several times."""
+    """Return an endpoint that has failed several times, each time after the pause before."""
     health = fresh()
     for _ in range(times):
+        health.open_until = 0
         health.fail(now, lambda: part)
     return health
 
@@ -62,6 +63,18 @@ def test_one_at_a_time() -> None:
 def test_pauses_grow(more: int, pause: int) -> None:
     """Each failure doubles the pause, up to a minute."""
     assert failing(FAILING + more).open_until == NOW + pause
+
+
+def test_failures_in_a_pause() -> None:
+    """Attempts that began before it count for nothing: many at once are no longer outage."""
+    health = failing(FAILING)
+
+    health.fail(NOW)
+
+    assert (health.failures, health.open_until) == (FAILING, NOW + 1000)
+    assert health.opens_at(NOW + 1000) == NOW + 1000
+    health.fail(NOW + 1000, lambda: 0.0)
+    assert (health.failures, health.open_until) == (FAILING + 1, NOW + 3000)
 
 
 def test_pauses_are_spread() -> None:

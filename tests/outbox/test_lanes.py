@@ -13,6 +13,12 @@ from tests.outbox.places import URL, Place
 
 
 @pytest.fixture
+def place(store: Place) -> Place:
+    """Return each kind of database in turn."""
+    return store
+
+
+@pytest.fixture
 def outbox(place: Place) -> Iterator[Outbox]:
     """Return an outbox with an ordered endpoint."""
     outbox = place.outbox()

@@ -244,17 +244,19 @@ def test_publish_async(tmp_path: Path) -> None:
     outbox = Outbox(SQLAlchemyDatabase(f"sqlite:///{path}"))
     outbox.migrate()
 
-    async def publish() -> str:
+    async def publish(event_type: str) -> str:
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
         async with AsyncSession(engine) as session:
-            message = await outbox.publish_async(session, "order.paid", {}, idempotency_key="1")
+            message = await outbox.publish_async(session, event_type, {}, idempotency_key="1")
             await session.commit()
         await engine.dispose()
         return message
 
-    assert outbox.message(asyncio.run(publish())).idempotency_key == "1"
+    assert outbox.message(asyncio.run(publish("order.paid"))).idempotency_key == "1"
     with pytest.raises(ConfigurationError, match="takes an AsyncSession or an AsyncConnection"):
         asyncio.run(outbox.publish_async(object(), "order.paid", {}))
+    with pytest.raises(ConfigurationError, match="an event type is"):
+        asyncio.run(publish("no type"))
     outbox.close()
 
 

@@ -13,6 +13,12 @@ from tests.outbox.places import URL, Place
 NOW = 1_000_000
 
 
+@pytest.fixture
+def place(store: Place) -> Place:
+    """Return each kind of database in turn."""
+    return store
+
+
 def published(place: Place, outbox: Outbox, count: int) -> list[str]:
     """Publish messages long ago, and route them."""
     with place.caller() as caller:

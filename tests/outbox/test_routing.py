@@ -13,6 +13,12 @@ from frappe_hooksig.outbox._routing import AT_ONCE, route
 from tests.outbox.places import URL, Place
 
 
+@pytest.fixture
+def place(store: Place) -> Place:
+    """Return each kind of database in turn."""
+    return store
+
+
 def add(outbox: Outbox, *event_types: str, **options: Any) -> str:
     """Add an endpoint, and return its id."""
     chosen = {"event_types": event_types or ("*",), "secret_from": "env:A", **options}

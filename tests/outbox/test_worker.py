@@ -16,7 +16,7 @@ from frappe_hooksig import ConfigurationError
 from frappe_hooksig.outbox import Worker
 from frappe_hooksig.testing import Answer, FakeReceiver
 from tests.outbox.places import Place
-from tests.outbox.post import SECRET, Post, wait_until
+from tests.outbox.post import SECRET, Faulty, Post, wait_until
 
 PROGRAM = """\
 import sys
@@ -39,6 +39,25 @@ def test_once(sqlite: Place) -> None:
 
         assert worker.run(once=True) == 2
         assert worker.run(once=True) in {0, 1}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_error_in_its_thread(sqlite: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """A worker that ends by an error of its own says so, and can be started again."""
+    faulty = Faulty(sqlite.database())
+    post = Post(sqlite, faulty)
+    faulty.errors = ()  # so it is none of the database
+    faulty.failing = {"turn"}
+    worker = Worker(post.outbox)
+
+    worker.start()
+    wait_until(lambda: "the worker has ended by an error" in caplog.text)
+    worker.stop()
+
+    assert "is started again: OSError" in caplog.text
+    assert sqlite.rows("SELECT * FROM hooksig_processes") == []
+    faulty.failing = set()
+    assert worker.run(once=True) == 0
 
 
 def test_slots(sqlite: Place) -> None:

@@ -55,7 +55,8 @@ def _main() -> None:
     time.time = lambda: real() + given.ahead
     Sender.send = _poisoned(Sender.send)  # type: ignore[method-assign]
     if given.stops_at:
-        _dispatcher.claim = _stopping(_dispatcher.claim, given.stops_at)
+        dispatcher: Any = _dispatcher
+        dispatcher.claim = _stopping(dispatcher.claim, given.stops_at)
     outbox = outbox_at(
         given.database, is_shifted=given.shifted, lease=given.lease, timeout=given.timeout
     )

@@ -90,6 +90,8 @@ class Options:
         pruning: When what has ended long ago is deleted.
         tell: Tells the observers.
         is_confirmed: Whether this is the installation that the tables belong to.
+        paces: How quick the endpoints were. The process remembers it: an engine makes many
+            dispatchers.
     """
 
     database: Database
@@ -99,6 +101,7 @@ class Options:
     pruning: Pruning
     tell: Callable[[OutboxEvent], None]
     is_confirmed: Callable[[Connection], bool]
+    paces: dict[str, Pace]
 
 
 @dataclass(slots=True)
@@ -121,6 +124,7 @@ class _Turn:
     rows: list[Row]
     now: int
     is_unfinished: bool
+    is_to_route: bool
 
     @property
     def has_more(self) -> bool:
@@ -150,7 +154,7 @@ class Dispatcher:
         self._threads: list[Thread] = []
         # By the process, too: who was given up may claim a delivery again while an attempt runs.
         self._flights: dict[tuple[str, int], _Flight] = {}
-        self._paces: dict[str, Pace] = {}
+        self._paces = options.paces
         self._rows: dict[str, Row] = {}
         self._is_stopping = False
         self._ended = Event()
@@ -206,11 +210,13 @@ class Dispatcher:
     def _dispatch(self, ends: float | None, *, until_done: bool, linger: float) -> None:
         done: list[Done] = []
         failed = 0
+        is_routing = False
         while True:
             if ends is not None and time.monotonic() >= ends:
                 self._is_stopping = True
+            settled = [] if is_routing and not self._is_stopping else done
             try:
-                turn = self._database.run(self._turn_of(done))
+                turn = self._database.run(self._turn_of(settled))
             except self._database.errors as error:
                 # What was claimed in this transaction, if it was committed, is not known here.
                 self._is_doubtful = True
@@ -230,13 +236,15 @@ class Dispatcher:
                 if not self._rejoin():
                     return
                 continue
-            self._take(turn, done)
+            is_routing = turn.is_to_route
+            self._take(turn, settled)
             wait = self._wait_for(turn)
             is_idle = not turn.has_more and wait > 0 and not self._is_soon(turn, linger)
             if (self._is_stopping or (until_done and is_idle)) and not self._flights:
                 return
             is_quick = turn.is_unfinished or (turn.routed and not turn.claims.claimed)
-            done = self._collected(0.0 if is_quick else wait)
+            left = [] if settled is done else done
+            done = left + self._collected(0.0 if is_quick or left else wait)
 
     def _take(self, turn: _Turn, done: Sequence[Done]) -> None:
         """Do what a turn has decided, after it is committed."""
@@ -259,6 +267,10 @@ class Dispatcher:
             name: Terms(each.schedule, int(each.hold * 1000)) for name, each in endpoints.items()
         }
 
+        # Who settles waits for endpoints while it has lanes, and who routes waits for lanes. A turn
+        # that did both could wait for another one that waits for it.
+        is_apart = self._database.dialect is not SQLITE and any(map(_locks, done))
+
         def turn(connection: Connection) -> _Turn | None:
             now = time_of(connection)
             if not self._heart.is_alive(connection):
@@ -270,10 +282,11 @@ class Dispatcher:
                 release_own(connection, now, room.process, known)
             claims = Claims()
             routed: int | None = 0
+            is_to_route = is_apart and not self._is_stopping and is_unrouted(connection)
             if not self._is_stopping:
-                routed = route(connection, now)
+                routed = 0 if is_apart else route(connection, now)
                 claims = claim(connection, now, room)
-            is_unfinished = bool(routed) and is_unrouted(connection)
+            is_unfinished = is_to_route or (bool(routed) and is_unrouted(connection))
             unknown = sorted(
                 {
                     each.endpoint
@@ -285,7 +298,7 @@ class Dispatcher:
             if unknown:
                 names, values = among("id", unknown)
                 found = endpoint_rows(connection, f"WHERE id IN {names}", values)
-            return _Turn(events, routed, claims, found, now, is_unfinished)
+            return _Turn(events, routed, claims, found, now, is_unfinished, is_to_route)
 
         return turn
 
@@ -310,7 +323,11 @@ class Dispatcher:
             pace_of=lambda endpoint: (
                 "slow" if endpoint in slow else self._paces.get(endpoint, "new")
             ),
-            trying=frozenset(each.claimed.endpoint for each in flights) - self._paces.keys(),
+            trying=frozenset(
+                each.claimed.endpoint
+                for each in flights
+                if each.claimed.endpoint not in self._paces
+            ),
             size=_SIZE - sum(each.claimed.size for each in flights),
             is_idle=not flights,
         )
@@ -546,6 +563,13 @@ def _is_left(connection: Connection, linger: float) -> bool:
     now = time_of(connection)
     moment = next_moment(connection, now)
     return is_unrouted(connection) or (moment is not None and moment <= now + linger * 1000)
+
+
+def _locks(done: Done) -> bool:
+    """Whether settling it locks more than the delivery: its lane, or its endpoint."""
+    claimed, result = done.claimed, done.result
+    is_delivered = isinstance(result, Attempt) and result.is_delivered
+    return claimed.lane is not None or not claimed.was_good or not is_delivered
 
 
 def _complain(error: Exception, failed: int) -> None:

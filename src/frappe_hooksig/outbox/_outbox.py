@@ -20,6 +20,7 @@ from frappe_hooksig.observe._outbox_event import OutboxEvent, OutboxObserver
 from frappe_hooksig.observe._threads import Observers
 from frappe_hooksig.outbox._bell import Ringer, answer
 from frappe_hooksig.outbox._bounds import number, whole
+from frappe_hooksig.outbox._claims import Pace
 from frappe_hooksig.outbox._database import Connection, Database
 from frappe_hooksig.outbox._dispatcher import Dispatcher, Options
 from frappe_hooksig.outbox._endpoints import (
@@ -196,6 +197,7 @@ class Outbox:
         # It is replaced, not changed: a signal handler may read it, and nobody waits to read it.
         self._dispatchers: tuple[Dispatcher, ...] = ()
         self._lock = Lock()
+        self._paces: dict[str, Pace] = {}
 
     # Publishing
 
@@ -799,6 +801,7 @@ class Outbox:
             pruning=self._pruning,
             tell=self._tell,
             is_confirmed=self._is_confirmed,
+            paces=self._paces,
         )
         dispatcher = Dispatcher(options, slots)
         with self._lock:

@@ -123,7 +123,9 @@ class Heart:
         reading = self._read(connection)
         now = reading.now
         connection.change(_BEAT, {"id": self.id, "now": now})
-        if reading.jump < -_APART:
+        if reading.jump < -_APART or reading.moment < self._trusts_at:
+            # For a while: a transaction may have read the clock before it was put back, and be
+            # committed only now.
             bring_due_in(connection)
         is_trusting = self._is_steady(reading) and reading.moment >= self._trusts_at
         silent: list[int] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Generator
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from frappe_hooksig.outbox._dispatcher import Dispatcher
     from frappe_hooksig.outbox._outbox import Outbox
+
+_log = logging.getLogger("frappe_hooksig")
 
 #: How many quick attempts a worker makes at once, unless told otherwise.
 SLOTS: Final = 16
@@ -70,7 +73,9 @@ class Worker:
     def start(self) -> None:
         """Send in threads, and go on here."""
         dispatcher = self._begun()
-        self._thread = Thread(target=dispatcher.run, name="frappe_hooksig worker", daemon=True)
+        self._thread = Thread(
+            target=_run, args=(dispatcher,), name="frappe_hooksig worker", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -104,6 +109,17 @@ class Worker:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} with {self._slots} slots of {self._outbox!r}>"
+
+
+def _run(dispatcher: Dispatcher) -> None:
+    try:
+        dispatcher.run()
+    except BaseException as error:
+        _log.error(  # the thread shows the traceback
+            "the worker has ended by an error, and nothing is sent until it is started again: %s",
+            type(error).__name__,
+        )
+        raise
 
 
 @contextmanager
