@@ -72,6 +72,7 @@ class Options:
         retention: How long what has ended is kept, in seconds.
         tell: Tells the observers.
         is_confirmed: Whether this is the installation that the tables belong to.
+        is_held: Whether nothing is to be begun for now.
     """
 
     database: Database
@@ -81,6 +82,7 @@ class Options:
     retention: float
     tell: Callable[[OutboxEvent], None]
     is_confirmed: Callable[[Connection], bool]
+    is_held: Callable[[], bool] = lambda: False
 
 
 @dataclass(slots=True)
@@ -226,7 +228,7 @@ class Dispatcher:
             events = settle(connection, now, done, terms, disable_after)
             if self._is_doubtful:
                 release_own(connection, now, self._heart.id, {*self._flights})
-            if self._is_stopping:
+            if self._is_stopping or self._options.is_held():
                 claims = Claims()
                 routed = 0
             else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final, TypeVar
@@ -158,6 +159,7 @@ class Outbox:
         self._installation = installation
         self._observers = Observers(observe)
         self._dispatchers: WeakSet[Dispatcher] = WeakSet()
+        self._holds = 0
 
     # Publishing
 
@@ -679,10 +681,21 @@ class Outbox:
             retention=self._retention,
             tell=self._tell,
             is_confirmed=self._is_confirmed,
+            is_held=lambda: self._holds > 0,
         )
         dispatcher = Dispatcher(options, slots)
         self._dispatchers.add(dispatcher)
         return dispatcher
+
+    @contextmanager
+    def _held(self) -> Generator[None]:
+        """Let the workers of this outbox begin nothing while the block runs, for a test."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            self.ring()
 
     def _forget(self, dispatcher: Dispatcher) -> None:
         self._dispatchers.discard(dispatcher)
