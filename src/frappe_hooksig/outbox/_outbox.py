@@ -31,6 +31,7 @@ from frappe_hooksig.outbox._endpoints import (
     insert_endpoint,
     new_endpoint_id,
     remove_endpoint,
+    replace_references,
     resume_endpoint,
     stop_endpoint,
 )
@@ -58,7 +59,7 @@ from frappe_hooksig.outbox._records import (
     Order,
 )
 from frappe_hooksig.outbox._retention import RETENTION
-from frappe_hooksig.outbox._secrets import Vault
+from frappe_hooksig.outbox._secrets import Unavailable, Vault
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._sqlite import SQLiteDatabase
 from frappe_hooksig.outbox._tables import check_tables, confirm, is_confirmed, migrate
@@ -441,6 +442,24 @@ class Outbox:
         named = {name: self._vault.encrypted(endpoint, value) for name, value in headers.items()}
         named |= {name: self._vault.check(value) for name, value in headers_from.items()}
         return _dumped(named)
+
+    def rotate_keys(self) -> int:
+        """Encrypt all secrets and headers anew, with the first one of `keys=`.
+
+        After that, nothing in the tables needs the other keys.
+
+        Returns:
+            How many values were encrypted anew.
+
+        Raises:
+            ConfigurationError: One of them cannot be decrypted. Then nothing is changed.
+        """
+        problem = ""
+        try:
+            return self._changed(lambda each: replace_references(each, self._vault.rotated))
+        except Unavailable as error:
+            problem = str(error)
+        raise ConfigurationError(problem)
 
     def endpoint(self, endpoint_id: str) -> Endpoint:
         """Return an endpoint.
