@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from doctest import ELLIPSIS
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from docs.write_providers import API, ONCE, PAGE, written
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 from sybil import Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -20,7 +24,12 @@ from sybil.parsers.rest import DocTestParser
 
 from frappe_hooksig import sign_payload
 from frappe_hooksig.explain import Code
+from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase
 from frappe_hooksig.observe import Kind
+from frappe_hooksig.outbox import Outbox, Worker
+from frappe_hooksig.sending import AddressGuard, RetrySchedule
+from frappe_hooksig.testing import FakeReceiver
+from tests.databases import postgresql
 from tests.frappe_bench import Bench, bench, valkey_url
 from tests.loopback import ROOT, free_port, served
 from tests.selection import at_full_size
@@ -36,6 +45,8 @@ FILES = ROOT / "docs" / "testing.md"
 WALK = ROOT / "docs" / "debug.md"
 # This one sets up what there is one of in a process: metrics, and structlog.
 RECIPES = ROOT / "docs" / "observe.md"
+# This one has a script to move an outbox.
+OPERATING = ROOT / "docs" / "operate-outbox.md"
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 CUT = "-- the next command --"
 TAB = re.compile(r"^:::\{tab-item\} .*\n:sync: ", re.MULTILINE)
@@ -239,9 +250,45 @@ def test_kinds_are_documented() -> None:
     assert rows == [*get_args(Kind)]
 
 
-def block_named(name: str) -> str:
-    """Return the only file of this name on the page about debugging."""
-    blocks: list[str] = [block for _, block in FENCE.findall(WALK.read_text("utf-8"))]
+def test_move_to_postgresql(tmp_path: Path) -> None:
+    """The script on the page about operating an outbox moves it, and it goes on where it was."""
+    path = tmp_path / "shop.db"
+    schedule = RetrySchedule((0.1,) * 20, 0)
+    guard = AddressGuard(["127.0.0.1"])
+    secret = {"vault": {"partner": "whsec_4mF1qk0sLr9xT2bW7cYd8hJ3nV6pZ5aG"}.get}
+    outbox = Outbox(path, references=secret, guard=guard)
+    outbox.migrate()
+    with postgresql() as server, FakeReceiver([200, 503, 200]) as receiver:
+        url = f"postgresql+psycopg://{server['USER']}@/{server['NAME']}?host={server['HOST']}"
+        outbox.add_endpoint(
+            receiver.url, secret_from="vault:partner", order="key", schedule=schedule
+        )
+        with closing(sqlite3.connect(path)) as connection, connection:
+            for number in range(4):
+                outbox.publish(connection, "stock", b"\0%d" % number, key="A")
+        with Worker(outbox):
+            receiver.wait_for(1, timeout=30)
+        outbox.close()
+
+        move = f"{block_named('move_outbox.py', OPERATING)}\nmove('sqlite:///{path}', '{url}')"
+        assert run(move).splitlines()[:2] == ["hooksig_endpoints 1", "hooksig_messages 4"]
+        with pytest.raises(subprocess.CalledProcessError):
+            run(move)  # into a database that is in use
+
+        moved = Outbox(SQLAlchemyDatabase(url), references=secret, guard=guard)
+        engine = create_engine(url)
+        with Session(engine) as session, session.begin():
+            moved.publish(session, "stock", b"\x004", key="A")
+        with Worker(moved):
+            receiver.wait_for(6, timeout=30)
+        assert [each.body[1:] for each in receiver.requests] == [b"0", *b"1 1 2 3 4".split()]
+        engine.dispose()
+        moved.close()
+
+
+def block_named(name: str, page: Path = WALK) -> str:
+    """Return the only file of this name on a page, by default on that about debugging."""
+    blocks: list[str] = [block for _, block in FENCE.findall(page.read_text("utf-8"))]
     (found,) = (block for block in blocks if name_of(block) == name)
     return found
 
