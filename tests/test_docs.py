@@ -25,7 +25,7 @@ from sybil.parsers.rest import DocTestParser
 from frappe_hooksig import sign_payload
 from frappe_hooksig.explain import Code
 from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase
-from frappe_hooksig.observe import Kind
+from frappe_hooksig.observe import Kind, OutboxKind
 from frappe_hooksig.outbox import Outbox, Worker
 from frappe_hooksig.sending import AddressGuard, RetrySchedule
 from frappe_hooksig.testing import FakeReceiver
@@ -135,7 +135,7 @@ def test_page_of_files(tmp_path: Path, framework: str) -> None:
     passed = re.search(r"^(\d+) passed", output, re.MULTILINE)
     assert passed, output
     assert int(passed[1]) >= sum(block.count("def test_") for block in files.values())
-    assert len(files) == {"flask": 13, "fastapi": 4}.get(framework, 3)
+    assert len(files) == {"flask": 15, "fastapi": 4}.get(framework, 3)
 
 
 def name_of(block: str) -> str:
@@ -248,6 +248,15 @@ def test_kinds_are_documented() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \|", RECIPES.read_text("utf-8"), re.MULTILINE)
 
     assert rows == [*get_args(Kind)]
+
+
+def test_kinds_of_outboxes_are_documented() -> None:
+    """The page about delivering has a row for each kind of an outbox's event, and for no other."""
+    page = (ROOT / "docs" / "deliver.md").read_text("utf-8")
+    _, _, section = page.partition("## What you hear of it")
+    rows = re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
+
+    assert rows == [*get_args(OutboxKind)]
 
 
 def test_move_to_postgresql(tmp_path: Path) -> None:
