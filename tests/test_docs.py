@@ -8,6 +8,8 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import closing
 from doctest import ELLIPSIS
 from pathlib import Path
@@ -394,6 +396,8 @@ class TestReadme:
             "python",
             "sh",
             "python",
+            "sh",
+            "python",
             "python",
             "python",
             "sh",
@@ -420,7 +424,33 @@ class TestReadme:
         assert "'reason': 'signature-mismatch'" in forged
         assert server.log.count("received SO-00001") == 1
 
-    @pytest.mark.parametrize("index", [3, 4], ids=["rotation", "github"])
+    def test_deliver(self, tmp_path: Path) -> None:
+        """With the two blocks in two more terminals, the receiver gets what was published."""
+        (_, receiver), (_, serve) = self.BLOCKS[:2]
+        (_, work), (_, publish) = self.BLOCKS[3:5]
+        (tmp_path / "receiver.py").write_text(receiver, "utf-8")
+        (tmp_path / "publish.py").write_text(publish, "utf-8")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        command = ["/bin/sh", "-e", "-c", serve.replace("\nflask", "\nexec flask")]
+        with served(command, tmp_path, {"PATH": path, "FLASK_RUN_PORT": "0"}) as server:
+            typed = work.replace("127.0.0.1:5000", f"127.0.0.1:{server.port}").replace(
+                "frappe-hooksig worker", "exec frappe-hooksig worker"
+            )
+            secret = server.log.splitlines()[0]
+            environment = os.environ | {"PATH": path, "FRAPPE_WEBHOOK_SECRET": secret}
+            worker = subprocess.Popen(["/bin/sh", "-e", "-c", typed], cwd=tmp_path, env=environment)
+            try:
+                wait_until(lambda: has_endpoint(tmp_path / "outbox.db"))
+                subprocess.run([sys.executable, "publish.py"], cwd=tmp_path, check=True, timeout=60)
+                wait_until(lambda: "received SO-00002" in server.log)
+            finally:
+                worker.terminate()
+                worker.wait(30)
+
+        assert server.log.count("received SO-00002") == 1
+        assert "`received SO-00002`" in (ROOT / "README.md").read_text("utf-8")
+
+    @pytest.mark.parametrize("index", [5, 6], ids=["rotation", "github"])
     def test_core(self, index: int) -> None:
         """What a block prints is what the text below it says."""
         text = " ".join((ROOT / "README.md").read_text("utf-8").split())
@@ -432,7 +462,7 @@ class TestReadme:
         (tmp_path / "body.json").write_text("{}")
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
-            ["/bin/sh", "-c", self.BLOCKS[5][1]],
+            ["/bin/sh", "-c", self.BLOCKS[7][1]],
             cwd=tmp_path,
             env=os.environ | {"PATH": path, "FRAPPE_WEBHOOK_SECRET": "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"},
             capture_output=True,
@@ -447,7 +477,7 @@ class TestReadme:
 
     def test_own_route(self, tmp_path: Path) -> None:
         """The test of the receiver above passes; it fails if the decorator is left out."""
-        receiver, test = self.BLOCKS[0][1], self.BLOCKS[6][1]
+        receiver, test = self.BLOCKS[0][1], self.BLOCKS[8][1]
         unverified = receiver.replace("@verify_frappe_webhook\n", "").replace(
             "get_delivery().json()", '{"name": ""}'
         )
@@ -463,13 +493,31 @@ class TestReadme:
 
     def test_commands(self) -> None:
         """The two commands are targets of the Makefile; .ci/run runs both."""
-        commands = self.BLOCKS[7][1].split("\n")[:-1]
+        commands = self.BLOCKS[9][1].split("\n")[:-1]
 
         assert commands == ["make demo", "make test"]
         ci = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
         assert set(commands) <= set(ci)
         for command in commands:
             subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True)
+
+
+def has_endpoint(path: Path) -> bool:
+    """Whether the outbox in a file is ready."""
+    if not path.exists():
+        return False
+    with closing(Outbox(path)) as outbox:
+        try:
+            return bool(outbox.endpoints())
+        except sqlite3.Error:  # the tables are being made
+            return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so, but not for ever."""
+    ends = time.monotonic() + 60
+    while not condition() and time.monotonic() < ends:
+        time.sleep(0.05)
 
 
 def pytest_in(folder: Path) -> str:
