@@ -52,6 +52,7 @@ SQLITE: Final = Dialect(
         "where_open": "WHERE state <> 3",
         "where_in_lane": "WHERE lane IS NOT NULL",
         # One transaction writes at a time, and it has begun with BEGIN IMMEDIATE.
+        "latest": "",
         "locked": "",
         "skip_locked": "",
         "unless_published": (
@@ -79,6 +80,7 @@ POSTGRESQL: Final = Dialect(
         "where_keyed": "WHERE idempotency_key IS NOT NULL",
         "where_open": "WHERE state <> 3",
         "where_in_lane": "WHERE lane IS NOT NULL",
+        "latest": "",
         "locked": "FOR UPDATE",
         "skip_locked": "FOR UPDATE SKIP LOCKED",
         "unless_published": (
@@ -107,6 +109,8 @@ MARIADB: Final = Dialect(
         "where_keyed": "",
         "where_open": "",
         "where_in_lane": "",
+        # In a transaction that reads a snapshot, only a locking read sees later commits.
+        "latest": "LOCK IN SHARE MODE",
         "locked": "FOR UPDATE",
         "skip_locked": "FOR UPDATE SKIP LOCKED",
         "unless_published": "ON DUPLICATE KEY UPDATE seq = seq",

@@ -133,7 +133,8 @@ class Dispatcher:
         self._inbox: _Inbox = SimpleQueue()
         self._jobs: SimpleQueue[_Flight | None] = SimpleQueue()
         self._threads: list[Thread] = []
-        self._flights: dict[int, _Flight] = {}
+        # By the process, too: who was given up may claim a delivery again while an attempt runs.
+        self._flights: dict[tuple[str, int], _Flight] = {}
         self._took: dict[str, float] = {}
         self._rows: dict[str, Row] = {}
         self._is_stopping = False
@@ -218,7 +219,7 @@ class Dispatcher:
 
     def _turn_of(self, done: Sequence[Done]) -> Callable[[Connection], _Turn | None]:
         """Return the function that does a turn. It may be called more than once."""
-        ended = {each.claimed.id for each in done}
+        ended = {_key(each.claimed) for each in done}
         room = self._room(ended)
         known = {endpoint: row.revision for endpoint, row in self._rows.items()}
         terms = {
@@ -234,7 +235,7 @@ class Dispatcher:
             disable_after = int(self._options.disable_after * 1000)
             events = settle(connection, now, done, terms, disable_after)
             if self._is_doubtful:
-                release_own(connection, now, self._heart.id, {*self._flights})
+                release_own(connection, now, self._heart.id, {each for _, each in self._flights})
             if self._is_stopping or self._options.is_held():
                 claims = Claims()
                 routed = 0
@@ -256,12 +257,12 @@ class Dispatcher:
 
         return turn
 
-    def _room(self, ended: set[int]) -> Room:
+    def _room(self, ended: set[tuple[str, int]]) -> Room:
         """Return what can begin now."""
         now = time.monotonic()
         quick = slow = size = 0
-        for delivery, flight in self._flights.items():
-            if delivery in ended:
+        for key, flight in self._flights.items():
+            if key in ended:
                 continue
             if not flight.is_slow and now - flight.started > QUICK:
                 flight.is_slow = True
@@ -270,8 +271,8 @@ class Dispatcher:
             size += flight.claimed.size
         lingering = {
             flight.claimed.endpoint
-            for delivery, flight in self._flights.items()
-            if flight.is_slow and delivery not in ended
+            for key, flight in self._flights.items()
+            if flight.is_slow and key not in ended
         }
         return Room(
             process=self._heart.id,
@@ -345,7 +346,7 @@ class Dispatcher:
 
     def _begin(self, claimed: Claimed) -> None:
         is_slow = not claimed.was_good or self._took.get(claimed.endpoint, 0.0) > QUICK
-        flight = self._flights[claimed.id] = _Flight(claimed, time.monotonic(), is_slow)
+        flight = self._flights[_key(claimed)] = _Flight(claimed, time.monotonic(), is_slow)
         self._jobs.put(flight)
         if not self._threads:
             self._add_threads(1)
@@ -361,7 +362,7 @@ class Dispatcher:
         now = time.monotonic()
         longest = 0.0
         for each in done:
-            flight = self._flights.pop(each.claimed.id)
+            flight = self._flights.pop(_key(each.claimed))
             if len(self._took) > _REMEMBERED:
                 self._took.clear()
             self._took[each.claimed.endpoint] = now - flight.started
@@ -467,6 +468,10 @@ class Dispatcher:
     @property
     def _database(self) -> Database:
         return self._options.database
+
+
+def _key(claimed: Claimed) -> tuple[str, int]:
+    return claimed.process, claimed.id
 
 
 def _complain(error: Exception, failed: int = 1) -> None:

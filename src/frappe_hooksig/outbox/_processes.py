@@ -96,7 +96,9 @@ class Heart:
         """Register this process under a new id; return True."""
         self.id = f"{socket.gethostname()[:14]}-{token_hex(10)}"
         name = f"{socket.gethostname()[:100]} {os.getpid()}"
-        connection.change(_JOIN, {"id": self.id, "name": name, "now": time_of(connection)})
+        now = time_of(connection)
+        self._last = (now, self._monotonic())
+        connection.change(_JOIN, {"id": self.id, "name": name, "now": now})
         bring_due_in(connection)
         return True
 
