@@ -161,7 +161,8 @@ def test_running_worker(outbox: Outbox, path: Path) -> None:
         outbox.add_endpoint(receiver.url, secret_from="vault:partner")
         with CapturedOutbox(outbox) as captured:
             publish(path, outbox, "invoice.paid", PAID)
-            outbox.drain()
+            assert outbox.drain() is False
+            assert Worker(outbox).run(once=True) == 0
             assert len(captured.requests) == 1
             assert receiver.requests == []
             assert outbox.numbers().unrouted == 1

@@ -684,6 +684,8 @@ class Outbox:
         """
         whole("slots", slots, 1, MOST_SLOTS)
         number("budget", budget, 0, 3600)
+        if self._holds:
+            return False
         dispatcher = self._dispatcher(slots)
         try:
             return dispatcher.run(budget=budget, until_done=True)
@@ -714,7 +716,8 @@ class Outbox:
             yield
         finally:
             self._holds -= 1
-            self.ring()
+            for dispatcher in [*self._dispatchers]:
+                dispatcher.ring()
 
     def _forget(self, dispatcher: Dispatcher) -> None:
         self._dispatchers.discard(dispatcher)
