@@ -213,4 +213,5 @@ def test_without_tables(path: Path) -> None:
     outbox = Outbox(path)
     with pytest.raises(ConfigurationError, match="frappe-hooksig outbox init"):
         CapturedOutbox(outbox).__enter__()
+    assert outbox._holds == 0
     outbox.close()

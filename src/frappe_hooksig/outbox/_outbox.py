@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final, TypeVar
@@ -153,6 +152,7 @@ class Outbox:
             observe=observe_attempts,
         )
         del proxy  # it may have a password
+        self._holds = 0  # how many tests want its workers to begin nothing
         self._max_payload = max_payload
         self._retention = retention
         self._disable_after = disable_after
@@ -160,7 +160,6 @@ class Outbox:
         self._installation = installation
         self._observers = Observers(observe)
         self._dispatchers: WeakSet[Dispatcher] = WeakSet()
-        self._holds = 0
 
     # Publishing
 
@@ -707,17 +706,6 @@ class Outbox:
         dispatcher = Dispatcher(options, slots)
         self._dispatchers.add(dispatcher)
         return dispatcher
-
-    @contextmanager
-    def _held(self) -> Generator[None]:
-        """Let the workers of this outbox begin nothing while the block runs, for a test."""
-        self._holds += 1
-        try:
-            yield
-        finally:
-            self._holds -= 1
-            for dispatcher in [*self._dispatchers]:
-                dispatcher.ring()
 
     def _forget(self, dispatcher: Dispatcher) -> None:
         self._dispatchers.discard(dispatcher)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -133,15 +132,21 @@ class CapturedOutbox:
         if connection is not None:
             self._database.adopted(connection)
         self._before: set[str] | None = None
-        self._block = ExitStack()
 
     def __enter__(self) -> Self:
-        self._before = {*self._read(_ids)}
-        self._block.enter_context(self._outbox._held())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._hold(1)  # first: what a worker has begun is done when the rows are read
+        try:
+            self._before = {*self._read(_ids)}
+        except BaseException:
+            self._hold(-1)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._block.close()
+        self._hold(-1)
+
+    def _hold(self, change: int) -> None:
+        self._outbox._holds += change  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     @property
     def messages(self) -> list[CapturedMessage]:
