@@ -30,7 +30,7 @@ MISSING = $(foreach each,$(PROGRAMS),$(if $(shell command -v $(firstword $(call 
 help: ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(VENV)/demo.stamp ## Send what real Frappe sites sent to a real Flask server.
+demo: $(VENV)/demo.stamp ## Send what real Frappe sites sent to a real Flask server; deliver an event.
 	@$(BIN)/python examples/demo
 
 test: $(VENV)/test.stamp ## Run the tests, in less than 4 minutes; SEED=2 repeats what it drew.

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.loopback import ROOT
 from tests.vectors import frappe_captures
 
@@ -33,6 +35,7 @@ def test_demo() -> None:
     assert "expected" not in ran.stdout
     assert "<-" not in ran.stdout
     assert "3 orders, each handled to its end once." in ran.stdout
+    assert "1 event, delivered, and handled once; 1 that was rolled back, never sent." in ran.stdout
     for version in ("13.58.21", "14.81.1", "15.40.3", "16.0.0-dev"):
         assert f"genuine, Frappe {version}" in ran.stdout
 
@@ -52,6 +55,23 @@ def test_wrong_answer(tmp_path: Path) -> None:
     (wrong,) = (line for line in ran.stdout.splitlines() if "expected" in line)
     assert wrong.split()[:2] == ["genuine,", "Frappe"]
     assert wrong.endswith("<- expected 200 current")
+
+
+@pytest.mark.long
+def test_event_that_does_not_arrive(tmp_path: Path) -> None:
+    """If the receiver refuses the event, the steps are pointed out, and the status is 1."""
+    for path in DEMO.glob("*.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    code = (DEMO / "delivering.py").read_text("utf-8")
+    wrong = code.replace("receiver(secret,", "receiver(generate_secret('whsec'),")
+    hasty = wrong.replace("PATIENCE = 30", "PATIENCE = 1")
+    (tmp_path / "delivering.py").write_text(hasty, "utf-8")
+
+    ran = demo(tmp_path)
+
+    assert ran.returncode == 1
+    assert ran.stdout.count("  <- wrong") == 2
+    assert "1 event, not as it must be;" in ran.stdout
 
 
 def test_requests_are_real() -> None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
 from doctest import ELLIPSIS
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from docs.write_providers import API, ONCE, PAGE, written
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 from sybil import Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -20,7 +26,12 @@ from sybil.parsers.rest import DocTestParser
 
 from frappe_hooksig import sign_payload
 from frappe_hooksig.explain import Code
-from frappe_hooksig.observe import Kind
+from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase
+from frappe_hooksig.observe import Kind, OutboxKind
+from frappe_hooksig.outbox import Outbox, Worker
+from frappe_hooksig.sending import AddressGuard, RetrySchedule
+from frappe_hooksig.testing import FakeReceiver
+from tests.databases import postgresql
 from tests.frappe_bench import Bench, bench, valkey_url
 from tests.loopback import ROOT, free_port, served
 from tests.selection import at_full_size
@@ -36,6 +47,8 @@ FILES = ROOT / "docs" / "testing.md"
 WALK = ROOT / "docs" / "debug.md"
 # This one sets up what there is one of in a process: metrics, and structlog.
 RECIPES = ROOT / "docs" / "observe.md"
+# This one has a script to move an outbox.
+OPERATING = ROOT / "docs" / "operate-outbox.md"
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 CUT = "-- the next command --"
 TAB = re.compile(r"^:::\{tab-item\} .*\n:sync: ", re.MULTILINE)
@@ -124,7 +137,7 @@ def test_page_of_files(tmp_path: Path, framework: str) -> None:
     passed = re.search(r"^(\d+) passed", output, re.MULTILINE)
     assert passed, output
     assert int(passed[1]) >= sum(block.count("def test_") for block in files.values())
-    assert len(files) == {"flask": 13, "fastapi": 4}.get(framework, 3)
+    assert len(files) == {"flask": 15, "fastapi": 4}.get(framework, 3)
 
 
 def name_of(block: str) -> str:
@@ -240,9 +253,54 @@ def test_kinds_are_documented() -> None:
     assert rows == [*get_args(Kind)]
 
 
-def block_named(name: str) -> str:
-    """Return the only file of this name on the page about debugging."""
-    blocks: list[str] = [block for _, block in FENCE.findall(WALK.read_text("utf-8"))]
+def test_kinds_of_outboxes_are_documented() -> None:
+    """The page about delivering has a row for each kind of an outbox's event, and for no other."""
+    page = (ROOT / "docs" / "deliver.md").read_text("utf-8")
+    _, _, section = page.partition("## What you hear of it")
+    rows = re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
+
+    assert rows == [*get_args(OutboxKind)]
+
+
+def test_move_to_postgresql(tmp_path: Path) -> None:
+    """The script on the page about operating an outbox moves it, and it goes on where it was."""
+    path = tmp_path / "shop.db"
+    schedule = RetrySchedule((0.1,) * 20, 0)
+    guard = AddressGuard(["127.0.0.1"])
+    secret = {"vault": {"partner": "whsec_4mF1qk0sLr9xT2bW7cYd8hJ3nV6pZ5aG"}.get}
+    outbox = Outbox(path, references=secret, guard=guard)
+    outbox.migrate()
+    with postgresql() as server, FakeReceiver([200, 503, 200]) as receiver:
+        url = f"postgresql+psycopg://{server['USER']}@/{server['NAME']}?host={server['HOST']}"
+        outbox.add_endpoint(
+            receiver.url, secret_from="vault:partner", order="key", schedule=schedule
+        )
+        with closing(sqlite3.connect(path)) as connection, connection:
+            for number in range(4):
+                outbox.publish(connection, "stock", b"\0%d" % number, key="A")
+        with Worker(outbox):
+            receiver.wait_for(1, timeout=30)
+        outbox.close()
+
+        move = f"{block_named('move_outbox.py', OPERATING)}\nmove('sqlite:///{path}', '{url}')"
+        assert run(move).splitlines()[:2] == ["hooksig_endpoints 1", "hooksig_messages 4"]
+        with pytest.raises(subprocess.CalledProcessError):
+            run(move)  # into a database that is in use
+
+        moved = Outbox(SQLAlchemyDatabase(url), references=secret, guard=guard)
+        engine = create_engine(url)
+        with Session(engine) as session, session.begin():
+            moved.publish(session, "stock", b"\x004", key="A")
+        with Worker(moved):
+            receiver.wait_for(6, timeout=30)
+        assert [each.body[1:] for each in receiver.requests] == [b"0", *b"1 1 2 3 4".split()]
+        engine.dispose()
+        moved.close()
+
+
+def block_named(name: str, page: Path = WALK) -> str:
+    """Return the only file of this name on a page, by default on that about debugging."""
+    blocks: list[str] = [block for _, block in FENCE.findall(page.read_text("utf-8"))]
     (found,) = (block for block in blocks if name_of(block) == name)
     return found
 
@@ -346,6 +404,8 @@ class TestReadme:
             "python",
             "sh",
             "python",
+            "sh",
+            "python",
             "python",
             "python",
             "sh",
@@ -372,7 +432,33 @@ class TestReadme:
         assert "'reason': 'signature-mismatch'" in forged
         assert server.log.count("received SO-00001") == 1
 
-    @pytest.mark.parametrize("index", [3, 4], ids=["rotation", "github"])
+    def test_deliver(self, tmp_path: Path) -> None:
+        """With the two blocks in two more terminals, the receiver gets what was published."""
+        (_, receiver), (_, serve) = self.BLOCKS[:2]
+        (_, work), (_, publish) = self.BLOCKS[3:5]
+        (tmp_path / "receiver.py").write_text(receiver, "utf-8")
+        (tmp_path / "publish.py").write_text(publish, "utf-8")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        command = ["/bin/sh", "-e", "-c", serve.replace("\nflask", "\nexec flask")]
+        with served(command, tmp_path, {"PATH": path, "FLASK_RUN_PORT": "0"}) as server:
+            typed = work.replace("127.0.0.1:5000", f"127.0.0.1:{server.port}").replace(
+                "frappe-hooksig worker", "exec frappe-hooksig worker"
+            )
+            secret = server.log.splitlines()[0]
+            environment = os.environ | {"PATH": path, "FRAPPE_WEBHOOK_SECRET": secret}
+            worker = subprocess.Popen(["/bin/sh", "-e", "-c", typed], cwd=tmp_path, env=environment)
+            try:
+                wait_until(lambda: has_endpoint(tmp_path / "outbox.db"))
+                subprocess.run([sys.executable, "publish.py"], cwd=tmp_path, check=True, timeout=60)
+                wait_until(lambda: "received SO-00002" in server.log)
+            finally:
+                worker.terminate()
+                worker.wait(30)
+
+        assert server.log.count("received SO-00002") == 1
+        assert "`received SO-00002`" in (ROOT / "README.md").read_text("utf-8")
+
+    @pytest.mark.parametrize("index", [5, 6], ids=["rotation", "github"])
     def test_core(self, index: int) -> None:
         """What a block prints is what the text below it says."""
         text = " ".join((ROOT / "README.md").read_text("utf-8").split())
@@ -384,7 +470,7 @@ class TestReadme:
         (tmp_path / "body.json").write_text("{}")
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
-            ["/bin/sh", "-c", self.BLOCKS[5][1]],
+            ["/bin/sh", "-c", self.BLOCKS[7][1]],
             cwd=tmp_path,
             env=os.environ | {"PATH": path, "FRAPPE_WEBHOOK_SECRET": "Qv3r0mZ8tYp5Lk2Xw9Bc7Nd4"},
             capture_output=True,
@@ -399,7 +485,7 @@ class TestReadme:
 
     def test_own_route(self, tmp_path: Path) -> None:
         """The test of the receiver above passes; it fails if the decorator is left out."""
-        receiver, test = self.BLOCKS[0][1], self.BLOCKS[6][1]
+        receiver, test = self.BLOCKS[0][1], self.BLOCKS[8][1]
         unverified = receiver.replace("@verify_frappe_webhook\n", "").replace(
             "get_delivery().json()", '{"name": ""}'
         )
@@ -415,13 +501,31 @@ class TestReadme:
 
     def test_commands(self) -> None:
         """The two commands are targets of the Makefile; .ci/run runs both."""
-        commands = self.BLOCKS[7][1].split("\n")[:-1]
+        commands = self.BLOCKS[9][1].split("\n")[:-1]
 
         assert commands == ["make demo", "make test"]
         ci = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
         assert set(commands) <= set(ci)
         for command in commands:
             subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True)
+
+
+def has_endpoint(path: Path) -> bool:
+    """Whether the outbox in a file is ready."""
+    if not path.exists():
+        return False
+    with closing(Outbox(path)) as outbox:
+        try:
+            return bool(outbox.endpoints())
+        except sqlite3.Error:  # the tables are being made
+            return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so, but not for ever."""
+    ends = time.monotonic() + 60
+    while not condition() and time.monotonic() < ends:
+        time.sleep(0.05)
 
 
 def pytest_in(folder: Path) -> str:

@@ -83,7 +83,14 @@ LAYERS = [
     {"integrations.httpx", "integrations.requests"}
     | {"_matching", "freshness", "testing._override", "testing._requests"}
     | {"testing._fake_receiver"},
-    {"streaming", "testing._http", "testing._recorded", "testing._redelivery"} | {"cli._exchange"},
+    {
+        "streaming",
+        "testing._captured_outbox",
+        "testing._http",
+        "testing._recorded",
+        "testing._redelivery",
+    }
+    | {"cli._exchange"},
     {"verify", "testing._cases"},
     {"explain._findings"},
     {"explain._request", "explain._secret_causes", "explain._serialisations"},

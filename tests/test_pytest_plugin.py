@@ -17,12 +17,14 @@ from tests.senders import secret_of
 PLUGIN = "frappe_hooksig._pytest_plugin"
 
 TESTS = """
+import sqlite3
 import time
 import urllib.request
 
 import pytest
 
 from frappe_hooksig._overriding import innermost, overriding
+from frappe_hooksig.outbox import Outbox
 from frappe_hooksig.replay import State
 
 
@@ -48,7 +50,21 @@ def test_receiver(fake_receiver):
     url = one.url
 
 
+def test_outbox(captured_outbox, tmp_path):
+    path = tmp_path / "outbox.db"
+    global outbox
+    outbox = Outbox(path)
+    outbox.migrate()
+    captured = captured_outbox(outbox)
+    with sqlite3.connect(path) as connection:
+        outbox.publish(connection, "invoice.paid", {})
+        assert [each.event_type for each in captured_outbox(outbox, connection).messages] == []
+    assert [each.event_type for each in captured.messages] == ["invoice.paid"]
+    assert outbox._holds == 2
+
+
 def test_nothing_is_left():
+    assert outbox._holds == 0
     assert overriding == []
     with pytest.raises(OSError):
         urllib.request.urlopen(url)
@@ -82,7 +98,7 @@ def test_fixtures(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
 
     printed = run(tmp_path, "-q", "-W", "error", "-p", PLUGIN, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
-    assert "5 passed" in printed, printed
+    assert "6 passed" in printed, printed
 
 
 def test_entry_point(tmp_path: Path) -> None:
@@ -91,7 +107,13 @@ def test_entry_point(tmp_path: Path) -> None:
     printed = run(tmp_path, "--fixtures")
 
     assert plugin.name == PLUGIN
-    for name in ("webhook_store", "webhook_clock", "fake_receiver", "hostile_case"):
+    for name in (
+        "webhook_store",
+        "webhook_clock",
+        "fake_receiver",
+        "hostile_case",
+        "captured_outbox",
+    ):
         assert f"\n{name} -- " in printed
     assert "A new store, which all routes that have a store use during the test." in printed
 

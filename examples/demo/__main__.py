@@ -1,4 +1,4 @@
-"""Send captured requests of real Frappe sites to a real Flask server, and show its responses.
+"""Send captured requests of real Frappe sites to a real Flask server, and events from an outbox.
 
 Exit with status 1 if any response is wrong.
 """
@@ -9,41 +9,17 @@ import json
 import logging
 import re
 import sys
-import threading
 import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any
 
 from cases import Case, cases, secrets
+from delivering import delivering
 from receiver import create_app, handled
 from repeats import repeats
-from werkzeug.serving import WSGIRequestHandler, make_server
+from serving import serving
 
 from frappe_hooksig import SecretWarning
-
-
-class QuietHandler(WSGIRequestHandler):
-    """Logs no requests, so that the screen shows only the table."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log nothing."""
-
-
-@contextmanager
-def serving() -> Generator[int]:
-    """Serve the app on a free loopback port; yield the port."""
-    app = create_app(*secrets())
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def send(port: int, case: Case) -> tuple[int, dict[str, Any], str]:
@@ -71,7 +47,7 @@ def main() -> int:
     wrong = 0
     # The captured sites have short secrets. Generate yours with generate_secret().
     warnings.simplefilter("ignore", SecretWarning)
-    with serving() as port:
+    with serving(create_app(*secrets())) as port:
         for case in cases():
             status, content, duration = send(port, case)
             secret = content.get("secret")
@@ -82,6 +58,7 @@ def main() -> int:
             print(row(case.title, len(case.body), status, why, duration, verdict))
         print(f"\n{len(cases()) - wrong} of {len(cases())} responses are right.\n")
         wrong += show_repeats(port)
+    wrong += show_deliveries()
     return 1 if wrong else 0
 
 
@@ -97,6 +74,21 @@ def show_repeats(port: int) -> int:
         print(row(each.title, each.status, each.outcome, f"{each.handled}{verdict}"))
     verdict = "not each handled once" if wrong else "each handled to its end once"
     print(f"\n{len(handled)} orders, {verdict}.")
+    return wrong
+
+
+def show_deliveries() -> int:
+    """Print how an event arrives that must; return the number of wrong results."""
+    row = "{:32}  {:10}  {:18}  {}".format
+    print(row("\nan event from an outbox", " delivery", " answer", " handled so far"))
+    print(row("-" * 32, "-" * 10, "-" * 18, "-" * 14))
+    wrong = 0
+    for each in delivering():
+        wrong += not each.right
+        verdict = "" if each.right else "  <- wrong"
+        print(row(each.title, each.state, each.answer, f"{each.handled}{verdict}"))
+    verdict = "not as it must be" if wrong else "delivered, and handled once"
+    print(f"\n1 event, {verdict}; 1 that was rolled back, never sent.")
     return wrong
 
 

@@ -12,8 +12,15 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from frappe_hooksig.outbox import Outbox
     from frappe_hooksig.replay import MemoryStore
-    from frappe_hooksig.testing import AnswerLike, Clock, FakeReceiver, HostileCase
+    from frappe_hooksig.testing import (
+        AnswerLike,
+        CapturedOutbox,
+        Clock,
+        FakeReceiver,
+        HostileCase,
+    )
 
 _MARKER = (
     "webhook(scheme, secret, **options): runs a test with the argument hostile_case once for each "
@@ -103,3 +110,23 @@ def fake_receiver() -> Iterator[Callable[..., FakeReceiver]]:
             return receivers.enter_context(FakeReceiver(answers))
 
         yield start
+
+
+@pytest.fixture
+def captured_outbox() -> Iterator[Callable[..., CapturedOutbox]]:
+    """A function that captures what an outbox would send, until the test ends. Nothing is sent.
+
+    `captured = captured_outbox(outbox)` has what is published from then on in `captured.messages`
+    and, signed, in `captured.requests`. `connection=` is for tests that roll back everything. It is
+    `frappe_hooksig.testing.CapturedOutbox`.
+    """
+    from contextlib import ExitStack
+
+    from frappe_hooksig.testing import CapturedOutbox
+
+    with ExitStack() as captures:
+
+        def capture(outbox: Outbox, connection: object = None) -> CapturedOutbox:
+            return captures.enter_context(CapturedOutbox(outbox, connection))
+
+        yield capture

@@ -99,6 +99,10 @@ class SQLAlchemyDatabase:
         engine: The app's engine, of which it takes the way to connect; or a URL. It cannot be an
             async engine, because the workers are threads: give it the URL with another driver.
 
+    Attributes:
+        dialect: The SQL of the database.
+        errors: What statements raise if the database refuses them or cannot be reached.
+
     Raises:
         ConfigurationError: It is none of these, or the database is none of SQLite in a file,
             PostgreSQL and MariaDB.

@@ -92,6 +92,7 @@ class Options:
         is_confirmed: Whether this is the installation that the tables belong to.
         paces: How quick the endpoints were. The process remembers it: an engine makes many
             dispatchers.
+        is_held: Whether nothing is to be begun for now.
     """
 
     database: Database
@@ -102,6 +103,7 @@ class Options:
     tell: Callable[[OutboxEvent], None]
     is_confirmed: Callable[[Connection], bool]
     paces: dict[str, Pace]
+    is_held: Callable[[], bool] = lambda: False
 
 
 @dataclass(slots=True)
@@ -282,8 +284,9 @@ class Dispatcher:
                 release_own(connection, now, room.process, known)
             claims = Claims()
             routed: int | None = 0
-            is_to_route = is_apart and not self._is_stopping and is_unrouted(connection)
-            if not self._is_stopping:
+            is_closed = self._is_stopping or self._options.is_held()
+            is_to_route = is_apart and not is_closed and is_unrouted(connection)
+            if not is_closed:
                 routed = 0 if is_apart else route(connection, now)
                 claims = claim(connection, now, room)
             is_unfinished = is_to_route or (bool(routed) and is_unrouted(connection))

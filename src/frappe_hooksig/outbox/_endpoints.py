@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final, cast
@@ -40,6 +40,8 @@ INSERT INTO hooksig_endpoints (
     :id, :tenant, :url, :method, :scheme, :secrets, :headers, :event_types, :is_ordered, :hold_ms,
     :concurrency, :rate, :schedule, 'active', '', '', {now}, 1, 0, 0, :ramp, 0
 )"""
+
+_REFERENCES: Final = "SELECT id, secrets, headers FROM hooksig_endpoints ORDER BY id {locked}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,28 @@ def alter_endpoint(connection: Connection, endpoint: str, columns: Mapping[str, 
     statement = f"UPDATE hooksig_endpoints SET revision = revision + 1{sets} WHERE id = :id"  # noqa: S608
     if not connection.change(statement, {**columns, "id": endpoint}):
         raise no_endpoint(endpoint)
+
+
+def replace_references(connection: Connection, replace: Callable[[str, str], str]) -> int:
+    """Replace the references of all secrets and headers; return how many are others now.
+
+    Args:
+        connection: A connection in a transaction.
+        replace: Gets the id of an endpoint and a reference, and returns the new reference.
+    """
+    count = 0
+    for endpoint, secrets, headers in connection.rows(_REFERENCES):
+        old: list[str] = json.loads(secrets)
+        old_headers: dict[str, str] = json.loads(headers)
+        new = [replace(endpoint, each) for each in old]
+        new_headers = {name: replace(endpoint, each) for name, each in old_headers.items()}
+        before, after = [*old, *old_headers.values()], [*new, *new_headers.values()]
+        changed = sum(one != other for one, other in zip(before, after, strict=True))
+        if changed:
+            columns = {"secrets": json.dumps(new), "headers": json.dumps(new_headers)}
+            alter_endpoint(connection, endpoint, columns)
+        count += changed
+    return count
 
 
 def stop_endpoint(

@@ -32,6 +32,7 @@ from frappe_hooksig.outbox._endpoints import (
     insert_endpoint,
     new_endpoint_id,
     remove_endpoint,
+    replace_references,
     resume_endpoint,
     stop_endpoint,
 )
@@ -59,7 +60,7 @@ from frappe_hooksig.outbox._records import (
     Order,
 )
 from frappe_hooksig.outbox._retention import RETENTION, Pruning
-from frappe_hooksig.outbox._secrets import Vault
+from frappe_hooksig.outbox._secrets import Unavailable, Vault
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._sqlite import SQLiteDatabase
 from frappe_hooksig.outbox._tables import check_tables, confirm, is_confirmed, migrate
@@ -181,6 +182,7 @@ class Outbox:
         )
         # So that an argument that cannot be used is found now, and not when something is sent.
         self._make_sender(generate_secret(SCHEME.secret_format), scheme=SCHEME).close()
+        self._holds = 0  # how many tests want its workers to begin nothing
         self._max_payload = max_payload
         self._disable_after = disable_after
         self._lease = lease
@@ -535,6 +537,24 @@ class Outbox:
             columns["headers"] = _dumped(named)
         return columns
 
+    def rotate_keys(self) -> int:
+        """Encrypt all secrets and headers anew, with the first one of `keys=`.
+
+        After that, nothing in the tables needs the other keys.
+
+        Returns:
+            How many values were encrypted anew.
+
+        Raises:
+            ConfigurationError: One of them cannot be decrypted. Then nothing is changed.
+        """
+        problem = ""
+        try:
+            return self._changed(lambda each: replace_references(each, self._vault.rotated))
+        except Unavailable as error:
+            problem = str(error)
+        raise ConfigurationError(problem)
+
     def endpoint(self, endpoint_id: str) -> Endpoint:
         """Return an endpoint.
 
@@ -779,6 +799,8 @@ class Outbox:
         number("linger", linger, 0, 3600)
         if most is not None:
             whole("most", most, 1, _MOST_PROCESSES)
+        if self._holds:
+            return False
         dispatcher = self._dispatcher(slots)
         try:
             if not self._run(lambda each: answer(each, most, self._lease)):
@@ -802,6 +824,7 @@ class Outbox:
             tell=self._tell,
             is_confirmed=self._is_confirmed,
             paces=self._paces,
+            is_held=lambda: self._holds > 0,
         )
         dispatcher = Dispatcher(options, slots)
         with self._lock:

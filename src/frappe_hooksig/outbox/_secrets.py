@@ -139,14 +139,31 @@ class Vault:
             raise Unavailable(msg)
         return value
 
-    def _decrypted(self, endpoint: str, token: str) -> str:
+    def rotated(self, endpoint: str, reference: str) -> str:
+        """Return a reference whose value is encrypted with the newest key, if it is encrypted.
+
+        Raises:
+            Unavailable: It cannot be decrypted.
+        """
+        prefix, _, token = reference.partition(":")
+        if prefix != _ENCRYPTED:
+            return reference
+        self._decrypted(endpoint, token)  # refuses one of another endpoint
+        return f"{_ENCRYPTED}:{self._keys.rotate(token.encode()).decode()}"
+
+    @property
+    def _keys(self) -> MultiFernet:
         if self._fernet is None:
             msg = "the value is stored encrypted, and the outbox has no keys (keys=)"
             raise Unavailable(msg, "key-missing")
+        return self._fernet
+
+    def _decrypted(self, endpoint: str, token: str) -> str:
+        keys = self._keys
         from cryptography.fernet import InvalidToken
 
         try:
-            text = self._fernet.decrypt(token.encode())
+            text = keys.decrypt(token.encode())
         except InvalidToken:
             msg = "the value is stored encrypted, with another key than those in keys="
             raise Unavailable(msg, "key-missing") from None

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from frappe_hooksig.testing._captured_outbox import (
+        CapturedMessage,
+        CapturedOutbox,
+        CapturedRequest,
+    )
     from frappe_hooksig.testing._cases import HostileCase
     from frappe_hooksig.testing._deliveries import delivery
     from frappe_hooksig.testing._fake_receiver import (
@@ -35,6 +40,9 @@ __all__ = [
     "Answer",
     "AnswerLike",
     "AsyncStoreConformance",
+    "CapturedMessage",
+    "CapturedOutbox",
+    "CapturedRequest",
     "Clock",
     "FakeReceiver",
     "HostileCase",
@@ -60,6 +68,7 @@ __all__ = [
 
 # Each name is imported on first use: a test that signs a request loads no tests of stores.
 _MODULES = {
+    "_captured_outbox": ("CapturedMessage", "CapturedOutbox", "CapturedRequest"),
     "_cases": ("HostileCase",),
     "_deliveries": ("delivery",),
     "_fake_receiver": ("Answer", "AnswerLike", "FakeReceiver", "ReceivedRequest"),
