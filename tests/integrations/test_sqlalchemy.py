@@ -333,7 +333,7 @@ def test_the_app_keeps_its_settings(postgres: Place) -> None:
     database.close()
     engine.dispose()
 
-    assert own == [("10s", "read committed")]
+    assert own == [("5s", "read committed")]
     assert theirs == [("0", "serializable")]
 
 
