@@ -195,6 +195,25 @@ def test_bad_payload(sqlite: Place) -> None:
     assert post.states() == ["dead", "delivered"]
 
 
+def test_secret_that_cannot_be_read_now(sqlite: Place) -> None:
+    """A function of the app that fails is tried again: it may ask a server that is away."""
+
+    def away(_name: str) -> str:
+        raise OSError(SECRET)
+
+    readers = iter([away, lambda _: SECRET])
+    post = Post(sqlite, references={"test": lambda name: next(readers)(name)})
+    with FakeReceiver() as receiver:
+        post.endpoint(receiver.url, schedule=RetrySchedule((0.05,)))
+        post.publish()
+        post.send()
+        (first,) = post.outbox.deliveries()
+        wait_until(lambda: post.outbox.drain() or post.states() == ["delivered"])
+
+    assert (str(first.state), first.reason) == ("due", "secret-unreadable")
+    assert post.outbox.endpoints()[0].state == "active"
+
+
 def test_internal_error(sqlite: Place, caplog: pytest.LogCaptureFixture) -> None:
     """An error of this process is an attempt that failed, and says nothing of the payload."""
 

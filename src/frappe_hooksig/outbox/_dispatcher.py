@@ -459,6 +459,8 @@ class Dispatcher:
             sender = self._senders.of(row, is_json=claimed.is_json)
             return sender.send(row.endpoint.url, claimed.payload, id=claimed.sent_as)
         except Unavailable as error:
+            if error.reason == "secret-unreadable":
+                return _failed(claimed, error.reason, str(error), started)
             return Fault(error.reason, str(error), is_of_endpoint=True)
         except PayloadError as error:
             return Fault("bad-payload", str(error), is_of_endpoint=False)
@@ -468,13 +470,7 @@ class Dispatcher:
             # Without a traceback: its frames have the payload and the secrets.
             message = f"sending failed by an error of this process: {type(error).__name__}"
             _say(logging.ERROR, f"outbox: {message}")
-            return Attempt(
-                outcome="unreachable",
-                id=claimed.sent_as,
-                reason="internal-error",
-                message=message,
-                seconds=time.monotonic() - started,
-            )
+            return _failed(claimed, "internal-error", message, started)
 
     def _signed_time(self) -> float:
         """Return the time that is signed: that of the database, which is the one all agree on."""
@@ -559,6 +555,17 @@ class Dispatcher:
     @property
     def _database(self) -> Database:
         return self._options.database
+
+
+def _failed(claimed: Claimed, reason: str, message: str, started: float) -> Attempt:
+    """Return an attempt that has failed before anything was sent."""
+    return Attempt(
+        outcome="unreachable",
+        id=claimed.sent_as,
+        reason=reason,
+        message=message,
+        seconds=time.monotonic() - started,
+    )
 
 
 def _is_left(connection: Connection, linger: float) -> bool:

@@ -22,7 +22,8 @@ class Unavailable(Exception):
     """A secret or a header of an endpoint cannot be had, so nothing can be sent to it.
 
     Attributes:
-        reason: `secret-missing` or `key-missing`.
+        reason: `secret-missing`, `key-missing`, or `secret-unreadable` if a function of the app has
+            failed, which may pass.
     """
 
     def __init__(self, message: str, reason: str = "secret-missing") -> None:
@@ -62,11 +63,7 @@ class Vault:
                     'such as {"vault": read_vault}'
                 )
                 raise ConfigurationError(msg)
-        self._readers: dict[str, Callable[[str], str | None]] = {
-            "env": os.environ.get,
-            "file": _read_file,
-            **references,
-        }
+        self._readers = {**_BUILT_IN, **references}
 
     def encrypted(self, endpoint: str, secret: Secret) -> str:
         """Return a reference that contains a secret, encrypted.
@@ -129,7 +126,9 @@ class Vault:
             value = reader(rest)
         except Exception as error:  # noqa: BLE001  # what the app's own function raises
             msg = f"{reference} cannot be read: {type(error).__name__}"
-            raise Unavailable(msg) from None
+            raise Unavailable(
+                msg, "secret-missing" if prefix in _BUILT_IN else "secret-unreadable"
+            ) from None
         if not value:
             msg = f"{reference} is not there, or is empty"
             raise Unavailable(msg)
@@ -199,3 +198,9 @@ def _fernet_of(keys: list[Any]) -> MultiFernet:
 def _read_file(path: str) -> str:
     """Return what a file contains, without the line end that editors add."""
     return Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
+
+
+_BUILT_IN: Final[Mapping[str, Callable[[str], str | None]]] = {
+    "env": os.environ.get,
+    "file": _read_file,
+}
