@@ -230,7 +230,7 @@ def _engine_of(given: object) -> Engine:
         try:
             url = make_url(given)
             return create_engine(url, pool_pre_ping=True)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # the latter for a port that is no number
             del given  # it may have a password
             msg = "the URL of the database cannot be read: postgresql+psycopg://user@host/name"
             raise ConfigurationError(msg) from None
