@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from threading import Thread
 
@@ -198,11 +198,11 @@ def test_bad_payload(sqlite: Place) -> None:
 def test_secret_that_cannot_be_read_now(sqlite: Place) -> None:
     """A function of the app that fails is tried again: it may ask a server that is away."""
 
-    def away(_name: str) -> str:
+    def away() -> str:
         raise OSError(SECRET)
 
-    readers = iter([away, lambda _: SECRET])
-    post = Post(sqlite, references={"test": lambda name: next(readers)(name)})
+    readers: Iterator[Callable[[], str]] = iter([away, lambda: SECRET])
+    post = Post(sqlite, references={"test": lambda _: next(readers)()})
     with FakeReceiver() as receiver:
         post.endpoint(receiver.url, schedule=RetrySchedule((0.05,)))
         post.publish()
@@ -548,6 +548,7 @@ def test_stop_in_an_outage(sqlite: Place) -> None:
     worker.start()
     wait_until(lambda: bool(sqlite.rows("SELECT 1 FROM hooksig_processes")))
     faulty.failing = {"*"}
+    wait_until(lambda: faulty.failed >= 1)
 
     worker.stop()
 
