@@ -31,6 +31,7 @@ from tests.databases import postgresql
 from tests.frappe_bench import valkey_url
 from tests.integrations.celery_app import SECRET, made
 from tests.loopback import Server, gunicorn, served
+from tests.selection import at_full_size
 
 __all__ = ["valkey_url"]  # a fixture
 
@@ -91,8 +92,8 @@ def worker(
     "options",
     [
         ["-c", "2"],
-        pytest.param(["--pool", "threads", "-c", "2"], marks=pytest.mark.long),
-        pytest.param(["--pool", "solo"], marks=pytest.mark.long),
+        at_full_size(["--pool", "threads", "-c", "2"]),
+        at_full_size(["--pool", "solo"]),
     ],
     ids=["prefork", "threads", "solo"],
 )
@@ -231,6 +232,7 @@ def kill_child(parent: int) -> None:
     os.kill(int(random.choice(children)), signal.SIGKILL)
 
 
+@pytest.mark.stress
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_killed_children(large_shop: Shop, tmp_path: Path) -> None:
@@ -274,6 +276,7 @@ def ended(shop: Shop) -> int:
         return int(connection.execute(statement).scalar_one())
 
 
+@pytest.mark.stress
 @pytest.mark.long
 def test_every_bell_is_lost(large_shop: Shop, tmp_path: Path) -> None:
     """Beat has the workers find all that was published, although no bell arrives."""
@@ -293,6 +296,7 @@ def test_every_bell_is_lost(large_shop: Shop, tmp_path: Path) -> None:
     assert len(ids) == 50
 
 
+@pytest.mark.stress
 @pytest.mark.long
 def test_work_of_a_killed_child(shop: Shop, tmp_path: Path) -> None:
     """What a killed process was sending is sent again within 15 seconds, with the defaults."""

@@ -18,6 +18,7 @@ from tests.outbox.places import (
     sqlalchemy_place,
     sqlite_place,
 )
+from tests.selection import at_full_size
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +78,7 @@ def sqlalchemy_mariadb(mariadb_server: Server) -> Iterator[Place]:
         "sqlite",
         "sqlalchemy_sqlite",
         "sqlalchemy_postgresql",
-        pytest.param("sqlalchemy_mariadb", marks=pytest.mark.long),
+        at_full_size("sqlalchemy_mariadb"),
     ]
 )
 def place(request: pytest.FixtureRequest) -> Place:
@@ -89,9 +90,9 @@ def place(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture(
     params=[
         "sqlite",
-        pytest.param("sqlalchemy_sqlite", marks=pytest.mark.long),
+        at_full_size("sqlalchemy_sqlite"),
         "sqlalchemy_postgresql",
-        pytest.param("sqlalchemy_mariadb", marks=pytest.mark.long),
+        at_full_size("sqlalchemy_mariadb"),
     ]
 )
 def store(request: pytest.FixtureRequest) -> Place:
@@ -106,7 +107,7 @@ def store(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture(
     params=[
         "sqlalchemy_postgresql",
-        pytest.param("sqlalchemy_mariadb", marks=pytest.mark.long),
+        at_full_size("sqlalchemy_mariadb"),
     ]
 )
 def server_place(request: pytest.FixtureRequest) -> Place:

@@ -772,6 +772,7 @@ def test_newer_tables(sqlite: Place) -> None:
 # Databases that are away for long
 
 
+@pytest.mark.stress
 @pytest.mark.long
 def test_restarted_server() -> None:
     """While PostgreSQL is down, workers wait; when it is back, nothing is lost or given up."""
@@ -799,6 +800,7 @@ def test_restarted_server() -> None:
         workers[1].stop()
 
 
+@pytest.mark.stress
 @pytest.mark.long
 def test_locked_file(sqlite: Place) -> None:
     """While another process holds the lock of a SQLite file, a worker waits, and goes on."""
