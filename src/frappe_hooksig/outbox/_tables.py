@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final
 
 from frappe_hooksig.exceptions import ConfigurationError
@@ -137,6 +138,12 @@ CREATE TABLE IF NOT EXISTS hooksig_installation (
 ) {options}"""
 
 
+_TABLES: Final = (
+    *("hooksig_attempts", "hooksig_deliveries", "hooksig_lanes", "hooksig_messages"),
+    *("hooksig_endpoints", "hooksig_processes", "hooksig_installation"),
+)
+
+
 def migrate(connection: Connection, fingerprint: str) -> int:
     """Create the tables, or bring them to the newest version. It is safe to repeat.
 
@@ -171,6 +178,22 @@ def migrate(connection: Connection, fingerprint: str) -> int:
         # After each: MariaDB commits with each CREATE, so a step may be left half done.
         connection.change("UPDATE hooksig_installation SET version = :version", {"version": number})
     return NEWEST - version
+
+
+def drop(connection: Connection) -> None:
+    """Drop the tables, with all that they have."""
+    for table in _TABLES:
+        connection.change(f"DROP TABLE IF EXISTS {table}")
+
+
+def fingerprint_of(identity: str, *, is_named: bool = False) -> str:
+    """Return the fingerprint of an installation.
+
+    Args:
+        identity: What tells the database from its copies, or the name of the installation.
+        is_named: Whether it is a name.
+    """
+    return sha256(f"{is_named} {identity}".encode()).hexdigest()
 
 
 def check_tables(connection: Connection) -> None:
