@@ -35,6 +35,7 @@ TABLES = (
     "stores",
     "servers",
     "sending",
+    "outbox",
     "import_time",
 )
 

@@ -13,12 +13,15 @@ from frappe_hooksig.outbox._states import DeliveryState
 #: How many times a delivery may be lost, with the process that sends it, before it is sent alone.
 LOST_BEFORE_ALONE: Final = 3
 
-# One look at the ends of an index for each endpoint, however much is due.
+# One look at the ends of an index for each endpoint, however much is due. The index has nothing of
+# what was delivered, and SQLite uses it only for a query that says so, too (`state <> 3`).
 _LOOK: Final = """\
 SELECT e.id, e.revision, e.concurrency, e.failures, e.failing_since, e.open_until, e.ramp, e.rate,
     e.rate_at,
-    (SELECT COUNT(*) FROM hooksig_deliveries d WHERE d.endpoint = e.id AND d.state = 2),
-    (SELECT MIN(d.due_at) FROM hooksig_deliveries d WHERE d.endpoint = e.id AND d.state = 1)
+    (SELECT COUNT(*) FROM hooksig_deliveries d
+        WHERE d.endpoint = e.id AND d.state = 2 AND d.state <> 3),
+    (SELECT MIN(d.due_at) FROM hooksig_deliveries d
+        WHERE d.endpoint = e.id AND d.state = 1 AND d.state <> 3)
 FROM hooksig_endpoints e WHERE e.state = 'active'"""
 _LOCK: Final = "SELECT id FROM hooksig_endpoints WHERE id IN"
 _SOON: Final = 1000  # milliseconds
@@ -26,7 +29,8 @@ _TAKE: Final = """\
 SELECT id, message, sent_as, size, attempts, tries, lost, lane, hold_until,
     is_set_aside
 FROM hooksig_deliveries
-WHERE endpoint = :endpoint AND state = 1 AND due_at <= :now ORDER BY due_at, id LIMIT :limit
+WHERE endpoint = :endpoint AND state = 1 AND state <> 3 AND due_at <= :now
+ORDER BY due_at, id LIMIT :limit
 {skip_locked}"""
 _SET_RATE: Final = "UPDATE hooksig_endpoints SET rate_at = :rate_at WHERE id = :id"
 _PAYLOADS: Final = "SELECT seq, payload, is_json FROM hooksig_messages WHERE seq IN"

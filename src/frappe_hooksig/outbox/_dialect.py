@@ -46,11 +46,18 @@ SQLITE: Final = Dialect(
         "bytes": "BLOB",
         "text": "TEXT",
         "options": "",
+        "clustered": "WITHOUT ROWID",
         "where_unrouted": "WHERE is_routed = 0",
+        "where_keyed": "WHERE idempotency_key IS NOT NULL",
+        "where_open": "WHERE state <> 3",
+        "where_in_lane": "WHERE lane IS NOT NULL",
         # One transaction writes at a time, and it has begun with BEGIN IMMEDIATE.
+        "latest": "",
         "locked": "",
         "skip_locked": "",
-        "unless_published": "ON CONFLICT (tenant, idempotency_key) DO NOTHING",
+        "unless_published": (
+            "ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
+        ),
         "or_update_lane": "ON CONFLICT (endpoint, lane) DO UPDATE SET",
     },
 )
@@ -68,10 +75,17 @@ POSTGRESQL: Final = Dialect(
         "bytes": "BYTEA",
         "text": "TEXT",
         "options": "",
+        "clustered": "",
         "where_unrouted": "WHERE is_routed = 0",
+        "where_keyed": "WHERE idempotency_key IS NOT NULL",
+        "where_open": "WHERE state <> 3",
+        "where_in_lane": "WHERE lane IS NOT NULL",
+        "latest": "",
         "locked": "FOR UPDATE",
         "skip_locked": "FOR UPDATE SKIP LOCKED",
-        "unless_published": "ON CONFLICT (tenant, idempotency_key) DO NOTHING",
+        "unless_published": (
+            "ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
+        ),
         "or_update_lane": "ON CONFLICT (endpoint, lane) DO UPDATE SET",
     },
 )
@@ -90,7 +104,13 @@ MARIADB: Final = Dialect(
         "text": "LONGTEXT",
         # Otherwise, `Paid` and `paid` would be one event type, and one idempotency key.
         "options": "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin",
+        "clustered": "",  # each table is, by its primary key
         "where_unrouted": "",  # there are no partial indexes
+        "where_keyed": "",
+        "where_open": "",
+        "where_in_lane": "",
+        # In a transaction that reads a snapshot, only a read that locks sees what was committed since.
+        "latest": "LOCK IN SHARE MODE",
         "locked": "FOR UPDATE",
         "skip_locked": "FOR UPDATE SKIP LOCKED",
         "unless_published": "ON DUPLICATE KEY UPDATE seq = seq",

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 from typing import Final, TypeAlias, TypeVar
 
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
@@ -36,6 +36,12 @@ _log = logging.getLogger("frappe_hooksig")
 
 #: An attempt that takes longer than this gives its slot back, and goes on beside, in seconds.
 QUICK: Final = 0.25
+
+# How long a claimed delivery may wait for a thread before there is another one, in seconds. Quick
+# receivers need few threads, and few threads cost less time than many.
+_PATIENCE: Final = 0.005
+_LINGER: Final = 0.01  # seconds
+_IDLE: Final = 10.0  # seconds, after which a thread without work ends
 
 # How many bytes of payloads are in flight at most, unless one payload alone has more.
 _SIZE: Final = 64 * 1024 * 1024
@@ -90,6 +96,7 @@ class _Flight:
     claimed: Claimed
     started: float
     is_slow: bool
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +129,10 @@ class Dispatcher:
         self._heart = Heart(options.lease)
         self._senders = options.senders(self._signed_time)
         self._inbox: _Inbox = SimpleQueue()
-        self._jobs: SimpleQueue[Claimed | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Flight | None] = SimpleQueue()
         self._threads: list[Thread] = []
-        self._flights: dict[int, _Flight] = {}
+        # By the process, too: who was given up may claim a delivery again while an attempt runs.
+        self._flights: dict[tuple[str, int], _Flight] = {}
         self._took: dict[str, float] = {}
         self._rows: dict[str, Row] = {}
         self._is_stopping = False
@@ -161,7 +169,7 @@ class Dispatcher:
             return self._dispatch(ends, until_done=until_done)
         finally:
             self._ended.set()
-            for _ in self._threads:
+            for _ in [*self._threads]:
                 self._jobs.put(None)
             beating.join()
             self._try(self._heart.leave)
@@ -209,7 +217,7 @@ class Dispatcher:
 
     def _turn_of(self, done: Sequence[Done]) -> Callable[[Connection], _Turn | None]:
         """Return the function that does a turn. It may be called more than once."""
-        ended = {each.claimed.id for each in done}
+        ended = {_key(each.claimed) for each in done}
         room = self._room(ended)
         known = {endpoint: row.revision for endpoint, row in self._rows.items()}
         terms = {
@@ -225,7 +233,7 @@ class Dispatcher:
             disable_after = int(self._options.disable_after * 1000)
             events = settle(connection, now, done, terms, disable_after)
             if self._is_doubtful:
-                release_own(connection, now, self._heart.id, {*self._flights})
+                release_own(connection, now, self._heart.id, {each for _, each in self._flights})
             if self._is_stopping:
                 claims = Claims()
                 routed = 0
@@ -247,12 +255,12 @@ class Dispatcher:
 
         return turn
 
-    def _room(self, ended: set[int]) -> Room:
+    def _room(self, ended: set[tuple[str, int]]) -> Room:
         """Return what can begin now."""
         now = time.monotonic()
         quick = slow = size = 0
-        for delivery, flight in self._flights.items():
-            if delivery in ended:
+        for key, flight in self._flights.items():
+            if key in ended:
                 continue
             if not flight.is_slow and now - flight.started > QUICK:
                 flight.is_slow = True
@@ -261,8 +269,8 @@ class Dispatcher:
             size += flight.claimed.size
         lingering = {
             flight.claimed.endpoint
-            for delivery, flight in self._flights.items()
-            if flight.is_slow and delivery not in ended
+            for key, flight in self._flights.items()
+            if flight.is_slow and key not in ended
         }
         return Room(
             process=self._heart.id,
@@ -293,19 +301,36 @@ class Dispatcher:
         step = _WATCH if self._database.dialect is SQLITE else _POLL
         while True:
             left = ends - time.monotonic()
+            waiting = self._jobs.qsize()
+            patience = min(step, left, _PATIENCE) if waiting else min(step, left)
             try:
-                word = self._inbox.get(timeout=max(0.0, min(step, left)))
+                word = self._inbox.get(timeout=max(0.0, patience))
             except Empty:
+                if waiting:  # all threads are busy with something that takes long
+                    self._add_threads(waiting)
+                    continue
                 if left <= step or self._has_changed():
                     return done
                 continue
-            while True:
-                if isinstance(word, Done):
-                    done.append(word)
-                try:
-                    word = self._inbox.get_nowait()
-                except Empty:
-                    return done
+            if isinstance(word, Done):
+                done.append(word)
+            self._empty(done)
+            # While there is enough to send, more results in one turn cost less time.
+            lingers_until = time.monotonic() + _LINGER
+            while self._jobs.qsize() > self._slots // 4 and time.monotonic() < lingers_until:
+                time.sleep(_LINGER / 10)
+                self._empty(done)
+            return done
+
+    def _empty(self, done: list[Done]) -> None:
+        """Take all that is in the inbox."""
+        while True:
+            try:
+                word = self._inbox.get_nowait()
+            except Empty:
+                return
+            if isinstance(word, Done):
+                done.append(word)
 
     def _has_changed(self) -> bool:
         """Whether another connection has committed something, as far as that is known."""
@@ -319,29 +344,43 @@ class Dispatcher:
 
     def _begin(self, claimed: Claimed) -> None:
         is_slow = not claimed.was_good or self._took.get(claimed.endpoint, 0.0) > QUICK
-        self._flights[claimed.id] = _Flight(claimed, time.monotonic(), is_slow)
-        if len(self._threads) < len(self._flights):
+        flight = self._flights[_key(claimed)] = _Flight(claimed, time.monotonic(), is_slow)
+        self._jobs.put(flight)
+        if not self._threads:
+            self._add_threads(1)
+
+    def _add_threads(self, count: int) -> None:
+        """Add threads, but not more than there are attempts in flight."""
+        for _ in range(min(count, len(self._flights) - len(self._threads))):
             thread = Thread(target=self._send, name="frappe_hooksig sending", daemon=True)
             thread.start()
             self._threads.append(thread)
-        self._jobs.put(claimed)
 
     def _forget(self, done: Sequence[Done]) -> None:
         now = time.monotonic()
+        longest = 0.0
         for each in done:
-            flight = self._flights.pop(each.claimed.id)
+            flight = self._flights.pop(_key(each.claimed))
             if len(self._took) > _REMEMBERED:
                 self._took.clear()
             self._took[each.claimed.endpoint] = now - flight.started
+            longest = max(longest, flight.waited)
+        if longest > _PATIENCE:
+            self._add_threads(len(self._threads))
         self.sent += len(done)
 
     def _send(self) -> None:
         while True:
-            claimed = self._jobs.get()
-            if claimed is None:
+            try:
+                flight = self._jobs.get(timeout=_IDLE)
+            except Empty:
+                flight = None
+            if flight is None:
+                self._threads.remove(current_thread())
                 return
-            row = self._rows[claimed.endpoint]
-            self._inbox.put(Done(claimed, self._result(claimed, row)))
+            flight.waited = time.monotonic() - flight.started
+            claimed = flight.claimed
+            self._inbox.put(Done(claimed, self._result(claimed, self._rows[claimed.endpoint])))
 
     def _result(self, claimed: Claimed, row: Row) -> Attempt | Fault:
         """Send a delivery, and say what became of it. It raises nothing."""
@@ -427,6 +466,10 @@ class Dispatcher:
     @property
     def _database(self) -> Database:
         return self._options.database
+
+
+def _key(claimed: Claimed) -> tuple[str, int]:
+    return claimed.process, claimed.id
 
 
 def _complain(error: Exception, failed: int = 1) -> None:

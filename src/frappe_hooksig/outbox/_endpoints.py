@@ -168,8 +168,8 @@ def resume_endpoint(connection: Connection, endpoint: str) -> bool:
     connection.change(
         """\
 UPDATE hooksig_deliveries SET hold_until = hold_until + :pause
-WHERE endpoint = :id AND state = :due AND hold_until IS NOT NULL""",
-        {"id": endpoint, "pause": pause, "due": int(DeliveryState.DUE)},
+WHERE endpoint = :id AND state = 1 AND state <> 3 AND hold_until IS NOT NULL""",
+        {"id": endpoint, "pause": pause},
     )
     return True
 
@@ -188,7 +188,7 @@ def remove_endpoint(connection: Connection, endpoint: str) -> None:
 UPDATE hooksig_deliveries
 SET state = :cancelled, ended_at = {{now}}, process = NULL, lane = NULL,
     reason = 'endpoint-deleted', problem = 'the endpoint was deleted'
-WHERE endpoint = :id AND state IN {open_states}""",  # noqa: S608
+WHERE endpoint = :id AND state IN {open_states} AND state <> 3""",  # noqa: S608
         {"id": endpoint, "cancelled": int(DeliveryState.CANCELLED), **names},
     )
     connection.change("DELETE FROM hooksig_lanes WHERE endpoint = :id", {"id": endpoint})

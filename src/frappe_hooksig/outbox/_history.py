@@ -27,7 +27,7 @@ _MESSAGES: Final = """\
 SELECT id, event_type, tenant, lane, idempotency_key, payload, created_at, is_routed
 FROM hooksig_messages"""
 _DELIVERIES: Final = """\
-SELECT d.id, m.id, d.sent_as, m.event_type, d.endpoint, m.tenant, d.lane, d.state, d.due_at,
+SELECT d.id, m.id, d.sent_as, m.event_type, d.endpoint, m.tenant, m.lane, d.state, d.due_at,
     d.attempts, d.lost, d.is_set_aside, d.created_at, d.ended_at, d.status, d.reason, d.problem
 FROM hooksig_deliveries d JOIN hooksig_messages m ON m.seq = d.message"""
 _ATTEMPTS: Final = """\
@@ -48,11 +48,14 @@ FROM hooksig_deliveries WHERE id = :id"""
 _NUMBERS: Final = """\
 SELECT e.id, e.state,
     (SELECT COUNT(*) FROM hooksig_deliveries d
-        WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at <= :now),
-    (SELECT MIN(d.due_at) FROM hooksig_deliveries d WHERE d.endpoint = e.id AND d.state = 1),
+        WHERE d.endpoint = e.id AND d.state = 1 AND d.state <> 3 AND d.due_at <= :now),
+    (SELECT MIN(d.due_at) FROM hooksig_deliveries d
+        WHERE d.endpoint = e.id AND d.state = 1 AND d.state <> 3),
     (SELECT COUNT(*) FROM hooksig_deliveries d
-        WHERE d.endpoint = e.id AND (d.state = 0 OR d.state = 1 AND d.due_at > :now)),
-    (SELECT COUNT(*) FROM hooksig_deliveries d WHERE d.endpoint = e.id AND d.state = 4)
+        WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.state <> 3
+            AND (d.state = 0 OR d.due_at > :now)),
+    (SELECT COUNT(*) FROM hooksig_deliveries d
+        WHERE d.endpoint = e.id AND d.state = 4 AND d.state <> 3)
 FROM hooksig_endpoints e ORDER BY e.created_at, e.id"""
 _ATTEMPT_NUMBERS: Final = """\
 SELECT endpoint, COUNT(*), SUM(CASE WHEN outcome = 'delivered' THEN 1 ELSE 0 END), AVG(took_ms),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 from frappe_hooksig.outbox._database import Connection
-from frappe_hooksig.outbox._states import DeliveryState
 
 _ADD: Final = """\
 INSERT INTO hooksig_lanes (endpoint, lane, pending, last_number)
@@ -22,9 +21,9 @@ _LEAVE: Final = """\
 UPDATE hooksig_lanes SET pending = pending - 1 WHERE endpoint = :endpoint AND lane = :lane"""
 _NEXT: Final = """\
 SELECT id FROM hooksig_deliveries
-WHERE endpoint = :endpoint AND state = :waiting AND lane = :lane ORDER BY number LIMIT 1"""
+WHERE endpoint = :endpoint AND lane = :lane AND state = 0 ORDER BY number LIMIT 1"""
 _MAKE_DUE: Final = """\
-UPDATE hooksig_deliveries SET state = :due, due_at = :now, set_at = :now WHERE id = :id"""
+UPDATE hooksig_deliveries SET state = 1, due_at = :now, set_at = :now WHERE id = :id"""
 
 
 def join(connection: Connection, endpoint: str, lane: str, count: int) -> tuple[int, bool]:
@@ -43,6 +42,5 @@ def leave(connection: Connection, endpoint: str, lane: str, now: int) -> None:
     """Take the head out of its lane, and make the next one due."""
     same = {"endpoint": endpoint, "lane": lane}
     connection.change(_LEAVE, same)
-    waiting = {**same, "waiting": int(DeliveryState.WAITING)}
-    for (delivery,) in connection.rows(_NEXT, waiting):
-        connection.change(_MAKE_DUE, {"id": delivery, "now": now, "due": int(DeliveryState.DUE)})
+    for (delivery,) in connection.rows(_NEXT, same):
+        connection.change(_MAKE_DUE, {"id": delivery, "now": now})

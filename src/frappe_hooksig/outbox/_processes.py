@@ -37,8 +37,9 @@ _LEAVE: Final = "DELETE FROM hooksig_processes WHERE id = :id"
 _STILL_THERE: Final = "SELECT id FROM hooksig_processes WHERE id = :id {locked}"
 _ORPHANS: Final = """\
 SELECT d.id, d.endpoint, d.sent_as, d.lane, d.lost
-FROM hooksig_endpoints e JOIN hooksig_deliveries d ON d.endpoint = e.id AND d.state = 2
-WHERE NOT EXISTS (SELECT 1 FROM hooksig_processes p WHERE p.id = d.process)
+FROM hooksig_deliveries d
+WHERE d.endpoint IN (SELECT id FROM hooksig_endpoints) AND d.state = 2 AND d.state <> 3
+    AND NOT EXISTS (SELECT 1 FROM hooksig_processes p WHERE p.id = d.process)
 ORDER BY d.id"""
 _RELEASE: Final = """\
 UPDATE hooksig_deliveries
@@ -47,8 +48,9 @@ SET state = :state, process = NULL, lost = :lost, due_at = :now, set_at = :now, 
 WHERE id = :id AND state = 2"""
 _OWN: Final = """\
 SELECT d.id
-FROM hooksig_endpoints e JOIN hooksig_deliveries d ON d.endpoint = e.id AND d.state = 2
-WHERE d.process = :process"""
+FROM hooksig_deliveries d
+WHERE d.endpoint IN (SELECT id FROM hooksig_endpoints) AND d.state = 2 AND d.state <> 3
+    AND d.process = :process"""
 _RELEASE_OWN: Final = """\
 UPDATE hooksig_deliveries SET state = :state, process = NULL, due_at = :now, set_at = :now
 WHERE id = :id AND state = 2"""
@@ -56,11 +58,15 @@ WHERE id = :id AND state = 2"""
 _BRING_DUE_IN: Final = """\
 UPDATE hooksig_deliveries
 SET due_at = :now + (due_at - set_at), hold_until = :now + (hold_until - set_at), set_at = :now
-WHERE endpoint IN (SELECT id FROM hooksig_endpoints) AND state = :due AND set_at > :latest"""
+WHERE endpoint IN (SELECT id FROM hooksig_endpoints) AND state = 1 AND state <> 3
+    AND set_at > :latest"""
 _HELD_TOO_LONG: Final = """\
 SELECT d.id, d.endpoint, d.sent_as, d.lane
-FROM hooksig_endpoints e JOIN hooksig_deliveries d ON d.endpoint = e.id AND d.state = 1
-WHERE e.is_ordered = 1 AND e.state = 'active' AND d.lane IS NOT NULL AND d.hold_until <= :now
+FROM hooksig_deliveries d
+WHERE d.endpoint IN (
+        SELECT id FROM hooksig_endpoints WHERE is_ordered = 1 AND state = 'active'
+    )
+    AND d.state = 1 AND d.state <> 3 AND d.lane IS NOT NULL AND d.hold_until <= :now
 ORDER BY d.id"""
 _SET_ASIDE: Final = """\
 UPDATE hooksig_deliveries SET lane = NULL, is_set_aside = 1
@@ -90,7 +96,9 @@ class Heart:
         """Register this process under a new id; return True."""
         self.id = f"{socket.gethostname()[:14]}-{token_hex(10)}"
         name = f"{socket.gethostname()[:100]} {os.getpid()}"
-        connection.change(_JOIN, {"id": self.id, "name": name, "now": time_of(connection)})
+        now = time_of(connection)
+        self._last = (now, self._monotonic())
+        connection.change(_JOIN, {"id": self.id, "name": name, "now": now})
         bring_due_in(connection)
         return True
 
@@ -169,8 +177,7 @@ def release_orphans(connection: Connection, now: int) -> list[OutboxEvent]:
 def bring_due_in(connection: Connection) -> None:
     """Bring in what was put off by a clock that was put back since."""
     now = time_of(connection)
-    values = {"now": now, "latest": now + _APART, "due": int(DeliveryState.DUE)}
-    connection.change(_BRING_DUE_IN, values)
+    connection.change(_BRING_DUE_IN, {"now": now, "latest": now + _APART})
 
 
 def set_aside_late(connection: Connection, now: int) -> list[OutboxEvent]:

@@ -72,9 +72,12 @@ def publish(
     if idempotency_key is None:
         connection.change(_INSERT, values)
         return str(values["id"])
-    connection.change(_INSERT_ONCE, values)
     own = {"tenant": tenant, "idempotency_key": idempotency_key}
-    ((found, found_digest, found_type),) = connection.rows(_FIND, own)
+    existing = connection.rows(_FIND, own)
+    if not existing:
+        connection.change(_INSERT_ONCE, values)
+        existing = connection.rows(_FIND + " {latest}", own)
+    ((found, found_digest, found_type),) = existing
     if (found_digest, found_type) != (digest, event_type):
         del body, values
         msg = (

@@ -99,7 +99,7 @@ class Delivery:
         event_type: The event type of the message.
         endpoint_id: The id of the endpoint.
         tenant: Whose it is.
-        key: The key that it has its order by, if the endpoint asks for that; or None.
+        key: The key of the message, or None.
         state: `waiting`, `due`, `claimed`, `delivered`, `dead` or `cancelled`.
         due_at: When it is to be sent, in Unix seconds.
         attempts: How many attempts there were.

@@ -20,7 +20,7 @@ _LOCK: Final = "SELECT id FROM hooksig_installation {skip_locked}"
 # Rows are found by a flag. An id says nothing, because who inserts a lower one may commit later.
 _UNROUTED: Final = """\
 SELECT seq, id, tenant, event_type, lane, size FROM hooksig_messages
-WHERE is_routed = 0 ORDER BY seq LIMIT :limit"""
+WHERE is_routed = 0 ORDER BY seq LIMIT :limit {skip_locked}"""
 _INSERT: Final = """\
 INSERT INTO hooksig_deliveries (
     message, endpoint, sent_as, state, due_at, set_at, size, attempts, tries, lost, lane, number,

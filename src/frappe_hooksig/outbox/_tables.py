@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS hooksig_messages (
         "CREATE UNIQUE INDEX IF NOT EXISTS hooksig_messages_id ON hooksig_messages (id)",
         """\
 CREATE UNIQUE INDEX IF NOT EXISTS hooksig_messages_once
-ON hooksig_messages (tenant, idempotency_key)""",
+ON hooksig_messages (tenant, idempotency_key) {where_keyed}""",
         """\
 CREATE INDEX IF NOT EXISTS hooksig_messages_unrouted
 ON hooksig_messages (is_routed, seq) {where_unrouted}""",
@@ -98,7 +98,10 @@ CREATE TABLE IF NOT EXISTS hooksig_deliveries (
 ) {options}""",
         """\
 CREATE INDEX IF NOT EXISTS hooksig_deliveries_due
-ON hooksig_deliveries (endpoint, state, due_at)""",
+ON hooksig_deliveries (endpoint, state, due_at) {where_open}""",
+        """\
+CREATE INDEX IF NOT EXISTS hooksig_deliveries_lane
+ON hooksig_deliveries (endpoint, lane, number) {where_in_lane}""",
         "CREATE INDEX IF NOT EXISTS hooksig_deliveries_message ON hooksig_deliveries (message)",
         """\
 CREATE TABLE IF NOT EXISTS hooksig_attempts (
@@ -114,7 +117,7 @@ CREATE TABLE IF NOT EXISTS hooksig_attempts (
     answer {bytes} NOT NULL,
     address VARCHAR(64),
     PRIMARY KEY (delivery, number)
-) {options}""",
+) {clustered}{options}""",
         "CREATE INDEX IF NOT EXISTS hooksig_attempts_started ON hooksig_attempts (started_at)",
         """\
 CREATE TABLE IF NOT EXISTS hooksig_processes (

@@ -1,0 +1,1 @@
+"""What an outbox does, in each database that it can live in."""
