@@ -57,7 +57,7 @@ LAYERS = [
     {"outbox._bounds", "outbox._dialect", "outbox._states", "outbox._secrets", "outbox._health"},
     {"outbox._database", "outbox._records"},
     {"outbox._lanes", "outbox._publishing", "outbox._retention", "outbox._sqlite", "outbox._tables"}
-    | {"outbox._history"},
+    | {"outbox._history", "outbox._servers"},
     {"outbox._claims", "outbox._endpoints"},
     {"outbox._routing", "outbox._senders", "outbox._settling"},
     {"outbox._processes"},
@@ -65,7 +65,11 @@ LAYERS = [
     {"outbox._worker"},
     {"outbox._outbox"},
     {"outbox"},
-    {"integrations.sqlalchemy"},
+    {"integrations.sqlalchemy", "integrations.django._database"}
+    | {"integrations.django._sending_again"},
+    {"integrations.django._outbox_setting", "integrations.django._outbox_tables"},
+    {"integrations.django.admin", "integrations.django.migrations.0002_outbox"}
+    | {"integrations.django.management.commands.hooksig_worker"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"integrations._request_signer"}
     | {"cli._providers", "cli._secret", "cli._send", "cli._sign"},
@@ -103,7 +107,8 @@ LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 PATHS = {
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in SOURCE.rglob("*.py")
-    if path.name != "__init__.py" or path.parent.name not in {"frappe_hooksig", "migrations"}
+    if path.name != "__init__.py"
+    or path.parent.name not in {"frappe_hooksig", "migrations", "management", "commands"}
 }
 MODULES = sorted(PATHS)
 

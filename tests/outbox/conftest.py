@@ -66,12 +66,53 @@ def sqlalchemy_mariadb(mariadb_server: Server) -> Iterator[Place]:
             yield place
 
 
+@pytest.fixture
+def django_sqlite(tmp_path: Path) -> Iterator[Place]:
+    """Return a SQLite file with Django."""
+    from tests.outbox.django_places import django_place
+
+    path = str(tmp_path / "outbox.sqlite3")
+    settings = {"ENGINE": "django.db.backends.sqlite3", "NAME": path}
+    with django_place("Django, SQLite", settings, path) as place:
+        yield place
+
+
+@pytest.fixture
+def django_postgresql(postgresql_server: Server) -> Iterator[Place]:
+    """Return a new database of PostgreSQL with Django."""
+    from tests.outbox.django_places import django_place
+
+    with new_database(postgresql_server) as name:
+        settings = {**postgresql_server, "NAME": name}
+        url = server_url(postgresql_server, name)
+        with django_place("Django, PostgreSQL", settings, url) as place:
+            yield place
+
+
+@pytest.fixture
+def django_mariadb(mariadb_server: Server) -> Iterator[Place]:
+    """Return a new database of MariaDB with Django."""
+    import pymysql
+
+    from tests.outbox.django_places import django_place
+
+    pymysql.install_as_MySQLdb()
+    with new_database(mariadb_server) as name:
+        settings = {**mariadb_server, "NAME": name}
+        url = server_url(mariadb_server, name)
+        with django_place("Django, MariaDB", settings, url) as place:
+            yield place
+
+
 @pytest.fixture(
     params=[
         "sqlite",
         "sqlalchemy_sqlite",
         "sqlalchemy_postgresql",
+        "django_sqlite",
+        "django_postgresql",
         pytest.param("sqlalchemy_mariadb", marks=pytest.mark.long),
+        pytest.param("django_mariadb", marks=pytest.mark.long),
     ]
 )
 def place(request: pytest.FixtureRequest) -> Place:
@@ -83,7 +124,9 @@ def place(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture(
     params=[
         "sqlalchemy_postgresql",
+        "django_postgresql",
         pytest.param("sqlalchemy_mariadb", marks=pytest.mark.long),
+        pytest.param("django_mariadb", marks=pytest.mark.long),
     ]
 )
 def server_place(request: pytest.FixtureRequest) -> Place:
