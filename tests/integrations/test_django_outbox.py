@@ -126,9 +126,11 @@ class TestDatabase:
     def test_statements(self, file: Path) -> None:
         """Percent signs and colons are what they are."""
         assert file.exists()
-        found = DjangoDatabase().run(
+        database = DjangoDatabase()
+        found = database.run(
             lambda each: each.rows("SELECT '10:30 :a %', 7 % 4, :a", {"a": "100%s :b"})
         )
+        database.close()
 
         assert found == [("10:30 :a %", 3, "100%s :b")]
 
