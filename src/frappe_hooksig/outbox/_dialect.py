@@ -109,7 +109,7 @@ MARIADB: Final = Dialect(
         "where_keyed": "",
         "where_open": "",
         "where_in_lane": "",
-        # In a transaction that reads a snapshot, only a read that locks sees what was committed since.
+        # In a transaction that reads a snapshot, only a locking read sees later commits.
         "latest": "LOCK IN SHARE MODE",
         "locked": "FOR UPDATE",
         "skip_locked": "FOR UPDATE SKIP LOCKED",

@@ -11,8 +11,9 @@ from frappe_hooksig.outbox._endpoints import takes
 from frappe_hooksig.outbox._lanes import join
 from frappe_hooksig.outbox._states import DeliveryState
 
-#: How many messages are routed in one transaction.
+#: How many messages are routed in one transaction, unless they become too many deliveries.
 AT_ONCE: Final = 100
+_MOST: Final = 2000  # deliveries, after which the rest waits for the next transaction
 
 # One process routes at a time: two would number the messages of a lane in the wrong order. Who
 # comes second need not wait, because the other one does the work.
@@ -42,7 +43,11 @@ def route(connection: Connection, now: int) -> int:
         return 0
     endpoints = _endpoints(connection, {each[2] for each in messages})
     deliveries: list[dict[str, Any]] = []
+    routed: list[int] = []
     for seq, message_id, tenant, event_type, lane, size in messages:
+        if len(deliveries) >= _MOST:
+            break
+        routed.append(seq)
         for endpoint, event_types, is_ordered in endpoints.get(tenant, ()):
             if takes(event_types, event_type):
                 deliveries.append(
@@ -59,9 +64,9 @@ def route(connection: Connection, now: int) -> int:
                 )
     _put_into_lanes(connection, deliveries)
     connection.change_each(_INSERT, deliveries)
-    names, values = among("seq", [each[0] for each in messages])
+    names, values = among("seq", routed)
     connection.change(f"UPDATE hooksig_messages SET is_routed = 1 WHERE seq IN {names}", values)  # noqa: S608
-    return len(messages)
+    return len(routed)
 
 
 def _endpoints(
