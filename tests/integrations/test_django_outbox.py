@@ -16,12 +16,15 @@ import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
+from django.db.migrations.loader import MigrationLoader
 from django.test import TestCase, override_settings
 
 from frappe_hooksig import ConfigurationError
 from frappe_hooksig.integrations import django as integration
 from frappe_hooksig.integrations.django import DjangoDatabase, _database
+from frappe_hooksig.integrations.django._outbox_tables import create_tables
 from frappe_hooksig.outbox import Outbox, SQLiteDatabase, Worker
+from frappe_hooksig.outbox._tables import NEWEST
 from frappe_hooksig.sending import AddressGuard
 from frappe_hooksig.testing import FakeReceiver
 from tests.integrations.test_django import SETTINGS
@@ -339,6 +342,18 @@ class TestMigration:
         call_command("makemigrations", check=True, verbosity=0)
         assert outbox.migrate() == 0
 
+    def test_versions(self) -> None:
+        """Each version of the tables has a migration, so that `manage.py migrate` brings it."""
+        loaded = MigrationLoader(None).disk_migrations
+        creating = [
+            operation
+            for (app, _), migration in loaded.items()
+            for operation in migration.operations
+            if app == "frappe_hooksig" and getattr(operation, "code", None) is create_tables
+        ]
+
+        assert len(creating) == NEWEST
+
     @pytest.mark.parametrize("is_mysql", [False, True], ids=["router", "MySQL"])
     def test_not_there(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_mysql: bool
@@ -430,8 +445,8 @@ class TestWorker:
         with named:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("UPDATE hooksig_installation SET fingerprint = 'other'")
-            call_command("hooksig_worker", "--once", stdout=io.StringIO())
-            assert not outbox.is_confirmed()
+            with pytest.raises(CommandError, match="another installation: see --confirm"):
+                call_command("hooksig_worker", "--once")
 
             call_command("hooksig_worker", "--once", "--confirm", stdout=io.StringIO())
             assert outbox.is_confirmed()

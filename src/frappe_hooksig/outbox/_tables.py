@@ -206,13 +206,17 @@ def check_tables(connection: Connection) -> None:
         ConfigurationError: There are none, or they have another version.
     """
     if not connection.rows("{has_tables}"):
-        msg = "the database has no tables of an outbox: run `frappe-hooksig outbox init`"
+        msg = (
+            "the database has no tables of an outbox: run `frappe-hooksig outbox init`, or "
+            "`manage.py migrate` in a Django project"
+        )
         raise ConfigurationError(msg)
     version = connection.rows("SELECT version FROM hooksig_installation")[0][0]
     if version != NEWEST:
         msg = (
             f"the tables of the outbox have version {version}, and this release of frappe-hooksig "
-            f"needs {NEWEST}: run `frappe-hooksig outbox migrate`"
+            f"needs {NEWEST}: run `frappe-hooksig outbox migrate`, or `manage.py migrate` in a "
+            "Django project"
         )
         raise ConfigurationError(msg)
 

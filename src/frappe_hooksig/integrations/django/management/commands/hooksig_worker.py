@@ -48,6 +48,9 @@ class Command(BaseCommand):
             worker = Worker(outbox, slots=options["slots"])
             if options["confirm"]:
                 outbox.confirm()
+            if options["once"] and not outbox.is_confirmed():
+                msg = "the tables were last used by another installation: see --confirm"
+                raise CommandError(msg)
             count = worker.run(once=options["once"])
         except ConfigurationError as error:
             raise CommandError(str(error)) from error
