@@ -24,7 +24,15 @@ from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase
 from frappe_hooksig.outbox import Outbox
 from frappe_hooksig.outbox._database import Connection
 from tests.databases import postgresql
-from tests.outbox.places import LOOPBACK, Place, Server, new_database, server_url, sqlalchemy_place
+from tests.outbox.places import (
+    LOOPBACK,
+    Place,
+    Server,
+    new_database,
+    new_schema,
+    server_url,
+    sqlalchemy_place,
+)
 
 PASSWORD = "Qv3r0mZ8tYp5"
 PACKAGE = str(Path(frappe_hooksig.__file__).parent)
@@ -39,11 +47,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def postgres(server: Server) -> Iterator[Place]:
-    """Return a new database of PostgreSQL."""
-    with new_database(server) as name:
-        url = server_url(server, name)
-        with closing(sqlalchemy_place("PostgreSQL", url)) as place:
-            yield place
+    """Return a new schema of PostgreSQL."""
+    with closing(sqlalchemy_place("PostgreSQL", new_schema(server))) as place:
+        yield place
 
 
 @pytest.fixture
@@ -482,9 +488,10 @@ def test_a_deadlock(postgres: Place) -> None:
 def test_identity_needs_no_rights(postgres: Place) -> None:
     """A role that may do little can tell this database from others."""
     outbox = postgres.outbox()
-    name = make_url(postgres.address).database
-    role = f"role_of_{name}"
+    ((schema,),) = postgres.rows("SELECT current_schema()")
+    role = f"role_of_{schema}"
     postgres.change(f"CREATE ROLE {role} LOGIN")
+    postgres.change(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
     postgres.change(f"GRANT SELECT ON hooksig_installation TO {role}")
     poor = SQLAlchemyDatabase(make_url(postgres.address).set(username=role))
 
@@ -519,7 +526,8 @@ def test_a_schema_of_its_own(postgres: Place) -> None:
     """Tables in another schema than the connection's are not those of this outbox."""
     postgres.outbox()
     postgres.change("CREATE SCHEMA elsewhere")
-    database = SQLAlchemyDatabase(f"{postgres.address}&options=-csearch_path%3Delsewhere")
+    elsewhere = {"options": "-csearch_path=elsewhere"}
+    database = SQLAlchemyDatabase(make_url(postgres.address).update_query_dict(elsewhere))
 
     with pytest.raises(ConfigurationError, match="outbox init"):
         Outbox(database).is_confirmed()

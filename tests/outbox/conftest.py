@@ -13,6 +13,7 @@ from tests.outbox.places import (
     Place,
     Server,
     new_database,
+    new_schema,
     server_url,
     sqlalchemy_place,
     sqlite_place,
@@ -50,11 +51,10 @@ def sqlalchemy_sqlite(tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture
 def sqlalchemy_postgresql(postgresql_server: Server) -> Iterator[Place]:
-    """Return a new database of PostgreSQL with SQLAlchemy."""
-    with new_database(postgresql_server) as name:
-        url = server_url(postgresql_server, name)
-        with closing(sqlalchemy_place("SQLAlchemy, PostgreSQL", url)) as place:
-            yield place
+    """Return a new schema of PostgreSQL with SQLAlchemy."""
+    url = new_schema(postgresql_server)
+    with closing(sqlalchemy_place("SQLAlchemy, PostgreSQL", url)) as place:
+        yield place
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from sqlalchemy.pool import NullPool
 
 from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase
 from frappe_hooksig.outbox import Outbox, SQLiteDatabase
-from frappe_hooksig.outbox._database import Connection, Database, Values
+from frappe_hooksig.outbox._database import Connection, Database, Values, time_of
+from frappe_hooksig.outbox._routing import route
 from frappe_hooksig.sending import AddressGuard
 
 LOOPBACK = AddressGuard(["127.0.0.1"])
@@ -99,6 +100,10 @@ class Place:
             caller.commit()
         return message
 
+    def route(self) -> int:
+        """Make the deliveries of what was published, and return the number of messages."""
+        return self.run(lambda connection: route(connection, time_of(connection)))
+
     def close(self) -> None:
         """Close the connections that are idle."""
         for each in self.made:
@@ -152,6 +157,19 @@ def new_database(server: Server) -> Iterator[str]:
     finally:
         with engine.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name}{force}"))
+
+
+def new_schema(server: Server) -> str:
+    """Make a schema in the first database of PostgreSQL, and return the URL for its tables.
+
+    It takes a thirtieth of the time of a new database.
+    """
+    name = f"outbox{next(_numbers)}"
+    url = server_url(server, server["NAME"])
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+    return f"{url}&options=-csearch_path%3D{name}"
 
 
 def server_url(server: Server, name: str) -> str:

@@ -107,7 +107,6 @@ class SQLAlchemyDatabase:
             self._file = SQLiteDatabase(self._own.url.database or "")
             self.errors = (*self._file.errors, *self.errors)
         else:
-            self._own = self._own.execution_options(isolation_level="READ COMMITTED")
             event.listen(self._own, "connect", self._prepare)
 
     def run(self, work: Callable[[OutboxConnection], _T]) -> _T:

@@ -55,7 +55,8 @@ class Vault:
         del keys
         self._fernet = _fernet_of(several) if several else None
         for prefix, function in references.items():
-            if prefix == _ENCRYPTED or not prefix.isidentifier() or not callable(function):
+            is_word = isinstance(prefix, str) and prefix.isidentifier()
+            if prefix == _ENCRYPTED or not is_word or not callable(function):
                 msg = (
                     "references= must be a dict with a function for each prefix, "
                     'such as {"vault": read_vault}'
@@ -67,24 +68,29 @@ class Vault:
             **references,
         }
 
-    def encrypted(self, endpoint: str, value: str | Secret) -> str:
-        """Return a reference that contains a value, encrypted.
+    def encrypted(self, endpoint: str, secret: Secret) -> str:
+        """Return a reference that contains a secret, encrypted.
 
         Raises:
             ConfigurationError: There is no key to encrypt with.
         """
-        secret = value if isinstance(value, Secret) else Secret(value)
-        del value
+        return self.sealed(endpoint, secret.reveal().decode("utf-8", "surrogateescape"))
+
+    def sealed(self, endpoint: str, text: str) -> str:
+        """Return a reference that contains any text, encrypted.
+
+        Raises:
+            ConfigurationError: There is no key to encrypt with.
+        """
         if self._fernet is None:
+            del text
             msg = (
                 "a secret can only be stored encrypted: give the outbox keys= "
                 "(cryptography.fernet.Fernet.generate_key()), or name where the secret is with "
                 "secret_from=, such as env:NAME"
             )
             raise ConfigurationError(msg)
-        token = self._fernet.encrypt(
-            json.dumps([endpoint, secret.reveal().decode("utf-8", "surrogateescape")]).encode()
-        )
+        token = self._fernet.encrypt(json.dumps([endpoint, text]).encode())
         return f"{_ENCRYPTED}:{token.decode()}"
 
     def check(self, reference: object) -> str:
@@ -105,7 +111,7 @@ class Vault:
         raise ConfigurationError(msg)
 
     def read(self, endpoint: str, reference: str) -> str:
-        """Return what a reference stands for.
+        """Return what a reference stands for. Bytes that are no UTF-8 are surrogates in it.
 
         Raises:
             Unavailable: It is not there, or cannot be decrypted.
@@ -113,16 +119,21 @@ class Vault:
         prefix, _, rest = reference.partition(":")
         if prefix == _ENCRYPTED:
             return self._decrypted(endpoint, rest)
-        try:
-            value = self._readers[prefix](rest)
-        except KeyError:
+        reader = self._readers.get(prefix)
+        if reader is None:
             msg = f"nothing is known to read {prefix}: references (references= of the outbox)"
-            raise Unavailable(msg) from None
+            raise Unavailable(msg)
+        value: object
+        try:
+            value = reader(rest)
         except Exception as error:  # noqa: BLE001  # what the app's own function raises
             msg = f"{reference} cannot be read: {type(error).__name__}"
             raise Unavailable(msg) from None
         if not value:
             msg = f"{reference} is not there, or is empty"
+            raise Unavailable(msg)
+        if not isinstance(value, str):
+            msg = f"{reference} cannot be used: its function returned no str"
             raise Unavailable(msg)
         return value
 

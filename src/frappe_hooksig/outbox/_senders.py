@@ -89,7 +89,7 @@ class Senders:
         problem = ""
         try:
             return self._make(
-                [Secret(each) for each in values[:count]],
+                [Secret(each.encode("utf-8", "surrogateescape")) for each in values[:count]],
                 scheme=get(row.endpoint.scheme),
                 method=row.endpoint.method,
                 headers=headers,
