@@ -96,7 +96,7 @@ class TestDatabase:
 
         with closing(sqlite3.connect(file)) as other, pytest.raises(ConfigurationError) as caught:
             outbox.publish(other, "a", 1)
-        assert "takes Django's connection" in str(caught.value)
+        assert "takes a connection of Django" in str(caught.value)
         with pytest.raises(ConfigurationError, match="connection 'once', and the outbox is in ano"):
             outbox.publish(connections["once"], "a", 1)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 import pytest
 
 from frappe_hooksig.outbox import Outbox, Worker
+from frappe_hooksig.testing import FakeReceiver
 from tests.outbox.places import URL, Place
 
 ISOLATION = {
@@ -18,6 +20,16 @@ ISOLATION = {
 REPEATABLE = {
     "postgresql": psycopg.IsolationLevel.REPEATABLE_READ,
     "mariadb": "repeatable read",
+}
+OTHERS = {
+    "postgresql": (
+        "SELECT pid FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    ),
+    "mariadb": (
+        "SELECT id FROM information_schema.processlist "
+        "WHERE id <> CONNECTION_ID() AND db = DATABASE()"
+    ),
 }
 # Each server's own name for the one connection.
 OWN = {"postgresql": "SELECT pg_backend_pid()", "mariadb": "SELECT CONNECTION_ID()"}
@@ -74,8 +86,6 @@ def test_migration(server: Place) -> None:
 
 def test_worker(server: Place) -> None:
     """What is published on Django's connection is sent."""
-    from frappe_hooksig.testing import FakeReceiver
-
     outbox = server.outbox(references={"test": lambda _: "whsec_" + "c2VjcmV0" * 4})
     with FakeReceiver() as receiver, Worker(outbox):
         outbox.add_endpoint(receiver.url, secret_from="test:a")
@@ -89,7 +99,7 @@ def test_settings_of_connections_do_not_matter(server: Place) -> None:
     """The outbox has no pool, and sees what others commit, whatever the app has chosen."""
     database: Any = server.database()
     name = database.dialect.name
-    settings_of(server)["OPTIONS"] = {"pool": True, "isolation_level": REPEATABLE[name]}
+    settings_of(server)["OPTIONS"].update(pool=True, isolation_level=REPEATABLE[name])
 
     ((level,),) = server.rows(ISOLATION[name])
 
@@ -107,6 +117,35 @@ def test_connection_that_the_server_ended(server: Place) -> None:
     time.sleep(1.1)
 
     assert database.run(lambda each: each.rows(OWN[name])) != [(ended,)]
+
+
+def test_worker_whose_connections_are_ended(server: Place) -> None:
+    """It goes on with new ones, as after a restart of the server."""
+    outbox = server.outbox(references={"test": lambda _: "whsec_" + "c2VjcmV0" * 4})
+    other: Any = server.make()
+    name = other.dialect.name
+    with FakeReceiver() as receiver, Worker(outbox):
+        outbox.add_endpoint(receiver.url, secret_from="test:a")
+        server.publish(outbox, "invoice.paid", 1)
+        receiver.wait_for(1, 30)
+        for _ in range(5):
+            for (own,) in other.run(lambda each: each.rows(OTHERS[name])):
+                with suppress(*other.errors):  # it may have ended by itself
+                    other.run(lambda each, own=own: each.rows(END[name].format(own)))
+            time.sleep(0.1)
+        server.publish(outbox, "invoice.paid", 2)
+
+        assert receiver.wait_for(2, 30)[1].json() == 2
+    other.close()
+
+
+def test_unreachable(server: Place) -> None:
+    """What is raised then is one of the errors that workers survive."""
+    settings_of(server).update(HOST="127.0.0.1", PORT="1")
+    database: Any = server.database()
+
+    with pytest.raises(database.errors):
+        database.run(lambda each: each.rows("SELECT 1"))
 
 
 def losing(place: Place, times: int) -> Outbox:

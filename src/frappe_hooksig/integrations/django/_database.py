@@ -24,8 +24,8 @@ from frappe_hooksig.outbox._dialect import MARIADB, POSTGRESQL, SQLITE, Dialect
 
 _T = TypeVar("_T")
 
-# Which database it is: the name, the host and the port.
-_Place: TypeAlias = tuple[str, str, str]
+# Which database it is: the name, the host, the port, and the options with a schema of PostgreSQL.
+_Place: TypeAlias = tuple[str, ...]
 
 _DIALECTS: Final = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "mysql": MARIADB}
 _BEGIN: Final = {
@@ -138,7 +138,7 @@ class DjangoDatabase:
         connection = _plain(theirs)
         if not isinstance(connection, BaseDatabaseWrapper):
             msg = (
-                "publish() takes Django's connection (`from django.db import connection`, or "
+                "publish() takes a connection of Django (`from django.db import connection`, or "
                 f"connections[{self.using!r}]), not a {type(theirs).__name__}"
             )
             raise ConfigurationError(msg)
@@ -229,7 +229,7 @@ class DjangoDatabase:
         return connection
 
     def _prepare(self, connection: BaseDatabaseWrapper) -> None:
-        connection.connect()
+        connection.ensure_connection()  # connect() raises the driver's own errors
         if dialect_of(connection) is None:
             msg = "an outbox can live in SQLite, PostgreSQL or MariaDB, not in MySQL"
             raise ConfigurationError(msg)
@@ -274,7 +274,8 @@ def _plain(theirs: object) -> object:
 
 
 def _place(settings: Mapping[str, Any]) -> _Place:
-    return (str(settings["NAME"]), str(settings["HOST"]), str(settings["PORT"]))
+    schema = settings["OPTIONS"].get("options")
+    return (*(str(settings[name]) for name in ("NAME", "HOST", "PORT")), str(schema))
 
 
 def _answers(connection: BaseDatabaseWrapper) -> bool:
