@@ -34,7 +34,7 @@ LAYERS = [
     {"_headers", "_payload", "_raw_body", "_secret_checks", "_timestamp"}
     | {"replay._lua", "replay._memory", "replay._sqlite", "testing._stores", "testing._comparisons"}
     | {"replay._renewal", "integrations._responses", "integrations.django._store"}
-    | {"cli._excerpt", "cli._input", "cli._output"},
+    | {"cli._excerpt", "cli._input", "cli._output", "cli._progress"},
     {"scheme", "secret", "replay._callers", "replay._deduplicator"}
     | {"integrations._urls", "integrations.redis", "integrations.frappe._cache_store"}
     | {"cli._captured_request", "cli._commands"},
@@ -50,10 +50,11 @@ LAYERS = [
     {"sending._exchange", "sending._pool", "sending._schedule"},
     {"_wire", "integrations.django._setting", "integrations.frappe._site_secrets"}
     | {"cli._secret_sources", "__main__"},
-    {"_selection", "sign", "cli._options"},
+    {"_selection", "sign"},
     {"sending._request"},
     {"sending._sender"},
     {"sending"},
+    {"cli._options"},
     {"outbox._bounds", "outbox._dialect", "outbox._states", "outbox._secrets", "outbox._health"},
     {"outbox._database", "outbox._records"},
     {
@@ -78,7 +79,11 @@ LAYERS = [
     | {"integrations.django.management.commands.hooksig_worker"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"integrations._request_signer"}
-    | {"cli._providers", "cli._secret", "cli._send", "cli._sign"},
+    | {"cli._providers", "cli._secret", "cli._send", "cli._sign"}
+    | {"cli._outbox_chosen", "cli._outbox_place", "cli._outbox_shown"},
+    {"cli._outbox_again", "cli._outbox_endpoints", "cli._outbox_history", "cli._outbox_publish"}
+    | {"cli._outbox_tables", "cli._worker"},
+    {"cli._outbox"},
     {"integrations.httpx", "integrations.requests"}
     | {"_matching", "freshness", "testing._override", "testing._requests"}
     | {"testing._fake_receiver"},

@@ -24,7 +24,13 @@ BODY = b'{"order": "SO-00001"}'
 SIGNATURE = "X-Frappe-Webhook-Signature"
 RIGHT = sign_payload(BODY, SECRET).signature
 HEADER = f"{SIGNATURE}: {RIGHT}"
-ENVIRONMENT = os.environ | {"NEW": SECRET, "OLD": OLD, "WHSEC": WHSEC}
+# Without the outbox of somebody who runs the tests.
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("HOOKSIG_")},
+    "NEW": SECRET,
+    "OLD": OLD,
+    "WHSEC": WHSEC,
+}
 
 VERIFIED, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -226,6 +227,39 @@ print(json.dumps({"status": status, "loaded": loaded}), file=sys.stderr)
 )
 def test_loads_what_it_needs(arguments: list[str], commands: list[str]) -> None:
     """It starts quickly: without asyncio, metadata, and the other commands."""
+    shown = loaded_by(arguments)
+    loaded = set(shown["loaded"])
+    assert shown["status"] == VERIFIED
+    assert "frappe_hooksig.cli" in loaded
+    assert not loaded & {"asyncio", "importlib.metadata", "logging", "shutil", "traceback"}
+    assert ("argparse" in loaded) == bool(commands)
+    assert [name for name in COMMANDS if f"frappe_hooksig.cli._{name}" in loaded] == commands
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["publish", "a.b", "-"]], ids=lambda value: value[0]
+)
+def test_outbox_loads_what_it_needs(arguments: list[str], tmp_path: Path) -> None:
+    """An outbox in a SQLite file needs neither an extra nor asyncio."""
+    place = ["--database", str(tmp_path / "outbox.db")]
+    says(VERIFIED, "outbox", "init", *place)
+    shown = loaded_by(["outbox", *arguments, *place])
+
+    assert shown["status"] == VERIFIED
+    loaded = {name.partition(".")[0] for name in shown["loaded"]}
+    assert "sqlite3" in loaded
+    assert not loaded & {"asyncio", "sqlalchemy", "cryptography", "urllib3"}
+
+
+def test_help_of_outbox_loads_no_outbox() -> None:
+    """The help comes at once."""
+    loaded = loaded_by(["outbox", "list", "--help"])["loaded"]
+
+    assert not {"frappe_hooksig.outbox", "sqlite3", "ssl"} & {*loaded}
+
+
+def loaded_by(arguments: list[str]) -> Any:
+    """Run the command with a body on standard input; return its status, and what was loaded."""
     # Without coverage, which loads modules of its own before the command does.
     environment = {
         name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE_")
@@ -239,10 +273,4 @@ def test_loads_what_it_needs(arguments: list[str], commands: list[str]) -> None:
         timeout=60,
         check=True,
     )
-    shown = json.loads(done.stderr)
-    loaded = set(shown["loaded"])
-    assert shown["status"] == VERIFIED
-    assert "frappe_hooksig.cli" in loaded
-    assert not loaded & {"asyncio", "importlib.metadata", "logging", "shutil", "traceback"}
-    assert ("argparse" in loaded) == bool(commands)
-    assert [name for name in COMMANDS if f"frappe_hooksig.cli._{name}" in loaded] == commands
+    return json.loads(done.stderr)

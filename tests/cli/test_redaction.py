@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from frappe_hooksig.cli import _commands
 from frappe_hooksig.cli._commands import COMMANDS, make_parser
+from frappe_hooksig.cli._outbox import ACTIONS
 from frappe_hooksig.cli._outcome import WrongUse
 from tests.cli.command import USAGE, run, run_process, says
+from tests.cli.outboxes import URL, Commands
 from tests.selection import FULL
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -47,19 +50,20 @@ BASES = [
 PARSER = make_parser(list(COMMANDS))
 
 
-def options_of(command: str) -> list[str]:
+def options_of(*command: str) -> list[str]:
     """Return all options of a command, as its help names them, and those that it does not name."""
-    help_text = run(command, "--help").stdout.decode()
+    help_text = run(*command, "--help").stdout.decode()
     return [*set(re.findall(r"(?<=[ ,])--?[a-zA-Z][a-z-]*", help_text)), "--secret", "--secret-key"]
 
 
 def placed(command: str, secret: str, bases: list[list[str]]) -> Iterator[list[str]]:
     """Yield arguments with the secret in each place."""
+    words = command.split()
     for base in bases:
-        yield [secret, command, *base]
-        yield ["-e", secret, command, *base]
-        yield [f"--{secret}", command, *base]
-        yield [f"--version={secret}", command, *base]
+        yield [secret, *words, *base]
+        yield ["-e", secret, *words, *base]
+        yield [f"--{secret}", *words, *base]
+        yield [f"--version={secret}", *words, *base]
         for extra in (
             [secret],
             ["--", secret],
@@ -73,9 +77,9 @@ def placed(command: str, secret: str, bases: list[list[str]]) -> Iterator[list[s
             ["-e", secret, "-e", secret],
             ["-f", secret, "-f", secret],
         ):
-            yield [command, *base, *extra]
-            yield [command, *extra, *base]
-        for option in options_of(command):
+            yield [*words, *base, *extra]
+            yield [*words, *extra, *base]
+        for option in options_of(*words):
             for extra in (
                 [option, secret],
                 [f"{option}={secret}"],
@@ -84,7 +88,7 @@ def placed(command: str, secret: str, bases: list[list[str]]) -> Iterator[list[s
                 [f"{option[:-1]}={secret}"],
                 [option, "NEW", secret],
             ):
-                yield [command, *base, *extra]
+                yield [*words, *base, *extra]
 
 
 def fragments(secret: str) -> set[str]:
@@ -119,6 +123,43 @@ def test_never_repeated(command: str, shape: str, monkeypatch: pytest.MonkeyPatc
     assert shown == []
 
 
+# What is right otherwise, for the commands that have an outbox.
+ENDPOINT = "ep_" + "0" * 24
+WITH_OUTBOX: dict[str, list[list[str]]] = {
+    **{f"outbox {action}": [[]] for action in ACTIONS},
+    "outbox endpoints add": [[], [URL, "--secret-from", "env:NEW"]],
+    "outbox endpoints change": [[], [ENDPOINT, "--rate", "1"]],
+    "outbox endpoints delete": [[], [ENDPOINT]],
+    "outbox publish": [[], ["a.b", "-"]],
+    "outbox pause": [[], [ENDPOINT]],
+    "outbox again": [["--since", "1h"]],
+    "worker": [["--once"]],
+}
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("command", WITH_OUTBOX)
+def test_never_repeated_with_an_outbox(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it once the command has found its outbox."""
+    commands = Commands(tmp_path)
+    monkeypatch.setattr(_commands, "make_parser", lambda _arguments: PARSER)
+    # Each command meets another shape; all of them do with FULL=1.
+    shapes = [*SHAPES.values()]
+    number = [*WITH_OUTBOX].index(command) % len(shapes)
+    for shape in shapes if FULL else [shapes[number]]:
+        secret = shape()
+        told = fragments(secret)
+        shown = [
+            arguments
+            for arguments in placed(command, secret, WITH_OUTBOX[command])
+            for done in [run(*arguments, environment=commands.environment, cwd=tmp_path)]
+            if any(each in (done.stdout + done.stderr).decode() for each in told)
+        ]
+        assert shown == []
+
+
 @pytest.mark.parametrize("place", [["{}"], ["verify", "-f", "{}"], ["sign", "--json={}"]])
 def test_never_repeated_by_a_process(place: list[str]) -> None:
     """Nor does Python itself show it, when the process ends."""
@@ -136,7 +177,7 @@ def test_never_repeated_by_a_process(place: list[str]) -> None:
         (
             ["verfy"],
             "there is no such command: the commands are verify, explain, sign, send, trigger, "
-            "secret, providers",
+            "outbox, worker, secret, providers",
         ),
         (
             ["verify", "--sch", "github"],

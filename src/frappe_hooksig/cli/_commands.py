@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "sign": "sign a body, and print the headers to send with it",
     "send": "sign a body, send it, and say what came back",
     "trigger": "send recorded events to a receiver, signed with its secret",
+    "outbox": "publish events that must arrive, and look at them",
+    "worker": "send what an outbox has",
     "secret": "make a new secret",
     "providers": "list the built-in schemes",
 }
@@ -33,6 +35,7 @@ _MESSAGES: Final = (
         r"argument COMMAND: invalid choice:.*",
         f"there is no such command: the commands are {', '.join(COMMANDS)}",
     ),
+    (r"argument ACTION: invalid choice:.*", "there is no such action"),
     (r"argument (\S+): expected one argument", r"\1 needs a value"),
     (r"argument (\S+): invalid (?:float|int) value:.*", r"\1 must be a number"),
     (r"argument (\S+): ignored explicit argument.*", r"\1 takes no value"),
@@ -61,7 +64,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         if name in arguments:
             module = import_module(f"{__package__}._{name}")
             module.add_arguments(command)
-            command.set_defaults(run=module.run, refuse_unknown=command.refuse_unknown)
+            command.set_defaults(run=module.run)
     return parser
 
 
@@ -100,6 +103,8 @@ class _Parser(argparse.ArgumentParser):
             action=_RefuseSecret,
             help=argparse.SUPPRESS,
         )
+        # That of a command, or of an action of a command, replaces that of the parser around it.
+        self.set_defaults(refuse_unknown=self.refuse_unknown)
 
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments, without those that a message of argparse quotes.

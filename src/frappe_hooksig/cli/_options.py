@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from frappe_hooksig._frappe import FRAPPE, SECRET_SETTING
 from frappe_hooksig._registered_urls import registered
@@ -13,6 +14,11 @@ from frappe_hooksig.cli._outcome import WrongUse
 from frappe_hooksig.cli._output import PROGRAM
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.scheme import Scheme
+
+if TYPE_CHECKING:
+    from frappe_hooksig.sending._schedule import RetrySchedule
+
+_SCHEDULES: Final = ("QUICK", "FRAPPE", "STANDARD_WEBHOOKS")
 
 
 def add_body(parser: argparse.ArgumentParser) -> None:
@@ -114,9 +120,17 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add `--json`."""
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+def add_json(parser: argparse.ArgumentParser, *, is_nested: bool = False) -> None:
+    """Add `--json`.
+
+    Args:
+        parser: The parser of a command or of an action.
+        is_nested: Whether the parser around it has the option, too.
+    """
+    default = argparse.SUPPRESS if is_nested else False
+    parser.add_argument(
+        "--json", action="store_true", default=default, help="print JSON, for programs"
+    )
 
 
 def moment(option: str, text: str) -> float:
@@ -156,3 +170,23 @@ def scheme_named(option: str, name: str) -> Scheme:
     except ConfigurationError as error:
         msg = f"{option}: {error}"
         raise WrongUse(msg) from error
+
+
+def schedule_named(option: str, name: str) -> RetrySchedule:
+    """Return the retry schedule with a name.
+
+    Args:
+        option: The option with the name, for the error.
+        name: The name, in any case.
+
+    Raises:
+        WrongUse: No schedule has this name.
+    """
+    from frappe_hooksig.sending import _schedule as schedules
+
+    known = name.upper().replace("-", "_")
+    if known not in _SCHEDULES:
+        msg = f"{option} must be one of {', '.join(_SCHEDULES)}"
+        raise WrongUse(msg)
+    schedule: RetrySchedule = getattr(schedules, known)
+    return schedule

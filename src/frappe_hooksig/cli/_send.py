@@ -5,13 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from frappe_hooksig._template import is_method
 from frappe_hooksig.cli._captured_request import read_headers
 from frappe_hooksig.cli._excerpt import excerpt
 from frappe_hooksig.cli._input import check_standard_input, opened, read
-from frappe_hooksig.cli._options import add_headers, add_json, add_scheme, add_secrets
+from frappe_hooksig.cli._options import (
+    add_headers,
+    add_json,
+    add_scheme,
+    add_secrets,
+    schedule_named,
+)
 from frappe_hooksig.cli._outcome import DONE, REFUSED, UNREACHABLE, WrongUse
 from frappe_hooksig.cli._output import complain
 from frappe_hooksig.cli._secret_sources import read_secrets
@@ -23,8 +30,6 @@ if TYPE_CHECKING:
     from frappe_hooksig.sending._target import Target
 
 _LONGEST = 3600  # seconds
-
-_SCHEDULES: Final = ("QUICK", "FRAPPE", "STANDARD_WEBHOOKS")
 
 _STATUSES: Final = {
     "delivered": DONE,
@@ -87,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retry",
         metavar="SCHEDULE",
-        type=_schedule,
+        type=partial(schedule_named, "--retry"),
         help="wait and try again: QUICK (4 attempts in 15 seconds), FRAPPE (8 in 28 hours) or "
         "STANDARD_WEBHOOKS (10 in 76 hours). With Retry-After, all pauses together take at most a "
         "minute more",
@@ -200,17 +205,6 @@ def _target(options: argparse.Namespace) -> Target:
     except ValueError as error:
         msg = f"URL: {error}"
         raise WrongUse(msg) from None
-
-
-def _schedule(name: str) -> RetrySchedule:
-    from frappe_hooksig.sending import _schedule as schedules
-
-    known = name.upper().replace("-", "_")
-    if known not in _SCHEDULES:
-        msg = f"--retry must be one of {', '.join(_SCHEDULES)}"
-        raise WrongUse(msg)
-    schedule: RetrySchedule = getattr(schedules, known)
-    return schedule
 
 
 def _given_headers(options: argparse.Namespace) -> dict[str, str]:
