@@ -18,9 +18,10 @@ from django.utils.connection import ConnectionProxy
 
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.integrations.django._transactions import is_in_test_case
-from frappe_hooksig.outbox import _servers
 from frappe_hooksig.outbox._database import Connection, Values
 from frappe_hooksig.outbox._dialect import MARIADB, POSTGRESQL, SQLITE, Dialect
+from frappe_hooksig.outbox._servers import SESSION, until_it_wins
+from frappe_hooksig.outbox._servers import identity_of as server_identity
 
 _T = TypeVar("_T")
 
@@ -33,7 +34,13 @@ _BEGIN: Final = {
     "postgresql": "BEGIN ISOLATION LEVEL READ COMMITTED",
     "mariadb": "START TRANSACTION",
 }
-_ISOLATION: Final = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+_PREPARE: Final = {
+    "postgresql": (SESSION["postgresql"],),
+    "mariadb": (
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        SESSION["mariadb"],
+    ),
+}
 # After so many seconds, the server may have closed an idle connection.
 _FRESH: Final = 1.0
 # A text in quotes, or the name of a value.
@@ -118,7 +125,7 @@ class DjangoDatabase:
         if is_in_test_case(theirs):
             with transaction.atomic(self.using):
                 return work(DjangoConnection(theirs, self.dialect))
-        return _servers.until_it_wins(lambda: self._run(work), self.errors)
+        return until_it_wins(lambda: self._run(work), self.errors)
 
     def _run(self, work: Callable[[Connection], _T]) -> _T:
         connection = self._taken()
@@ -142,7 +149,9 @@ class DjangoDatabase:
                 f"connections[{self.using!r}]), not a {type(theirs).__name__}"
             )
             raise ConfigurationError(msg)
-        if _place(connection.settings_dict) != self._place():
+        given: dict[str, Any] = connection.settings_dict
+        own = connections.settings[self.using]
+        if given is not own and _place(given) != _place(own):
             msg = (
                 f"publish() got the connection {connection.alias!r}, and the outbox is in another "
                 f"database: pass connections[{self.using!r}]"
@@ -152,7 +161,7 @@ class DjangoDatabase:
 
     def after_commit(self, theirs: object, call: Callable[[], object]) -> None:
         """See `Database.after_commit()`."""
-        connection: Any = _plain(theirs)
+        connection: Any = theirs
         if connection.in_atomic_block or connection.get_autocommit():
             connection.on_commit(call, robust=True)
         else:
@@ -242,9 +251,8 @@ class DjangoDatabase:
                     # the outbox itself: what was claimed or settled then is sent again.
                     adapted.change("PRAGMA synchronous = NORMAL")
             return
-        if self.dialect is MARIADB:
-            adapted.change(_ISOLATION)
-        adapted.change(_servers.SESSION[self.dialect.name])
+        for statement in _PREPARE[self.dialect.name]:
+            adapted.change(statement)
 
     def _place(self) -> _Place:
         return _place(connections.settings[self.using])
@@ -263,7 +271,7 @@ def dialect_of(connection: BaseDatabaseWrapper) -> Dialect | None:
 def identity_of(connection: Connection) -> str:
     """Return what tells a database from its copies, as `SQLiteDatabase` does for a file."""
     if connection.dialect is not SQLITE:
-        return _servers.identity_of(connection)
+        return server_identity(connection)
     path: str = connection.rows("PRAGMA database_list")[0][2]
     return f"sqlite {socket.gethostname()} {Path(path).resolve()}"
 

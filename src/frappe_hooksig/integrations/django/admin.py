@@ -27,6 +27,7 @@ from frappe_hooksig.integrations.django.models import (
     time_of,
 )
 from frappe_hooksig.outbox import DeliveryState
+from frappe_hooksig.outbox._endpoints import endpoint_row
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -251,7 +252,8 @@ class MessageAdmin(_ReadOnly):
 
     def deliveries(self, message: Message) -> str:
         """Return a link to its deliveries."""
-        path = reverse("admin:frappe_hooksig_delivery_changelist")
+        site = self.admin_site.name
+        path = reverse("admin:frappe_hooksig_delivery_changelist", current_app=site)
         return format_html('<a href="{}?q={}">deliveries</a>', path, message.id)
 
     @admin.display(description="payload")
@@ -392,8 +394,10 @@ def _alias() -> str:
 
 
 def _record(endpoint: Endpoint) -> Any:
-    outbox, _ = configured_outbox()
-    return outbox.endpoint(endpoint.id)
+    """Return what the outbox tells of an endpoint, on the connection of the view."""
+    _, database = configured_outbox()
+    adopted = database.adopted(connections[database.using])
+    return endpoint_row(adopted, endpoint.id).endpoint
 
 
 def _may(request: HttpRequest, what: str, model: type[Model]) -> bool:
