@@ -118,6 +118,7 @@ def oldest(session: nox.Session) -> None:
         ".[django,flask,httpx,redis,requests]", "--group", "core-test", *needed, *frameworks
     )
     names = ["flask", "framework_headers", "django", "django_async", "django_rest", "django_store"]
+    names += ["django_outbox", "django_admin"]
     names += ["frappe", "redis", "clients", "httpx", "requests"]
     tests = [f"tests/integrations/test_{name}.py" for name in names]
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.

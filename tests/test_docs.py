@@ -39,8 +39,8 @@ from tests.selection import at_full_size
 __all__ = ["bench", "valkey_url"]  # fixtures
 
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md"))
-# Django is set up once for a process, so its page gets one of its own.
-SCRIPT = ROOT / "docs" / "django.md"
+# Django is set up once for a process, so each of its pages gets one of its own.
+SCRIPTS = [ROOT / "docs" / "django.md", ROOT / "docs" / "deliver-django.md"]
 # Each block of this one is a file, which its first line names.
 FILES = ROOT / "docs" / "testing.md"
 # This one has files and what is typed beside them, for one framework at a time.
@@ -90,7 +90,7 @@ FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if page not in {SCRIPT, FILES, WALK, RECIPES}],
+    [page for page in PAGES if page not in {*SCRIPTS, FILES, WALK, RECIPES}],
     ids=lambda path: path.name,
 )
 def test_page(page: Path) -> None:
@@ -107,9 +107,10 @@ def test_page(page: Path) -> None:
     assert len(examples) == len(python)
 
 
-def test_page_that_is_a_script() -> None:
-    """The blocks of this page, one after the other, are a program, and their assertions hold."""
-    blocks = [block for _, block in FENCE.findall(SCRIPT.read_text("utf-8"))]
+@pytest.mark.parametrize("page", SCRIPTS, ids=lambda path: path.name)
+def test_page_that_is_a_script(page: Path) -> None:
+    """The blocks of such a page, one after the other, are a program, and their assertions hold."""
+    blocks = [block for _, block in FENCE.findall(page.read_text("utf-8"))]
 
     assert run("\n".join([*blocks, "print('done')"])) == "done"
 

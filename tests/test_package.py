@@ -62,6 +62,7 @@ LAYERS = [
         "outbox._lanes",
         "outbox._publishing",
         "outbox._retention",
+        "outbox._servers",
         "outbox._sqlite",
         "outbox._tables",
     },
@@ -72,7 +73,11 @@ LAYERS = [
     {"outbox._worker"},
     {"outbox._outbox"},
     {"outbox"},
-    {"integrations.celery", "integrations.sqlalchemy"},
+    {"integrations.celery", "integrations.sqlalchemy", "integrations.django._database"}
+    | {"integrations.django._sending_again"},
+    {"integrations.django._outbox_setting", "integrations.django._outbox_tables"},
+    {"integrations.django.admin", "integrations.django.migrations.0002_outbox"}
+    | {"integrations.django.management.commands.hooksig_worker"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"integrations._request_signer"}
     | {"cli._providers", "cli._secret", "cli._send", "cli._sign"}
@@ -121,7 +126,8 @@ LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 PATHS = {
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in SOURCE.rglob("*.py")
-    if path.name != "__init__.py" or path.parent.name not in {"frappe_hooksig", "migrations"}
+    if path.name != "__init__.py"
+    or path.parent.name not in {"frappe_hooksig", "migrations", "management", "commands"}
 }
 MODULES = sorted(PATHS)
 

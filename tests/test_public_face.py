@@ -51,9 +51,14 @@ PUBLIC = [
 ]
 # Django finds these by their names; nobody else imports them.
 OF_DJANGO = {
+    "frappe_hooksig.integrations.django.admin",
     "frappe_hooksig.integrations.django.apps",
+    "frappe_hooksig.integrations.django.management",
+    "frappe_hooksig.integrations.django.management.commands",
+    "frappe_hooksig.integrations.django.management.commands.hooksig_worker",
     "frappe_hooksig.integrations.django.migrations",
     "frappe_hooksig.integrations.django.migrations.0001_initial",
+    "frappe_hooksig.integrations.django.migrations.0002_outbox",
     "frappe_hooksig.integrations.django.models",
 }
 # The packages whose names are those of their private modules.

@@ -73,12 +73,54 @@ def sqlalchemy_mariadb(mariadb_server: Server) -> Iterator[Place]:
             yield place
 
 
+@pytest.fixture
+def django_sqlite(tmp_path: Path) -> Iterator[Place]:
+    """Return a SQLite file with Django."""
+    from tests.outbox.django_places import django_place
+
+    path = str(tmp_path / "outbox.sqlite3")
+    settings = {"ENGINE": "django.db.backends.sqlite3", "NAME": path}
+    with django_place("Django, SQLite", settings, path) as place:
+        yield place
+
+
+@pytest.fixture
+def django_postgresql(postgresql_server: Server) -> Iterator[Place]:
+    """Return a new schema of PostgreSQL with Django."""
+    from tests.outbox.django_places import django_place
+
+    url = new_schema(postgresql_server)
+    options = {"options": f"-c search_path={url.rpartition('%3D')[2]}"}
+    settings = {**postgresql_server, "OPTIONS": options}
+    with django_place("Django, PostgreSQL", settings, url) as place:
+        yield place
+
+
+@pytest.fixture
+def django_mariadb(mariadb_server: Server) -> Iterator[Place]:
+    """Return a new database of MariaDB with Django."""
+    import pymysql
+
+    from tests.outbox.django_places import django_place
+
+    pymysql.install_as_MySQLdb()
+    with new_database(mariadb_server) as name:
+        settings = {**mariadb_server, "NAME": name}
+        url = server_url(mariadb_server, name)
+        with django_place("Django, MariaDB", settings, url) as place:
+            yield place
+
+
 @pytest.fixture(
     params=[
         "sqlite",
         "sqlalchemy_sqlite",
         "sqlalchemy_postgresql",
+        "django_sqlite",
+        # Its SQL is that of SQLAlchemy's; what differs is in test_django.py.
+        at_full_size("django_postgresql"),
         at_full_size("sqlalchemy_mariadb"),
+        at_full_size("django_mariadb"),
     ]
 )
 def place(request: pytest.FixtureRequest) -> Place:
@@ -107,7 +149,9 @@ def store(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture(
     params=[
         "sqlalchemy_postgresql",
+        "django_postgresql",
         at_full_size("sqlalchemy_mariadb"),
+        at_full_size("django_mariadb"),
     ]
 )
 def server_place(request: pytest.FixtureRequest) -> Place:

@@ -6,8 +6,6 @@ It needs `pip install 'frappe-hooksig[sqlalchemy]'`, and a driver.
 from __future__ import annotations
 
 import os
-import random
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
@@ -18,6 +16,7 @@ from frappe_hooksig.outbox import SQLiteDatabase
 from frappe_hooksig.outbox._database import Connection as OutboxConnection
 from frappe_hooksig.outbox._database import Values
 from frappe_hooksig.outbox._dialect import MARIADB, POSTGRESQL, SQLITE, Dialect
+from frappe_hooksig.outbox._servers import SESSION, identity_of, until_it_wins
 
 try:
     from sqlalchemy import URL, Connection, Engine, create_engine, event, text
@@ -38,17 +37,6 @@ _DIALECTS: Final = {
     "mysql": MARIADB,
     "mariadb": MARIADB,
 }
-# How often a transaction runs again that another one was in the way of.
-_TRIES: Final = 10
-# PostgreSQL: serialization failure, deadlock. MariaDB: lock wait timeout, deadlock, and since
-# 11.6.2, a row that has changed since the snapshot.
-_CONFLICTS: Final = {"40001", "40P01", 1205, 1213, 1020}
-# A process that is stopped in the middle of a transaction must not hold its locks for ever.
-_SESSION: Final = {
-    "postgresql": "SET idle_in_transaction_session_timeout = 5000",
-    "mariadb": "SET SESSION idle_transaction_timeout = 5, innodb_lock_wait_timeout = 5",
-}
-
 _texts: dict[tuple[str, str], TextClause] = {}
 
 
@@ -135,14 +123,7 @@ class SQLAlchemyDatabase:
             self._process = os.getpid()
         if self._file is not None:
             return self._file.run(work)
-        for attempt in range(1, _TRIES):
-            try:
-                return self._run(work)
-            except DBAPIError as error:
-                if _code(error) not in _CONFLICTS:
-                    raise
-            time.sleep(0.01 * attempt * random.random())  # noqa: S311
-        return self._run(work)
+        return until_it_wins(lambda: self._run(work), (DBAPIError,))
 
     def _run(self, work: Callable[[OutboxConnection], _T]) -> _T:
         with self._own.begin() as connection:
@@ -153,7 +134,7 @@ class SQLAlchemyDatabase:
         # and if the connection is lost, they raise the driver's errors, and not SQLAlchemy's.
         self._own.dialect.set_isolation_level(connection, "READ COMMITTED")
         cursor = connection.cursor()
-        cursor.execute(_SESSION[self.dialect.name])
+        cursor.execute(SESSION[self.dialect.name])
         cursor.close()
         connection.commit()
 
@@ -194,7 +175,7 @@ class SQLAlchemyDatabase:
         """Return what the server says of itself, and the name of the database."""
         if self._file is not None:
             return self._file.identity(connection)
-        return f"{self.dialect.name} {connection.rows(_IDENTITY[self.dialect.name])}"
+        return identity_of(connection)
 
     def version(self) -> int | None:
         """See `Database.version()`."""
@@ -212,26 +193,12 @@ class SQLAlchemyDatabase:
         return f"<{type(self).__name__}{kind}>"
 
 
-_IDENTITY: Final = {
-    # A copy of the server's files has the same identifier: then only installation= can tell.
-    "postgresql": "SELECT current_database(), system_identifier FROM pg_control_system()",
-    "mariadb": "SELECT DATABASE(), @@hostname, @@port, @@datadir",
-}
-
-
 def _plain(theirs: object) -> object:
     """Return the session of this thread, if it is a `scoped_session`."""
     if isinstance(theirs, scoped_session):
         session: object = cast("scoped_session[Session]", theirs)()
         return session
     return theirs
-
-
-def _code(error: DBAPIError) -> object:
-    """Return the code of a driver's error: that of PostgreSQL, or the number of MariaDB."""
-    original: Any = error.orig
-    code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    return code or next(iter(getattr(original, "args", ())), None)
 
 
 def _engine_of(several: list[object]) -> Engine:

@@ -543,7 +543,8 @@ class Dispatcher:
                         reason="other-installation",
                         message=(
                             "these tables were last used by another installation, and may be a "
-                            "copy: nothing is sent until `frappe-hooksig outbox confirm`"
+                            "copy: nothing is sent until `frappe-hooksig outbox confirm`, or "
+                            "`manage.py hooksig_worker --confirm` in a Django project"
                         ),
                     )
                 )

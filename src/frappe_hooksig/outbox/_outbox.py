@@ -7,7 +7,6 @@ import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
-from hashlib import sha256
 from threading import Lock
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -64,7 +63,13 @@ from frappe_hooksig.outbox._retention import RETENTION, Pruning
 from frappe_hooksig.outbox._secrets import Unavailable, Vault
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._sqlite import SQLiteDatabase
-from frappe_hooksig.outbox._tables import check_tables, confirm, is_confirmed, migrate
+from frappe_hooksig.outbox._tables import (
+    check_tables,
+    confirm,
+    fingerprint_of,
+    is_confirmed,
+    migrate,
+)
 from frappe_hooksig.outbox._worker import MOST_SLOTS, SLOTS
 from frappe_hooksig.providers import STANDARD_WEBHOOKS as SCHEME
 from frappe_hooksig.providers import get
@@ -366,9 +371,9 @@ class Outbox:
         return is_confirmed(connection, self._fingerprint(connection))
 
     def _fingerprint(self, connection: Connection) -> str:
-        own = self._installation
-        parts = own if own is not None else self._database.identity(connection)
-        return sha256(f"{own is not None} {parts}".encode()).hexdigest()
+        if self._installation is not None:
+            return fingerprint_of(self._installation, is_named=True)
+        return fingerprint_of(self._database.identity(connection))
 
     # Endpoints
 

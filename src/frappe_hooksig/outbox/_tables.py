@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final
 
 from frappe_hooksig.exceptions import ConfigurationError
@@ -140,6 +141,12 @@ CREATE TABLE IF NOT EXISTS hooksig_installation (
 ) {options}"""
 
 
+_TABLES: Final = (
+    *("hooksig_attempts", "hooksig_deliveries", "hooksig_lanes", "hooksig_messages"),
+    *("hooksig_endpoints", "hooksig_processes", "hooksig_installation"),
+)
+
+
 def migrate(connection: Connection, fingerprint: str) -> int:
     """Create the tables, or bring them to the newest version. It is safe to repeat.
 
@@ -175,6 +182,22 @@ def migrate(connection: Connection, fingerprint: str) -> int:
     return NEWEST - version
 
 
+def drop(connection: Connection) -> None:
+    """Drop the tables, with all that they have."""
+    for table in _TABLES:
+        connection.change(f"DROP TABLE IF EXISTS {table}")
+
+
+def fingerprint_of(identity: str, *, is_named: bool = False) -> str:
+    """Return the fingerprint of an installation.
+
+    Args:
+        identity: What tells the database from its copies, or the name of the installation.
+        is_named: Whether it is a name.
+    """
+    return sha256(f"{is_named} {identity}".encode()).hexdigest()
+
+
 def check_tables(connection: Connection) -> None:
     """Refuse a database without the tables, or with those of another version.
 
@@ -182,14 +205,18 @@ def check_tables(connection: Connection) -> None:
         ConfigurationError: There are none, or they have another version.
     """
     if not connection.rows("{has_tables}"):
-        msg = "the database has no tables of an outbox: run `frappe-hooksig outbox init`"
+        msg = (
+            "the database has no tables of an outbox: run `frappe-hooksig outbox init`, or "
+            "`manage.py migrate` in a Django project"
+        )
         raise ConfigurationError(msg)
     found = connection.rows("SELECT version FROM hooksig_installation")
     version = found[0][0] if found else 0  # making them was interrupted
     if version != NEWEST:
         msg = (
             f"the tables of the outbox have version {version}, and this release of frappe-hooksig "
-            f"needs {NEWEST}: run `frappe-hooksig outbox migrate`"
+            f"needs {NEWEST}: run `frappe-hooksig outbox migrate`, or `manage.py migrate` in a "
+            "Django project"
         )
         raise ConfigurationError(msg)
 

@@ -1,10 +1,11 @@
-"""The system checks for the secret of Frappe's webhooks. No message contains the secret."""
+"""The system checks for the secret of Frappe's webhooks, which no message has, and the outbox."""
 
 from __future__ import annotations
 
 import warnings
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # Django's own name
 
 from frappe_hooksig._frappe import SECRET_SETTING
@@ -65,3 +66,28 @@ def check_secret(app_configs: object = None, **kwargs: Any) -> list[CheckMessage
         )
         for suspicion in dict.fromkeys(str(each.message) for each in caught)
     ]
+
+
+def check_outbox(app_configs: object = None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Check the setting that names the outbox, if there is one.
+
+    Args:
+        app_configs: The apps that Django checks. Not used.
+        **kwargs: Other arguments of Django's system checks. Not used.
+    """
+    if getattr(settings, "FRAPPE_HOOKSIG_OUTBOX", None) is None:
+        return []
+    # A receiver loads no sender.
+    from frappe_hooksig.integrations.django._outbox_setting import configured_outbox
+
+    try:
+        configured_outbox()
+    except ConfigurationError as error:
+        return [
+            Error(
+                f"{error}.",
+                hint="Until then, neither `manage.py hooksig_worker` nor the admin can use it.",
+                id="frappe_hooksig.E002",
+            )
+        ]
+    return []

@@ -25,6 +25,12 @@ def is_open(connection: BaseDatabaseWrapper) -> bool:
     return any(not block._from_testcase for block in blocks)  # noqa: SLF001  # atomic(durable=True) of Django does the same
 
 
+def is_in_test_case(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a connection is in the transaction of Django's TestCase, which never commits."""
+    blocks: list[Any] = connection.atomic_blocks
+    return any(block._from_testcase for block in blocks)  # noqa: SLF001
+
+
 def roll_back(around: list[BaseDatabaseWrapper]) -> None:
     """Mark transactions, so that they roll back when they end."""
     for connection in around:
