@@ -528,6 +528,8 @@ def test_stop_in_an_outage(sqlite: Place) -> None:
     worker = Worker(post.outbox)
     worker.start()
     wait_until(lambda: bool(sqlite.rows("SELECT 1 FROM hooksig_processes")))
+    faulty.failing = {"turn"}
+    wait_until(lambda: faulty.failed >= 1)
     faulty.failing = {"*"}
 
     worker.stop()
