@@ -292,6 +292,24 @@ def test_hanging_endpoints(sqlite: Place) -> None:
     } == {"due"}
 
 
+def test_contended(server_place: Place) -> None:
+    """While another process has the lock of an endpoint, a worker looks again and again."""
+    post = Post(server_place)
+    with FakeReceiver() as receiver:
+        post.endpoint(receiver.url)
+        post.publish()
+        post.route()
+        with server_place.caller() as caller:
+            caller.execute("SELECT id FROM hooksig_endpoints FOR UPDATE")
+            with working(post):
+                time.sleep(0.3)
+                assert receiver.requests == []
+                caller.rollback()
+                receiver.wait_for(1, timeout=30)
+
+    assert post.states() == ["delivered"]
+
+
 def test_bytes_in_flight(sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large payloads are sent one after the other, also if one alone is too large."""
     monkeypatch.setattr(_dispatcher, "_SIZE", 150)
