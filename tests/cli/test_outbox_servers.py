@@ -30,7 +30,7 @@ def commands(tmp_path: Path) -> Commands:
         ("mysql+pymysql://u:{}@127.0.0.1:{}/name", "OperationalError: (2003, "),
         ("postgresql+psycopg://u:a@{}@127.0.0.1:{}/name", "HOOKSIG_OUTBOX: write %40 for each @"),
         ("postgresql+psycopg://u:{}@127.0.0.1:{}x/name", "the URL of the database cannot be read"),
-        ("nonsense://u:{}@127.0.0.1:{}/name", "the URL of the database cannot be read"),
+        ("nonsense://u:{}@127.0.0.1:{}/name", "PostgreSQL or MariaDB, not in nonsense"),
     ],
     ids=["postgresql", "mariadb", "password with @", "port", "dialect"],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from frappe_hooksig import ConfigurationError
 from frappe_hooksig.outbox import AttemptRecord, Delivery, DeliveryState, EndpointNumbers, Outbox
 from frappe_hooksig.outbox._database import Connection, time_of
+from frappe_hooksig.outbox._endpoints import remove_endpoint
 from frappe_hooksig.outbox._history import AT_ONCE
 from tests.outbox.places import URL, Place
 
@@ -400,6 +402,29 @@ def test_of_a_deleted_endpoint(place: Place, send: Callable[..., int]) -> None:
     outbox.delete_endpoint(endpoint)
 
     assert send(outbox, message=message) == 0
+
+
+@pytest.mark.parametrize("send", [Outbox.send_again, Outbox.send_as_new])
+def test_while_an_endpoint_is_deleted(server_place: Place, send: Callable[..., int]) -> None:
+    """It waits for whoever deletes the endpoint, so no delivery stays that nobody ever ends."""
+    outbox = server_place.outbox()
+    endpoint = add(outbox)
+    (message,) = publish(server_place, outbox, 1)
+    server_place.change(DEAD)
+    counts: list[int] = []
+    sending = threading.Thread(target=lambda: counts.append(send(outbox, message=message)))
+
+    def delete_slowly(connection: Connection) -> None:
+        remove_endpoint(connection, endpoint)
+        sending.start()
+        sending.join(0.2)
+        assert sending.is_alive()
+
+    server_place.run(delete_slowly)
+    sending.join(30)
+
+    assert counts == [0]
+    assert [each.state for each in outbox.deliveries()] == [DeliveryState.DEAD]
 
 
 BAD_CHOICES: list[tuple[dict[str, Any], str]] = [

@@ -21,7 +21,7 @@ from frappe_hooksig.sending._target import Target
 #: How many attempts run at once for one endpoint, unless it says otherwise.
 CONCURRENCY: Final = 8
 _MOST: Final = 1000
-#: Waits until no other transaction makes deliveries, and lets none do so.
+#: Waits until no other transaction makes deliveries or deletes an endpoint, and lets none do so.
 ROUTING: Final = "SELECT id FROM hooksig_installation {locked}"
 _LEAST_RATE: Final = 0.001
 _LONGEST_HOLD: Final = 30 * 86_400  # seconds

@@ -23,6 +23,7 @@ from frappe_hooksig.outbox._database import Connection, Database
 from frappe_hooksig.outbox._dispatcher import Dispatcher, Memory, Options
 from frappe_hooksig.outbox._endpoints import (
     CONCURRENCY,
+    ROUTING,
     alter_endpoint,
     columns_of,
     endpoint_row,
@@ -709,6 +710,7 @@ class Outbox:
         while True:
 
             def step(connection: Connection, after: int = after) -> tuple[int, int | None]:
+                connection.rows(ROUTING)  # so that no endpoint is deleted meanwhile
                 ids = chosen_deliveries(connection, selection, after, newest)
                 return change(connection, ids), ids[-1] if ids else None
 
