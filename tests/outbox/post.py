@@ -207,3 +207,45 @@ class _ShiftedConnection:
 
     def change_each(self, statement: str, several: Sequence[Values]) -> None:
         self._connection.change_each(statement, several)
+
+
+class Faulty:
+    """A database that fails when a test says so. All else is another database's.
+
+    Attributes:
+        failing: Transactions that cannot begin, by the names of their functions; `*` for all.
+        doubtful: How many turns that claim something are committed, and fail all the same.
+        failed: How many transactions have failed.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.failing: set[str] = set()
+        self.doubtful = 0
+        self.failed = 0
+        self.errors = database.errors
+        self.dialect = database.dialect
+
+    def run(self, work: Callable[[Connection], _T]) -> _T:
+        """See `Database.run()`."""
+        if self.failing & {"*", work.__name__}:
+            raise self._error()
+        result = self._database.run(work)
+        claims: Any = getattr(result, "claims", None)
+        if self.doubtful and claims and claims.claimed:
+            self.doubtful -= 1
+            raise self._error()
+        return result
+
+    def version(self) -> int | None:
+        """See `Database.version()`."""
+        if self.failing & {"*", "version"}:
+            raise self._error()
+        return self._database.version()
+
+    def _error(self) -> Exception:
+        self.failed += 1
+        return OSError("secret values")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)

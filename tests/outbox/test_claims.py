@@ -10,9 +10,9 @@ from tests.outbox.places import Place
 from tests.outbox.post import Post, attempt, room
 
 
-def test_claimed(place: Place) -> None:
+def test_claimed(store: Place) -> None:
     """A claim has what is needed to send, and nobody else gets the same delivery."""
-    post = Post(place)
+    post = Post(store)
     endpoint = post.endpoint()
     (message,) = post.publish()
     post.route()
@@ -80,9 +80,9 @@ def test_paused(sqlite: Place) -> None:
     assert not post.place.run(lambda each: is_due(each, time_of(each)))
 
 
-def test_turns(place: Place) -> None:
+def test_turns(store: Place) -> None:
     """Each endpoint gets its turn, however much is due for the first one."""
-    post = Post(place)
+    post = Post(store)
     first, second, third = (post.endpoint(event_types=["order.paid"]) for _ in range(3))
     post.publish(5)
     post.route()
@@ -100,9 +100,9 @@ def test_turns(place: Place) -> None:
     assert sorted(claimed) == sorted([second, third, first, second, third])
 
 
-def test_concurrency(place: Place) -> None:
+def test_concurrency(store: Place) -> None:
     """Processes together begin as many attempts at an endpoint as it may have at once."""
-    post = Post(place)
+    post = Post(store)
     post.endpoint(concurrency=3)
     post.publish(5)
     post.route()
@@ -116,9 +116,9 @@ def test_concurrency(place: Place) -> None:
     assert not post.place.run(lambda each: is_due(each, time_of(each)))
 
 
-def test_rate(place: Place) -> None:
+def test_rate(store: Place) -> None:
     """An endpoint with a rate gets what it allows, and says when there is more."""
-    post = Post(place)
+    post = Post(store)
     post.endpoint(concurrency=100, rate=5)
     post.publish(20)
     post.route()

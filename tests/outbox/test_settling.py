@@ -11,9 +11,9 @@ from tests.outbox.post import DAY, Post, attempt, room
 
 
 @pytest.fixture
-def post(place: Place) -> Post:
+def post(store: Place) -> Post:
     """Return an outbox in each kind of place, with one endpoint and two deliveries."""
-    post = Post(place)
+    post = Post(store)
     post.endpoint()
     post.publish(2)
     post.route()
@@ -257,9 +257,9 @@ def test_nothing(sqlite: Place) -> None:
 
 
 @pytest.fixture
-def lane(place: Place) -> Post:
+def lane(store: Place) -> Post:
     """Return an outbox with three messages of one key, for an endpoint that wants their order."""
-    post = Post(place)
+    post = Post(store)
     post.endpoint(order="key")
     post.publish(3, key="customer 1")
     post.route()

@@ -19,9 +19,9 @@ from frappe_hooksig.outbox._database import Values
 from frappe_hooksig.outbox._dialect import MARIADB, POSTGRESQL, SQLITE, Dialect
 
 try:
-    from sqlalchemy import Connection, Engine, create_engine, event, text
+    from sqlalchemy import URL, Connection, Engine, create_engine, event, text
     from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
     from sqlalchemy.orm import Session, scoped_session
     from sqlalchemy.sql.elements import TextClause
 except ModuleNotFoundError as error:
@@ -103,22 +103,22 @@ class SQLAlchemyDatabase:
             PostgreSQL and MariaDB.
     """
 
-    def __init__(self, engine: Engine | str) -> None:
-        self._own = _engine_of(engine)
-        name = self._own.dialect.name
-        if name not in _DIALECTS:
-            msg = f"an outbox can live in SQLite, PostgreSQL or MariaDB, not in {name}"
-            raise ConfigurationError(msg)
-        self.dialect: Dialect = _DIALECTS[name]
+    def __init__(self, engine: Engine | URL | str) -> None:
+        several: list[object] = [engine]
+        del engine  # error reporters show the local variables of every frame
+        self._own = _engine_of(several)
+        self.dialect: Dialect = _DIALECTS[self._own.dialect.name]
         self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, OSError)
         self._file: SQLiteDatabase | None = None
         if self.dialect is SQLITE:
             # The driver of the standard library does it: SQLAlchemy begins no transaction that
             # writes from the start.
+            if "uri" in self._own.url.query:
+                msg = "the URL of a SQLite file must have its path, without uri=true"
+                raise ConfigurationError(msg)
             self._file = SQLiteDatabase(self._own.url.database or "")
             self.errors = (*self._file.errors, *self.errors)
         else:
-            self._own = self._own.execution_options(isolation_level="READ COMMITTED")
             event.listen(self._own, "connect", self._prepare)
 
     def run(self, work: Callable[[OutboxConnection], _T]) -> _T:
@@ -126,19 +126,17 @@ class SQLAlchemyDatabase:
         if self._file is not None:
             return self._file.run(work)
         for attempt in range(1, _TRIES):
-            with suppress(_Conflict):
+            try:
                 return self._run(work)
+            except DBAPIError as error:
+                if _code(error) not in _CONFLICTS:
+                    raise
             time.sleep(0.01 * attempt * random.random())  # noqa: S311
         return self._run(work)
 
     def _run(self, work: Callable[[OutboxConnection], _T]) -> _T:
-        try:
-            with self._own.begin() as connection:
-                return work(_Connection(connection, self.dialect))
-        except DBAPIError as error:
-            if _code(error) in _CONFLICTS:
-                raise _Conflict from error
-            raise
+        with self._own.begin() as connection:
+            return work(_Connection(connection, self.dialect))
 
     def _prepare(self, connection: Any, _: object) -> None:
         cursor = connection.cursor()
@@ -172,6 +170,8 @@ class SQLAlchemyDatabase:
         session.info[self] = call
 
     def _committed(self, session: Session) -> None:
+        if session.in_nested_transaction():
+            return  # only a savepoint is released
         call: Callable[[], object] | None = session.info.get(self)
         session.info[self] = None
         if call is not None:
@@ -194,7 +194,9 @@ class SQLAlchemyDatabase:
             self._file.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.dialect.name}>"
+        # Error reporters also show one that is half made.
+        kind = f" of {self.dialect.name}" if hasattr(self, "dialect") else ""
+        return f"<{type(self).__name__}{kind}>"
 
 
 _IDENTITY: Final = {
@@ -212,10 +214,6 @@ def _plain(theirs: object) -> object:
     return theirs
 
 
-class _Conflict(Exception):
-    """Another transaction was in the way."""
-
-
 def _code(error: DBAPIError) -> object:
     """Return the code of a driver's error: that of PostgreSQL, or the number of MariaDB."""
     original: Any = error.orig
@@ -223,22 +221,58 @@ def _code(error: DBAPIError) -> object:
     return code or next(iter(getattr(original, "args", ())), None)
 
 
-def _engine_of(given: object) -> Engine:
+def _engine_of(several: list[object]) -> Engine:
+    """Return an engine with a pool of its own.
+
+    Args:
+        several: An engine or a URL. It is taken out of the list, because error reporters show the
+            local variables of every frame, and a URL may have a password.
+    """
+    given = several.pop()
     if isinstance(given, Engine):
-        return create_engine(given.url, pool=given.pool.recreate())
-    if isinstance(given, str):
-        try:
-            url = make_url(given)
-            return create_engine(url, pool_pre_ping=True)
-        except (ArgumentError, ValueError):  # the latter for a port that is no number
-            del given  # it may have a password
-            msg = "the URL of the database cannot be read: postgresql+psycopg://user@host/name"
-            raise ConfigurationError(msg) from None
+        return _made(given.url, pool=given.pool.recreate())
     kind = type(given).__name__
+    url = _url_of(given) if isinstance(given, str) else given
+    del given
+    if isinstance(url, URL):
+        return _made(url, pool_pre_ping=True)
     msg = f"SQLAlchemyDatabase takes an Engine or a URL, not a {kind}"
     if kind == "AsyncEngine":
         msg = (
             "SQLAlchemyDatabase takes no AsyncEngine, because workers are threads: "
             "give it the URL with a driver that is not async, such as postgresql+psycopg://"
         )
+    if kind == "str":
+        msg = "the URL of the database cannot be read: postgresql+psycopg://user@host/name"
     raise ConfigurationError(msg)
+
+
+def _url_of(text: str) -> URL | None:
+    # The error about a port may have a part of a password that has a colon.
+    with suppress(ArgumentError, ValueError):
+        return make_url(text)
+    return None
+
+
+def _made(url: URL, **options: Any) -> Engine:
+    """Return an engine whose errors have no values of statements: they may be URLs with tokens."""
+    name = url.get_backend_name()
+    if name not in _DIALECTS:
+        msg = f"an outbox can live in SQLite, PostgreSQL or MariaDB, not in {name}"
+        raise ConfigurationError(msg)
+    is_sqlite = name == "sqlite"
+    if not is_sqlite:
+        # A process that claims must see what others have claimed since its transaction began.
+        options["isolation_level"] = "READ COMMITTED"
+    try:
+        engine = create_engine(url, hide_parameters=True, **options)
+    except NoSuchModuleError:
+        msg = f"SQLAlchemy knows no driver {url.drivername}"
+        raise ConfigurationError(msg) from None
+    if engine.dialect.is_async and not is_sqlite:
+        msg = (
+            f"{url.drivername} is an async driver, and workers are threads: give the URL with "
+            "another one, such as postgresql+psycopg://"
+        )
+        raise ConfigurationError(msg)
+    return engine

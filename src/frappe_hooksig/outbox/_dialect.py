@@ -53,11 +53,13 @@ SQLITE: Final = Dialect(
         "where_in_lane": "WHERE lane IS NOT NULL",
         # One transaction writes at a time, and it has begun with BEGIN IMMEDIATE.
         "latest": "",
+        "lock_migration": "SELECT 1",
         "locked": "",
         "skip_locked": "",
         "unless_published": (
             "ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
         ),
+        "unless_installed": "ON CONFLICT (id) DO NOTHING",
         "or_update_lane": "ON CONFLICT (endpoint, lane) DO UPDATE SET",
     },
 )
@@ -81,11 +83,14 @@ POSTGRESQL: Final = Dialect(
         "where_open": "WHERE state <> 3",
         "where_in_lane": "WHERE lane IS NOT NULL",
         "latest": "",
+        # Two transactions that create one table at once would fail, also with IF NOT EXISTS.
+        "lock_migration": "SELECT pg_advisory_xact_lock(7306352471)",
         "locked": "FOR UPDATE",
         "skip_locked": "FOR UPDATE SKIP LOCKED",
         "unless_published": (
             "ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
         ),
+        "unless_installed": "ON CONFLICT (id) DO NOTHING",
         "or_update_lane": "ON CONFLICT (endpoint, lane) DO UPDATE SET",
     },
 )
@@ -111,9 +116,11 @@ MARIADB: Final = Dialect(
         "where_in_lane": "",
         # In a transaction that reads a snapshot, only a locking read sees later commits.
         "latest": "LOCK IN SHARE MODE",
+        "lock_migration": "SELECT 1",
         "locked": "FOR UPDATE",
         "skip_locked": "FOR UPDATE SKIP LOCKED",
         "unless_published": "ON DUPLICATE KEY UPDATE seq = seq",
+        "unless_installed": "ON DUPLICATE KEY UPDATE version = version",
         "or_update_lane": "ON DUPLICATE KEY UPDATE",
     },
 )

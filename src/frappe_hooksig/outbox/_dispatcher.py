@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Event, Thread, current_thread
 from typing import Final, TypeAlias, TypeVar
@@ -77,6 +77,21 @@ _RING: Final = _Ring()
 _Inbox: TypeAlias = "SimpleQueue[Done | _Ring]"
 
 
+@dataclass(slots=True)
+class Memory:
+    """What a process remembers from one dispatcher to the next: an engine makes many.
+
+    Attributes:
+        paces: How quick the endpoints were.
+        next_prune: When there may be something to forget, by the monotonic clock.
+        pruned: The number of the last message that was looked at for that, or 0.
+    """
+
+    paces: dict[str, Pace] = field(default_factory=dict[str, Pace])
+    next_prune: float = 0.0
+    pruned: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the outbox decides about sending.
@@ -89,6 +104,7 @@ class Options:
         retention: How long what has ended is kept, in seconds.
         tell: Tells the observers.
         is_confirmed: Whether this is the installation that the tables belong to.
+        memory: What the process remembers.
     """
 
     database: Database
@@ -98,6 +114,7 @@ class Options:
     retention: float
     tell: Callable[[OutboxEvent], None]
     is_confirmed: Callable[[Connection], bool]
+    memory: Memory
 
 
 @dataclass(slots=True)
@@ -149,7 +166,8 @@ class Dispatcher:
         self._threads: list[Thread] = []
         # By the process, too: who was given up may claim a delivery again while an attempt runs.
         self._flights: dict[tuple[str, int], _Flight] = {}
-        self._paces: dict[str, Pace] = {}
+        self._memory = options.memory
+        self._paces = options.memory.paces
         self._rows: dict[str, Row] = {}
         self._is_stopping = False
         self._ended = Event()
@@ -311,7 +329,11 @@ class Dispatcher:
             pace_of=lambda endpoint: (
                 "slow" if endpoint in slow else self._paces.get(endpoint, "new")
             ),
-            trying=frozenset(each.claimed.endpoint for each in flights) - self._paces.keys(),
+            trying=frozenset(
+                each.claimed.endpoint
+                for each in flights
+                if each.claimed.endpoint not in self._paces
+            ),
             size=_SIZE - sum(each.claimed.size for each in flights),
             is_idle=not flights,
         )
@@ -458,11 +480,11 @@ class Dispatcher:
 
     def _keep_beating(self) -> None:
         """Keep the heartbeat, and forget now and then what was delivered long ago."""
-        next_prune = after = 0
+        memory = self._memory
         while True:
-            if time.monotonic() >= next_prune:
-                after = self._prune(after)
-                next_prune = 0 if after else int(time.monotonic()) + _PRUNES_EVERY
+            if time.monotonic() >= memory.next_prune:
+                memory.pruned = self._prune(memory.pruned)
+                memory.next_prune = 0 if memory.pruned else time.monotonic() + _PRUNES_EVERY
             if self._ended.wait(self._options.lease / _BEATS):
                 return
             self._beat()

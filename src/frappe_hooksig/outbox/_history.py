@@ -8,7 +8,9 @@ from typing import Any, Final, cast
 
 from frappe_hooksig._payload import new_id
 from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.outbox._bounds import number, whole
 from frappe_hooksig.outbox._database import Connection, among, time_of
+from frappe_hooksig.outbox._publishing import check_tenant, check_text, is_key
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
     Delivery,
@@ -62,6 +64,8 @@ SELECT endpoint, COUNT(*), SUM(CASE WHEN outcome = 'delivered' THEN 1 ELSE 0 END
     MAX(took_ms)
 FROM hooksig_attempts WHERE started_at > :since GROUP BY endpoint"""
 _UNROUTED: Final = "SELECT COUNT(*) FROM hooksig_messages WHERE is_routed = 0"
+_LARGEST: Final = 2**63 - 1
+_LATEST: Final = 1e11  # seconds
 _HOUR: Final = 3_600_000  # milliseconds
 
 
@@ -86,6 +90,22 @@ class Selection:
     states: tuple[DeliveryState, ...] | None = None
     since: float | None = None
     until: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what a database could not compare.
+
+        Raises:
+            ConfigurationError: A number is out of bounds, or a text is none.
+        """
+        if self.delivery is not None:
+            whole("delivery", self.delivery, 0, _LARGEST)
+        check_text("message", self.message)
+        check_text("endpoint", self.endpoint)
+        if self.tenant is not None:
+            check_tenant(self.tenant)
+        for name, seconds in (("since", self.since), ("until", self.until)):
+            if seconds is not None:
+                number(name, seconds, 0, _LATEST)
 
     def condition(self) -> tuple[str, dict[str, Any]]:
         """Return the condition on `d` and `m`, and its values."""
@@ -113,14 +133,17 @@ def states_of(names: object) -> tuple[DeliveryState, ...]:
     """Return the states with some names.
 
     Raises:
-        ConfigurationError: One is no state.
+        ConfigurationError: One is no state, or there are none.
     """
     several = (names,) if isinstance(names, str) else names
     known = {str(each): each for each in DeliveryState}
-    if not isinstance(several, list | tuple | set | frozenset) or not known.keys() >= {*several}:
+    chosen: set[object] = set()
+    if isinstance(several, list | tuple | set | frozenset):
+        chosen = {*cast("Iterable[object]", several)}
+    if not chosen or not known.keys() >= chosen:
         msg = f"a state of a delivery is one of {', '.join(known)}"
         raise ConfigurationError(msg)
-    return tuple(sorted(known[each] for each in cast("Iterable[str]", several)))
+    return tuple(sorted(known[str(each)] for each in chosen))
 
 
 def find_message(connection: Connection, message_id: str) -> Message:
@@ -129,7 +152,9 @@ def find_message(connection: Connection, message_id: str) -> Message:
     Raises:
         ConfigurationError: There is none with this id.
     """
-    found = connection.rows(f"{_MESSAGES} WHERE id = :id", {"id": message_id})
+    found = is_key(message_id) and connection.rows(
+        f"{_MESSAGES} WHERE id = :id", {"id": message_id}
+    )
     if not found:
         msg = f"there is no message {str(message_id)[:60]!r}"
         raise ConfigurationError(msg)
@@ -159,6 +184,7 @@ def list_deliveries(
     """
     condition, values = selection.condition()
     if before is not None:
+        whole("before", before, 0, _LARGEST)
         condition += " AND d.id < :before"
         values["before"] = before
     query = f"{_DELIVERIES} WHERE {condition} ORDER BY d.id DESC LIMIT :limit"
@@ -168,6 +194,7 @@ def list_deliveries(
 
 def list_attempts(connection: Connection, delivery: int) -> list[AttemptRecord]:
     """Return the attempts of a delivery, the first one first."""
+    whole("delivery", delivery, 0, _LARGEST)
     return [
         AttemptRecord(
             number=each[0],

@@ -6,10 +6,10 @@ import json
 import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from hashlib import sha256
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from frappe_hooksig._payload import Payload
 from frappe_hooksig._raw_body import MAX_BODY
@@ -20,7 +20,7 @@ from frappe_hooksig.observe._outbox_event import OutboxEvent, OutboxObserver
 from frappe_hooksig.observe._threads import Observers
 from frappe_hooksig.outbox._bounds import number, whole
 from frappe_hooksig.outbox._database import Connection, Database
-from frappe_hooksig.outbox._dispatcher import Dispatcher, Options
+from frappe_hooksig.outbox._dispatcher import Dispatcher, Memory, Options
 from frappe_hooksig.outbox._endpoints import (
     CONCURRENCY,
     alter_endpoint,
@@ -47,7 +47,7 @@ from frappe_hooksig.outbox._history import (
     states_of,
 )
 from frappe_hooksig.outbox._processes import LEASE
-from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, publish
+from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, check_tenant, publish
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
     Delivery,
@@ -63,18 +63,41 @@ from frappe_hooksig.outbox._sqlite import SQLiteDatabase
 from frappe_hooksig.outbox._tables import check_tables, confirm, is_confirmed, migrate
 from frappe_hooksig.outbox._worker import MOST_SLOTS, SLOTS
 from frappe_hooksig.providers import STANDARD_WEBHOOKS as SCHEME
+from frappe_hooksig.providers import get
 from frappe_hooksig.scheme import Scheme
-from frappe_hooksig.secret import Secret
+from frappe_hooksig.secret import Secret, generate_secret
+from frappe_hooksig.sending._attempt import shown
 from frappe_hooksig.sending._guard import AddressGuard
 from frappe_hooksig.sending._schedule import STANDARD_WEBHOOKS, RetrySchedule
 from frappe_hooksig.sending._sender import Sender
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 _DAY: Final = 86_400
 _LONGEST: Final = 3650 * _DAY  # seconds
 _PUBLIC: Final = AddressGuard()
 _ENDED: Final = ("delivered", "dead", "cancelled")
+
+
+def _without_frames(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Let the errors of a function come without the frames that have its arguments.
+
+    Error reporters show the local variables of every frame: a secret, a payload, a URL with a
+    token.
+    """
+
+    @wraps(function)
+    def inner(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        problem: Exception
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # it is raised below
+            problem = error
+        del args, kwargs
+        raise problem.with_traceback(None)
+
+    return inner
 
 
 class Outbox:
@@ -113,6 +136,7 @@ class Outbox:
         ConfigurationError: An argument cannot be used.
     """
 
+    @_without_frames
     def __init__(
         self,
         database: Database | str | os.PathLike[str],
@@ -132,7 +156,6 @@ class Outbox:
         observe_attempts: AttemptObserver | Sequence[AttemptObserver] = log,
     ) -> None:
         self._vault = Vault(keys, references or {})
-        del keys  # error reporters show the local variables of every frame
         self._database = _database_of(database)
         number("timeout", timeout, 0.1, 60)
         whole("max_payload", max_payload, 1, MAX_BODY)
@@ -142,7 +165,7 @@ class Outbox:
         if installation is not None and not (isinstance(installation, str) and installation):
             msg = "installation= must be a name, such as production"
             raise ConfigurationError(msg)
-        self._make_sender = partial(
+        self._make_sender: Callable[..., Sender] = partial(
             Sender,
             guard=guard,
             timeout=timeout,
@@ -150,19 +173,26 @@ class Outbox:
             ssl_context=ssl_context,
             observe=observe_attempts,
         )
-        del proxy  # it may have a password
+        # So that an argument that cannot be used is found now, and not when something is sent.
+        self._make_sender(generate_secret(SCHEME.secret_format), scheme=SCHEME).close()
         self._max_payload = max_payload
         self._retention = retention
         self._disable_after = disable_after
         self._lease = lease
         self._installation = installation
         self._observers = Observers(observe)
+        if self._observers.raw:
+            name = type(self._observers.raw[0]).__name__
+            msg = f"observe= of an Outbox takes no {name}, which is for requests that are received"
+            raise ConfigurationError(msg)
         # It is replaced, not changed: a signal handler may read it, and nobody waits to read it.
         self._dispatchers: tuple[Dispatcher, ...] = ()
         self._lock = Lock()
+        self._memory = Memory()
 
     # Publishing
 
+    @_without_frames
     def publish(
         self,
         connection: object,
@@ -194,17 +224,27 @@ class Outbox:
             IdempotencyConflict: The idempotency key was used before, for another event.
         """
         adopted = self._database.adopted(connection)
-        message_id = publish(
-            adopted,
-            event_type,
-            payload,
-            key=key,
-            idempotency_key=idempotency_key,
-            tenant=tenant,
-            max_payload=self._max_payload,
-        )
-        self._database.after_commit(connection, self.ring)
-        return message_id
+        failure: Exception
+        try:
+            message_id = publish(
+                adopted,
+                event_type,
+                payload,
+                key=key,
+                idempotency_key=idempotency_key,
+                tenant=tenant,
+                max_payload=self._max_payload,
+            )
+        except self._database.errors as error:
+            failure = error
+        else:
+            self._database.after_commit(connection, self.ring)
+            return message_id
+        try:
+            check_tables(adopted)
+        except self._database.errors:  # the transaction is aborted
+            self._database.run(check_tables)
+        raise failure
 
     async def publish_async(
         self,
@@ -231,26 +271,31 @@ class Outbox:
             PayloadError: As for `publish()`.
             IdempotencyConflict: As for `publish()`.
         """
+        call = partial(
+            self.publish,
+            event_type=event_type,
+            payload=payload,
+            key=key,
+            idempotency_key=idempotency_key,
+            tenant=tenant,
+        )
+        del payload  # error reporters show the local variables of every frame
+        problem: Exception
         run_sync: Any = getattr(connection, "run_sync", None)
         if run_sync is None:
-            msg = (
+            problem = ConfigurationError(
                 "publish_async() takes an AsyncSession or an AsyncConnection, "
                 f"not a {type(connection).__name__}"
             )
-            raise ConfigurationError(msg)
-
-        def publish_in(theirs: object) -> str:
-            return self.publish(
-                theirs,
-                event_type,
-                payload,
-                key=key,
-                idempotency_key=idempotency_key,
-                tenant=tenant,
-            )
-
-        message_id: str = await run_sync(publish_in)
-        return message_id
+        else:
+            try:
+                message_id: str = await run_sync(call)
+            except Exception as error:  # noqa: BLE001  # it is raised below
+                problem = error
+            else:
+                return message_id
+        del call
+        raise problem.with_traceback(None)
 
     def ring(self) -> None:
         """Let the workers of this process look at the tables now. It never raises nor waits."""
@@ -281,14 +326,14 @@ class Outbox:
 
     def is_confirmed(self) -> bool:
         """Whether the tables were last used by this installation. If not, nothing is sent."""
-        return self._database.run(self._is_confirmed)
+        return self._run(self._is_confirmed)
 
     def confirm(self) -> None:
         """Make the tables those of this installation, so that it sends what they have.
 
         Do it after a move. In a copy, it sends what the original sends, too.
         """
-        self._database.run(lambda each: confirm(each, self._fingerprint(each)))
+        self._run(lambda each: confirm(each, self._fingerprint(each)))
         self.ring()
 
     def _is_confirmed(self, connection: Connection) -> bool:
@@ -302,6 +347,7 @@ class Outbox:
 
     # Endpoints
 
+    @_without_frames
     def add_endpoint(
         self,
         url: str,
@@ -346,9 +392,6 @@ class Outbox:
             ConfigurationError: An argument cannot be used.
         """
         endpoint = new_endpoint_id()
-        references = self._references(endpoint, secret, secret_from)
-        own = self._header_references(endpoint, headers or {}, headers_from or {})
-        del secret, headers  # error reporters show the local variables of every frame
         columns = columns_of(
             {
                 "url": url,
@@ -363,18 +406,26 @@ class Outbox:
                 "schedule": schedule,
             }
         )
-        del url  # it may have a token
-        if references is None:
+        stored = self._stored(
+            endpoint,
+            columns["scheme"],
+            secret,
+            secret_from,
+            headers=headers or {},
+            headers_from=headers_from or {},
+        )
+        if "secrets" not in stored:
             msg = "an endpoint needs secret= or secret_from="
             raise ConfigurationError(msg)
-        values = {"id": endpoint, "secrets": references, "headers": own, **columns}
+        values = {"id": endpoint, **stored, **columns}
 
         def insert(connection: Connection) -> Endpoint:
             insert_endpoint(connection, values)
             return endpoint_row(connection, endpoint).endpoint
 
-        return self._database.run(insert)
+        return self._run(insert)
 
+    @_without_frames
     def change_endpoint(
         self,
         endpoint_id: str,
@@ -398,49 +449,69 @@ class Outbox:
         Raises:
             ConfigurationError: An argument cannot be used, or there is no such endpoint.
         """
-        references = self._references(endpoint_id, secret, secret_from)
-        is_given = headers is not None or headers_from is not None
-        own = self._header_references(endpoint_id, headers or {}, headers_from or {})
-        del secret, headers  # error reporters show the local variables of every frame
         unknown = changes.keys() - _CHANGES
         if unknown:
-            del changes
             msg = f"change_endpoint() cannot change {min(unknown)}="
             raise ConfigurationError(msg)
         columns = columns_of(changes)
-        del changes
-        if references is not None:
-            columns["secrets"] = references
-        if is_given:
-            columns["headers"] = own
         if "concurrency" in columns:
             columns["ramp"] = columns["concurrency"]
 
         def change(connection: Connection) -> Endpoint:
-            alter_endpoint(connection, endpoint_id, columns)
+            before = endpoint_row(connection, endpoint_id).endpoint
+            scheme = columns.get("scheme", before.scheme)
+            stored = self._stored(
+                endpoint_id, scheme, secret, secret_from, headers=headers, headers_from=headers_from
+            )
+            alter_endpoint(connection, endpoint_id, {**columns, **stored})
             return endpoint_row(connection, endpoint_id).endpoint
 
         return self._changed(change)
 
-    def _references(
-        self, endpoint: str, secret: str | Secret | None, secret_from: str | Sequence[str]
-    ) -> str | None:
-        several = [secret_from] if isinstance(secret_from, str) else [*secret_from]
-        del secret_from
-        if secret is not None and several:
-            del secret, several
+    def _stored(
+        self,
+        endpoint: str,
+        scheme: str,
+        secret: str | Secret | None,
+        secret_from: str | Sequence[str],
+        *,
+        headers: Mapping[str, str] | None,
+        headers_from: Mapping[str, str] | None,
+    ) -> dict[str, str]:
+        """Return the columns with what is given of secrets and headers.
+
+        What no sender takes is refused here, and not when something is to be sent.
+        """
+        for name, given in (("headers", headers), ("headers_from", headers_from)):
+            if given is not None and not isinstance(given, Mapping):
+                msg = f"{name}= must be a dict, not a {type(given).__name__}"
+                raise ConfigurationError(msg)
+        if not isinstance(secret_from, str | list | tuple):
+            msg = "secret_from= must be a reference such as env:NAME, or a list of them"
+            raise ConfigurationError(msg)
+        if secret is not None and secret_from:
             msg = "give secret= or secret_from=, not both"
             raise ConfigurationError(msg)
-        if secret is not None:
-            return _dumped([self._vault.encrypted(endpoint, secret)])
-        return _dumped([self._vault.check(each) for each in several]) if several else None
-
-    def _header_references(
-        self, endpoint: str, headers: Mapping[str, str], headers_from: Mapping[str, str]
-    ) -> str:
-        named = {name: self._vault.encrypted(endpoint, value) for name, value in headers.items()}
-        named |= {name: self._vault.check(value) for name, value in headers_from.items()}
-        return _dumped(named)
+        own = secret if secret is None or isinstance(secret, Secret) else Secret(secret)
+        known = get(scheme)
+        stand_in = generate_secret(known.secret_format)
+        every = {**(headers or {}), **dict.fromkeys(headers_from or {}, "somewhere else")}
+        self._make_sender(own or stand_in, scheme=known, headers=every).close()
+        columns: dict[str, str] = {}
+        if own is not None:
+            columns["secrets"] = _dumped([self._vault.encrypted(endpoint, own)])
+        elif secret_from:
+            several = [secret_from] if isinstance(secret_from, str) else secret_from
+            columns["secrets"] = _dumped([self._vault.check(each) for each in several])
+        if headers is not None or headers_from is not None:
+            named = {
+                name: self._vault.sealed(endpoint, value) for name, value in (headers or {}).items()
+            }
+            named |= {
+                name: self._vault.check(value) for name, value in (headers_from or {}).items()
+            }
+            columns["headers"] = _dumped(named)
+        return columns
 
     def endpoint(self, endpoint_id: str) -> Endpoint:
         """Return an endpoint.
@@ -448,16 +519,21 @@ class Outbox:
         Raises:
             ConfigurationError: There is none with this id.
         """
-        return self._database.run(lambda each: endpoint_row(each, endpoint_id).endpoint)
+        return self._run(lambda each: endpoint_row(each, endpoint_id).endpoint)
 
     def endpoints(self, *, tenant: str | None = None) -> list[Endpoint]:
         """Return the endpoints, in the order in which they were added.
 
         Args:
             tenant: Only those of one tenant.
+
+        Raises:
+            ConfigurationError: `tenant` cannot be one.
         """
+        if tenant is not None:
+            check_tenant(tenant)
         where = "" if tenant is None else "WHERE tenant = :tenant"
-        found = self._database.run(lambda each: endpoint_rows(each, where, {"tenant": tenant}))
+        found = self._run(lambda each: endpoint_rows(each, where, {"tenant": tenant}))
         return [each.endpoint for each in found]
 
     def delete_endpoint(self, endpoint_id: str) -> None:
@@ -466,7 +542,7 @@ class Outbox:
         Raises:
             ConfigurationError: There is none with this id.
         """
-        self._database.run(lambda each: remove_endpoint(each, endpoint_id))
+        self._run(lambda each: remove_endpoint(each, endpoint_id))
 
     def pause(self, endpoint_id: str, message: str = "") -> bool:
         """Send an endpoint nothing more for now. What is published for it collects.
@@ -484,9 +560,9 @@ class Outbox:
 
         def pause(connection: Connection) -> bool:
             endpoint_row(connection, endpoint_id)
-            return stop_endpoint(connection, endpoint_id, "paused", "operator", message)
+            return stop_endpoint(connection, endpoint_id, "paused", "operator", shown(message))
 
-        return self._database.run(pause)
+        return self._run(pause)
 
     def resume(self, endpoint_id: str) -> bool:
         """Send to an endpoint again, beginning with what is due.
@@ -507,7 +583,7 @@ class Outbox:
         Raises:
             ConfigurationError: There is none with this id.
         """
-        return self._database.run(lambda each: find_message(each, message_id))
+        return self._run(lambda each: find_message(each, message_id))
 
     def deliveries(
         self,
@@ -545,13 +621,11 @@ class Outbox:
             since=since,
             until=until,
         )
-        return self._database.run(
-            lambda each: list_deliveries(each, selection, before=before, limit=limit)
-        )
+        return self._run(lambda each: list_deliveries(each, selection, before=before, limit=limit))
 
     def attempts(self, delivery: int) -> list[AttemptRecord]:
         """Return the attempts of a delivery, the first one first."""
-        return self._database.run(lambda each: list_attempts(each, delivery))
+        return self._run(lambda each: list_attempts(each, delivery))
 
     def send_again(
         self,
@@ -630,7 +704,7 @@ class Outbox:
         progress: Callable[[int], object] | None,
     ) -> int:
         # Deliveries that are made meanwhile are not meant.
-        newest = self._database.run(newest_delivery)
+        newest = self._run(newest_delivery)
         count = after = 0
         while True:
 
@@ -638,7 +712,7 @@ class Outbox:
                 ids = chosen_deliveries(connection, selection, after, newest)
                 return change(connection, ids), ids[-1] if ids else None
 
-            changed, last = self._database.run(step)
+            changed, last = self._run(step)
             count += changed
             if progress is not None:
                 progress(count)
@@ -649,7 +723,7 @@ class Outbox:
 
     def numbers(self) -> Numbers:
         """Return how the outbox does: what is due, for how long, and how each endpoint does."""
-        return self._database.run(count_numbers)
+        return self._run(count_numbers)
 
     # Sending
 
@@ -672,7 +746,7 @@ class Outbox:
             self._forget(dispatcher)
 
     def _dispatcher(self, slots: int) -> Dispatcher:
-        self._database.run(check_tables)
+        self._run(check_tables)
         options = Options(
             database=self._database,
             senders=lambda clock: Senders(self._vault, partial(self._make_sender, clock=clock)),
@@ -681,6 +755,7 @@ class Outbox:
             retention=self._retention,
             tell=self._tell,
             is_confirmed=self._is_confirmed,
+            memory=self._memory,
         )
         dispatcher = Dispatcher(options, slots)
         with self._lock:
@@ -691,8 +766,18 @@ class Outbox:
         with self._lock:
             self._dispatchers = tuple(each for each in self._dispatchers if each is not dispatcher)
 
+    def _run(self, work: Callable[[Connection], _T]) -> _T:
+        """Run a function in a transaction. If it fails without tables, say so."""
+        failure: Exception
+        try:
+            return self._database.run(work)
+        except self._database.errors as error:
+            failure = error
+        self._database.run(check_tables)
+        raise failure
+
     def _changed(self, work: Callable[[Connection], _T]) -> _T:
-        result = self._database.run(work)
+        result = self._run(work)
         self.ring()
         return result
 

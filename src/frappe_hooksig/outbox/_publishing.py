@@ -110,15 +110,18 @@ def check_text(name: str, value: object) -> None:
         ConfigurationError: It is not 1 to 255 characters without control characters, and without
             white space at its ends.
     """
-    if value is None:
-        return
-    is_text = isinstance(value, str) and len(value) <= _LONGEST and _is_unicode(value)
-    if not is_text or not _TEXT.fullmatch(str(value)):
+    if value is not None and not is_key(value):
         msg = (
             f"{name}= must be a str of 1 to {_LONGEST} characters, without control characters, "
             "and without white space at its ends"
         )
         raise ConfigurationError(msg)
+
+
+def is_key(value: object) -> bool:
+    """Whether something is a text that all databases store and compare alike."""
+    is_text = isinstance(value, str) and len(value) <= _LONGEST and _is_unicode(value)
+    return is_text and _TEXT.fullmatch(str(value)) is not None
 
 
 def check_tenant(tenant: object) -> None:

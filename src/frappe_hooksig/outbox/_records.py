@@ -19,7 +19,7 @@ class Endpoint:
 
     Attributes:
         id: Its id.
-        url: The receiver's URL.
+        url: The receiver's URL. It may contain a token, so it is not in the repr.
         tenant: Whose messages it gets; empty if there are no tenants.
         event_types: Which messages it gets: event types, `invoice.*` for all that begin with
             `invoice.`, or `*` for all.
@@ -43,7 +43,7 @@ class Endpoint:
     """
 
     id: str
-    url: str
+    url: str = field(repr=False)
     tenant: str
     event_types: tuple[str, ...]
     method: str

@@ -55,7 +55,8 @@ class Vault:
         del keys
         self._fernet = _fernet_of(several) if several else None
         for prefix, function in references.items():
-            if prefix == _ENCRYPTED or not prefix.isidentifier() or not callable(function):
+            is_word = isinstance(prefix, str) and prefix.isidentifier()
+            if prefix == _ENCRYPTED or not is_word or not callable(function):
                 msg = (
                     "references= must be a dict with a function for each prefix, "
                     'such as {"vault": read_vault}'
@@ -67,24 +68,29 @@ class Vault:
             **references,
         }
 
-    def encrypted(self, endpoint: str, value: str | Secret) -> str:
-        """Return a reference that contains a value, encrypted.
+    def encrypted(self, endpoint: str, secret: Secret) -> str:
+        """Return a reference that contains a secret, encrypted.
 
         Raises:
             ConfigurationError: There is no key to encrypt with.
         """
-        secret = value if isinstance(value, Secret) else Secret(value)
-        del value
+        return self.sealed(endpoint, secret.reveal().decode("utf-8", "surrogateescape"))
+
+    def sealed(self, endpoint: str, text: str) -> str:
+        """Return a reference that contains any text, encrypted.
+
+        Raises:
+            ConfigurationError: There is no key to encrypt with.
+        """
         if self._fernet is None:
+            del text
             msg = (
                 "a secret can only be stored encrypted: give the outbox keys= "
                 "(cryptography.fernet.Fernet.generate_key()), or name where the secret is with "
                 "secret_from=, such as env:NAME"
             )
             raise ConfigurationError(msg)
-        token = self._fernet.encrypt(
-            json.dumps([endpoint, secret.reveal().decode("utf-8", "surrogateescape")]).encode()
-        )
+        token = self._fernet.encrypt(json.dumps([endpoint, text]).encode())
         return f"{_ENCRYPTED}:{token.decode()}"
 
     def check(self, reference: object) -> str:
@@ -97,6 +103,7 @@ class Vault:
         del reference  # somebody may have passed the secret itself
         if prefix in self._readers and rest:
             return f"{prefix}{colon}{rest}"
+        del prefix, rest
         msg = (
             "a reference must begin with "
             f"{', '.join(f'{each}:' for each in self._readers)} and name where the value is, "
@@ -105,7 +112,7 @@ class Vault:
         raise ConfigurationError(msg)
 
     def read(self, endpoint: str, reference: str) -> str:
-        """Return what a reference stands for.
+        """Return what a reference stands for. Bytes that are no UTF-8 are surrogates in it.
 
         Raises:
             Unavailable: It is not there, or cannot be decrypted.
@@ -113,16 +120,22 @@ class Vault:
         prefix, _, rest = reference.partition(":")
         if prefix == _ENCRYPTED:
             return self._decrypted(endpoint, rest)
-        try:
-            value = self._readers[prefix](rest)
-        except KeyError:
+        reader = self._readers.get(prefix)
+        if reader is None:
             msg = f"nothing is known to read {prefix}: references (references= of the outbox)"
-            raise Unavailable(msg) from None
+            raise Unavailable(msg)
+        value: object
+        try:
+            value = reader(rest)
         except Exception as error:  # noqa: BLE001  # what the app's own function raises
             msg = f"{reference} cannot be read: {type(error).__name__}"
             raise Unavailable(msg) from None
         if not value:
             msg = f"{reference} is not there, or is empty"
+            raise Unavailable(msg)
+        if not isinstance(value, str):
+            del value  # error reporters show the local variables of every frame
+            msg = f"{reference} cannot be used: its function returned no str"
             raise Unavailable(msg)
         return value
 
@@ -133,14 +146,18 @@ class Vault:
         from cryptography.fernet import InvalidToken
 
         try:
-            owner, value = json.loads(self._fernet.decrypt(token.encode()))
+            text = self._fernet.decrypt(token.encode())
         except InvalidToken:
             msg = "the value is stored encrypted, with another key than those in keys="
             raise Unavailable(msg, "key-missing") from None
-        if owner != endpoint:
-            msg = "the stored value belongs to another endpoint"
-            raise Unavailable(msg)
-        return str(value)
+        owner = value = None
+        with suppress(ValueError, TypeError):  # it is nothing that sealed() has made
+            owner, value = json.loads(text)
+            if owner == endpoint:
+                return str(value)
+        del text, owner, value  # error reporters show the local variables of every frame
+        msg = "the stored value belongs to another endpoint"
+        raise Unavailable(msg)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"

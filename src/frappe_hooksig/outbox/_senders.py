@@ -72,7 +72,11 @@ class Senders:
         if kept is not None and kept.revision == row.revision and kept.values == values:
             kept.read_at = now
             return kept.sender
-        sender = self._made(row, values, is_json=is_json)
+        try:
+            sender = self._made(row, values, is_json=is_json)
+        except ConfigurationError:
+            del values  # error reporters show the local variables of every frame
+            raise
         with self._lock:
             self._kept[key] = _Kept(sender, row.revision, values, now)
             dropped = self._kept.popitem(last=False)[1] if len(self._kept) > _MOST else None
@@ -89,7 +93,7 @@ class Senders:
         problem = ""
         try:
             return self._make(
-                [Secret(each) for each in values[:count]],
+                [Secret(each.encode("utf-8", "surrogateescape")) for each in values[:count]],
                 scheme=get(row.endpoint.scheme),
                 method=row.endpoint.method,
                 headers=headers,

@@ -69,10 +69,10 @@ class SQLiteDatabase:
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path).absolute()  # the working directory may change
         if os.fspath(path) in {":memory:", ""}:
             msg = "an outbox needs a file, which survives the process: pass the path of one"
             raise ConfigurationError(msg)
-        self._path = Path(path).absolute()  # the working directory may change
         self._idle: list[sqlite3.Connection] = []
         self._process = os.getpid()
         self._lock = Lock()

@@ -153,15 +153,14 @@ def migrate(connection: Connection, fingerprint: str) -> int:
     Raises:
         ConfigurationError: The tables belong to a newer release.
     """
+    connection.rows("{lock_migration}")
     connection.change(_INSTALLATION)
-    found = connection.rows("SELECT version FROM hooksig_installation {locked}")
-    if not found:
-        connection.change(
-            "INSERT INTO hooksig_installation (id, version, fingerprint, rung_at) "
-            "VALUES (1, 0, :fingerprint, 0)",
-            {"fingerprint": fingerprint},
-        )
-    version = found[0][0] if found else 0
+    connection.change(
+        "INSERT INTO hooksig_installation (id, version, fingerprint, rung_at) "
+        "VALUES (1, 0, :fingerprint, 0) {unless_installed}",
+        {"fingerprint": fingerprint},
+    )
+    version: int = connection.rows("SELECT version FROM hooksig_installation {locked}")[0][0]
     if version > NEWEST:
         msg = (
             f"the tables of the outbox have version {version}, and this release of frappe-hooksig "
@@ -185,7 +184,8 @@ def check_tables(connection: Connection) -> None:
     if not connection.rows("{has_tables}"):
         msg = "the database has no tables of an outbox: run `frappe-hooksig outbox init`"
         raise ConfigurationError(msg)
-    version = connection.rows("SELECT version FROM hooksig_installation")[0][0]
+    found = connection.rows("SELECT version FROM hooksig_installation")
+    version = found[0][0] if found else 0  # making them was interrupted
     if version != NEWEST:
         msg = (
             f"the tables of the outbox have version {version}, and this release of frappe-hooksig "

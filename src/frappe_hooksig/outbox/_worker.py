@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Generator
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from frappe_hooksig.outbox._dispatcher import Dispatcher
     from frappe_hooksig.outbox._outbox import Outbox
+
+_log = logging.getLogger("frappe_hooksig")
 
 #: How many quick attempts a worker makes at once, unless told otherwise.
 SLOTS: Final = 16
@@ -64,23 +67,27 @@ class Worker:
             with _stopped_by_signals(dispatcher):
                 dispatcher.run(until_done=once)
         finally:
-            self._end()
+            self._end(dispatcher)
         return dispatcher.sent
 
     def start(self) -> None:
         """Send in threads, and go on here."""
         dispatcher = self._begun()
-        self._thread = Thread(target=dispatcher.run, name="frappe_hooksig worker", daemon=True)
+        self._thread = Thread(
+            target=_run, args=(dispatcher,), name="frappe_hooksig worker", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
         """Begin nothing more, and wait for what is in flight. Then it can be started again."""
-        if self._dispatcher is not None:
-            self._dispatcher.stop()
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            return
+        dispatcher.stop()
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
-            self._end()
+            self._end(dispatcher)
 
     def _begun(self) -> Dispatcher:
         if self._dispatcher is not None:
@@ -89,9 +96,8 @@ class Worker:
         self._dispatcher = self._outbox._dispatcher(self._slots)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return self._dispatcher
 
-    def _end(self) -> None:
-        if self._dispatcher is not None:
-            self._outbox._forget(self._dispatcher)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    def _end(self, dispatcher: Dispatcher) -> None:
+        self._outbox._forget(dispatcher)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self._dispatcher = None
 
     def __enter__(self) -> Self:
@@ -103,6 +109,17 @@ class Worker:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} with {self._slots} slots of {self._outbox!r}>"
+
+
+def _run(dispatcher: Dispatcher) -> None:
+    try:
+        dispatcher.run()
+    except BaseException as error:
+        _log.error(  # the thread shows the traceback
+            "the worker has ended by an error, and nothing is sent until it is started again: %s",
+            type(error).__name__,
+        )
+        raise
 
 
 @contextmanager
