@@ -12,14 +12,15 @@ COVERED := $(BIN)/coverage run -m pytest $(IN_PARALLEL)
 # What Hypothesis draws from: another seed for each run.
 DRAW := $(or $(SEED),$(shell date +%s))
 # At full size, two of these run at once; they mostly wait.
-RACES := $(addprefix tests/integrations/test_,leases.py many_processes.py)
+RACES := $(addprefix tests/integrations/test_,leases.py many_processes.py) \
+	$(addprefix tests/outbox/test_,clocks.py fairness.py poison.py)
 AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
 # What tests something else than src/, and so adds nothing to its coverage.
 BESIDE_SRC := interop \
 	$(foreach name,benchmarks demo docs example_django example_frappe examples fuzz,test_$(name).py) \
 	$(foreach name,fastapi_example frappe_site other_frameworks,integrations/test_$(name).py)
 # What `make stress` needs of Debian, as program:package, such as psql:postgresql.
-PROGRAMS := mariadbd:mariadb-server node:nodejs php:php-cli
+PROGRAMS := faketime:faketime mariadbd:mariadb-server node:nodejs php:php-cli
 names = $(subst :, ,$(1))
 MISSING = $(foreach each,$(PROGRAMS),$(if $(shell command -v $(firstword $(call names,$(each)))),,\
 	$(lastword $(call names,$(each)))))

@@ -97,12 +97,14 @@ def latencies(address: str, *, seconds: float, are_bad: bool) -> Latencies:
 
 
 @pytest.mark.long
+@pytest.mark.stress
 def test_receivers_that_hang(tmp_path: Path) -> None:
     """As many endpoints that hang as there are slots, and one that fails, hold up nobody else."""
     assert_nobody_is_held_up(path_in(tmp_path), f"{tmp_path}/other.db")
 
 
 @pytest.mark.long
+@pytest.mark.stress
 def test_receivers_that_hang_on_postgresql() -> None:
     """Nor do they on PostgreSQL."""
     with postgresql() as one, postgresql() as other:
@@ -179,6 +181,7 @@ def test_retries_spread(sqlite: Place) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.stress
 def test_many_retries_spread(sqlite: Place) -> None:
     """Nor do 10,000 failures."""
     for delay, each in zip(STANDARD_WEBHOOKS.delays, spread(sqlite, 10_000), strict=False):
@@ -193,6 +196,7 @@ def test_recovered_receiver(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.stress
 def test_recovered_receiver_and_two_workers() -> None:
     """So it does if there are two workers."""
     with postgresql() as settings:
@@ -227,12 +231,14 @@ def test_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.stress
 def test_order_of_many(tmp_path: Path) -> None:
     """So they do if there are many, with two workers that are killed again and again."""
     assert_order(path_in(tmp_path), messages=5000, keys=50, kills=10, lease=2, size=2)
 
 
 @pytest.mark.long
+@pytest.mark.stress
 @pytest.mark.parametrize("database", [postgresql, mariadb])
 def test_order_on_a_server(database: Any) -> None:
     """So they do on a server."""
@@ -282,6 +288,7 @@ def assert_order(
 
 
 @pytest.mark.long
+@pytest.mark.stress
 def test_no_deadlocks() -> None:
     """Two workers never wait for each other, though lanes and endpoints are locked all the time."""
     with postgresql() as settings:

@@ -35,12 +35,14 @@ def test_poison(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.stress
 def test_poison_among_many(tmp_path: Path) -> None:
     """Neither do several of them among a thousand others, with two workers."""
     assert_poison_is_alone(path_in(tmp_path), others=1000, poisons=2, size=2, lease=2)
 
 
 @pytest.mark.long
+@pytest.mark.stress
 def test_poison_on_postgresql() -> None:
     """Neither do they on PostgreSQL."""
     with postgresql() as settings:

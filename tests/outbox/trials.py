@@ -146,11 +146,10 @@ def receiver() -> Iterator[Receiver]:
 
 
 @contextmanager
-def worker(address: str, *options: str, **environment: str) -> Iterator[Server]:
+def worker(address: str, *options: str) -> Iterator[Server]:
     """Run a worker until the block ends."""
     command = [sys.executable, "-m", "tests.outbox.trial_worker", address, *options]
-    own = {**_ENVIRONMENT, **environment}
-    with served(command, environment=own, ready="started") as server:
+    with served(command, environment=_ENVIRONMENT, ready="started") as server:
         yield server
 
 
