@@ -638,7 +638,7 @@ def test_drains_remember(sqlite: Place) -> None:
         post.outbox.drain()
 
     memory = post.outbox._memory  # noqa: SLF001
-    assert (memory.paces.keys(), memory.next_prune) == ({endpoint}, first)
+    assert ({*memory.paces}, memory.next_prune) == ({endpoint}, first)
     assert first > time.monotonic() + 300
 
 
