@@ -85,11 +85,13 @@ def django_sqlite(tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def django_postgresql(postgresql_server: Server) -> Iterator[Place]:
+def django_postgresql(
+    postgresql_server: Server, new_schema: Callable[[], str]
+) -> Iterator[Place]:
     """Return a new schema of PostgreSQL with Django."""
     from tests.outbox.django_places import django_place
 
-    url = new_schema(postgresql_server)
+    url = new_schema()
     options = {"options": f"-c search_path={url.rpartition('%3D')[2]}"}
     settings = {**postgresql_server, "OPTIONS": options}
     with django_place("Django, PostgreSQL", settings, url) as place:

@@ -311,6 +311,24 @@ def test_hanging_endpoints(sqlite: Place) -> None:
     } == {"due"}
 
 
+def test_contended(server_place: Place) -> None:
+    """While another process has the lock of an endpoint, a worker looks again and again."""
+    post = Post(server_place)
+    with FakeReceiver() as receiver:
+        post.endpoint(receiver.url)
+        post.publish()
+        post.route()
+        with server_place.caller() as caller:
+            caller.execute("SELECT id FROM hooksig_endpoints FOR UPDATE")
+            with working(post):
+                time.sleep(0.3)
+                assert receiver.requests == []
+                caller.rollback()
+                receiver.wait_for(1, timeout=30)
+
+    assert post.states() == ["delivered"]
+
+
 def test_bytes_in_flight(sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large payloads are sent one after the other, also if one alone is too large."""
     monkeypatch.setattr(_dispatcher, "_SIZE", 150)
@@ -547,8 +565,9 @@ def test_stop_in_an_outage(sqlite: Place) -> None:
     worker = Worker(post.outbox)
     worker.start()
     wait_until(lambda: bool(sqlite.rows("SELECT 1 FROM hooksig_processes")))
-    faulty.failing = {"*"}
+    faulty.failing = {"turn"}
     wait_until(lambda: faulty.failed >= 1)
+    faulty.failing = {"*"}
 
     worker.stop()
 
@@ -637,7 +656,7 @@ def test_drains_remember(sqlite: Place) -> None:
         assert not post.outbox._pruning.is_due()  # noqa: SLF001
         post.outbox.drain()
 
-    assert post.outbox._paces.keys() == {endpoint}  # noqa: SLF001
+    assert {*post.outbox._paces} == {endpoint}  # noqa: SLF001
 
 
 def test_drain_leaves_what_is_due_later(sqlite: Place) -> None:
@@ -795,6 +814,7 @@ def test_restarted_server() -> None:
         server.stop()
         workers[0].stop()
         server.start()
+        place.closing()  # the app's own connections are those to the server before
         posts[0].publish(1)
         wait_until(lambda: posts[0].states() == ["delivered"] * 31)
         workers[1].stop()

@@ -41,7 +41,7 @@ def until_it_wins(action: Callable[[], _T], errors: tuple[type[Exception], ...])
 
     Args:
         action: Runs the transaction.
-        errors: What the library raises that the driver's error is the cause of.
+        errors: What the library raises for the driver's error, which is its cause.
     """
     for attempt in range(1, _TRIES):
         try:
