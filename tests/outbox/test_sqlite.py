@@ -6,7 +6,10 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -179,3 +182,40 @@ def forked(folder: Path, before: str) -> str:
 def test_repr(tmp_path: Path) -> None:
     """It names the file."""
     assert repr(SQLiteDatabase(tmp_path / "a")) == f"<SQLiteDatabase '{tmp_path / 'a'}'>"
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Write to a new file, which has no write-ahead log yet."""
+    path = tmp_path / "new.db"
+    with closing(
+        sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    ) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+
+
+def test_new_file_in_use(tmp_path: Path, writer: sqlite3.Connection) -> None:
+    """While another process writes to a new file, the switch to write-ahead logging waits."""
+    timer = threading.Timer(0.2, writer.execute, ["COMMIT"])
+    timer.start()
+    with closing(SQLiteDatabase(tmp_path / "new.db")) as database:
+        mode = database.run(lambda each: each.rows("PRAGMA journal_mode"))
+    timer.join()
+
+    assert mode == [("wal",)]
+
+
+def test_new_file_in_use_for_long(
+    tmp_path: Path, writer: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for ever."""
+    monkeypatch.setattr("frappe_hooksig.outbox._sqlite._TIMEOUT", 0.02)
+    database = SQLiteDatabase(tmp_path / "new.db")
+
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        database.run(time_of)
+    writer.execute("COMMIT")
+
+    assert database.run(time_of)
+    database.close()

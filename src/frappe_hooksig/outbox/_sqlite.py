@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
@@ -145,7 +146,7 @@ class SQLiteDatabase:
             self._path, timeout=_TIMEOUT, isolation_level=None, check_same_thread=False
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _switch_to_wal(connection)
             # After a power failure, the last transactions may be missing. They are those of the
             # outbox itself: what was claimed or settled then is sent again.
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -156,3 +157,21 @@ class SQLiteDatabase:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {str(self._path)!r}>"
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Switch a file to write-ahead logging, if it is not. SQLite itself does not wait for that."""
+    ends = time.monotonic() + _TIMEOUT
+    while not _has_wal(connection, is_last=time.monotonic() >= ends):
+        time.sleep(0.005)
+
+
+def _has_wal(connection: sqlite3.Connection, *, is_last: bool) -> bool:
+    """Try to switch a file; return False if another process writes to it, unless it is the end."""
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if is_last or "locked" not in str(error):
+            raise
+        return False
+    return True
