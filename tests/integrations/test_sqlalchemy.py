@@ -396,7 +396,9 @@ class Code(Exception):
 
 def wrapped(code: Code) -> OperationalError:
     """Return an error as SQLAlchemy raises it."""
-    return OperationalError("UPDATE", {}, code)
+    error = OperationalError("UPDATE", {}, code)
+    error.__cause__ = code
+    return error
 
 
 CONFLICTS = [

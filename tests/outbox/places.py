@@ -169,7 +169,7 @@ def new_schemas(server: Server) -> Iterator[Callable[[], str]]:
     It takes a thirtieth of the time of a new database.
     """
     url = server_url(server, server["NAME"])
-    engine = create_engine(url)
+    engine = create_engine(url, pool_pre_ping=True)
 
     def make() -> str:
         name = f"outbox{next(_numbers)}"
