@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from doctest import ELLIPSIS
 from pathlib import Path
@@ -86,6 +87,16 @@ def answer(environ, start_response):
 echo = capturing(answer)
 """
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def ours_in_the_log() -> Iterator[None]:
+    """Take handlers and levels of a page's app away from the logger of this package."""
+    ours = logging.getLogger("frappe_hooksig")
+    before = [*ours.handlers], ours.level, ours.disabled
+    yield
+    ours.handlers[:], ours.disabled = before[0], before[2]
+    ours.setLevel(before[1])
 
 
 @pytest.mark.parametrize(

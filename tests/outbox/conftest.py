@@ -85,9 +85,7 @@ def django_sqlite(tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def django_postgresql(
-    postgresql_server: Server, new_schema: Callable[[], str]
-) -> Iterator[Place]:
+def django_postgresql(postgresql_server: Server, new_schema: Callable[[], str]) -> Iterator[Place]:
     """Return a new schema of PostgreSQL with Django."""
     from tests.outbox.django_places import django_place
 

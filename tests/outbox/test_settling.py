@@ -60,6 +60,16 @@ def test_tried_again(simple: Post, outcome: str) -> None:
     assert before + 50 <= each.due_at * 1000 <= simple.now() + 50
 
 
+def test_tried_again_after_it_was_lost(simple: Post) -> None:
+    """An attempt that has ended shows that the delivery ends no process."""
+    simple.place.change("UPDATE hooksig_deliveries SET lost = 2")
+    claimed = simple.claims(room(quick=1)).claimed
+
+    simple.settle(claimed, attempt("refused", status=500))
+
+    assert [each.lost for each in simple.outbox.deliveries()] == [2] * 29 + [0]
+
+
 def test_retry_after(simple: Post) -> None:
     """A receiver can ask for a longer pause."""
     claimed = simple.claims(room(quick=1)).claimed

@@ -103,7 +103,8 @@ class Delivery:
         state: `waiting`, `due`, `claimed`, `delivered`, `dead` or `cancelled`.
         due_at: When it is to be sent, in Unix seconds.
         attempts: How many attempts there were.
-        lost: How many times a process ended while it was sending it.
+        lost: How many times a process ended while it was sending it, since the last attempt that
+            failed.
         is_set_aside: Whether it failed for so long that those after it were sent before it.
         created_at: When it was made, in Unix seconds.
         ended_at: When it was delivered or given up, in Unix seconds, or None.

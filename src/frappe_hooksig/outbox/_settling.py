@@ -20,8 +20,8 @@ _HELD: Final = "SELECT id, process, attempts FROM hooksig_deliveries WHERE state
 _UPDATE: Final = """\
 UPDATE hooksig_deliveries
 SET state = :state, due_at = :due_at, set_at = :now, attempts = :attempts, tries = :tries,
-    process = NULL, lane = :lane, hold_until = :hold_until, is_set_aside = :is_set_aside,
-    ended_at = :ended_at, status = :status, reason = :reason, problem = :problem
+    lost = :lost, process = NULL, lane = :lane, hold_until = :hold_until,
+    is_set_aside = :is_set_aside, ended_at = :ended_at, status = :status, reason = :reason, problem = :problem
 WHERE id = :id"""
 _INSERT_ATTEMPT: Final = """\
 INSERT INTO hooksig_attempts (
@@ -150,6 +150,7 @@ def _row(each: Done, now: int, terms: Terms, events: list[OutboxEvent]) -> dict[
         "due_at": now,
         "attempts": claimed.attempts,
         "tries": claimed.tries,
+        "lost": claimed.lost,
         "lane": claimed.lane,
         "hold_until": claimed.hold_until,
         "is_set_aside": claimed.is_set_aside,
@@ -177,6 +178,7 @@ def _try_again(
     """Let a delivery have its next attempt when the schedule says so."""
     now = row["now"]
     row["tries"] += 1
+    row["lost"] = 0  # whatever ended the processes before, it was not this delivery
     delay = terms.schedule.delay(row["tries"], attempt)
     if delay is None:
         last = f"the last of {row['tries']} attempts failed: {attempt.message}"
