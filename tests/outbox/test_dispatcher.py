@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 
 from frappe_hooksig import ConfigurationError, Verifier, providers
 from frappe_hooksig.observe import log
-from frappe_hooksig.outbox import Worker, _dispatcher
+from frappe_hooksig.outbox import Worker, _crew, _dispatcher
 from frappe_hooksig.sending import AddressGuard, RetrySchedule
 from frappe_hooksig.testing import Answer, AnswerLike, FakeReceiver
 from tests.databases import postgresql_server
@@ -741,7 +741,7 @@ def test_pruned(store: Place) -> None:
 
 def test_idle_threads_end(sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that has nothing to send for a while ends, and there is a new one when needed."""
-    monkeypatch.setattr(_dispatcher, "_IDLE", 0.05)
+    monkeypatch.setattr(_crew, "_IDLE", 0.05)
     monkeypatch.setattr(_dispatcher, "_REMEMBERED", 0)
     post = Post(sqlite)
     dispatcher = post.outbox._dispatcher(4)  # noqa: SLF001
@@ -752,7 +752,7 @@ def test_idle_threads_end(sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> Non
         for count in (1, 2):
             post.publish()
             receiver.wait_for(count, timeout=30)
-            wait_until(lambda: not dispatcher._threads)  # noqa: SLF001
+            wait_until(lambda: not dispatcher._crew._threads)  # noqa: SLF001
         dispatcher.stop()
         thread.join()
 
@@ -766,17 +766,17 @@ def test_rings(sqlite: Place) -> None:
     for _ in range(1000):
         dispatcher.ring()
 
-    assert dispatcher._inbox.qsize() == 1  # noqa: SLF001
+    assert dispatcher._crew._inbox.qsize() == 1  # noqa: SLF001
 
 
 def test_emptied_inbox(sqlite: Place) -> None:
     """Whatever is in the inbox is taken at once."""
     dispatcher = Post(sqlite).outbox._dispatcher(4)  # noqa: SLF001
     for _ in range(2):
-        dispatcher._inbox.put(_dispatcher._RING)  # noqa: SLF001
+        dispatcher._crew._inbox.put(_crew._RING)  # noqa: SLF001
 
-    assert dispatcher._collected(30) == []  # noqa: SLF001
-    assert dispatcher._inbox.empty()  # noqa: SLF001
+    assert dispatcher._crew.collect(30, 30) == []  # noqa: SLF001
+    assert dispatcher._crew._inbox.empty()  # noqa: SLF001
 
 
 def test_newer_tables(sqlite: Place) -> None:

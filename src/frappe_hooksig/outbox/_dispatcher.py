@@ -1,26 +1,24 @@
-"""The dispatcher: one thread that asks the database what is to be sent, and others that send it.
+"""The dispatcher: asks the database what is to be sent, and writes down what became of it.
 
-The thread that dispatches owns the state here and a connection. Each turn is one transaction: it
-settles what has ended, routes what was published, and claims what there is room for. The threads
-that send never touch the database. Another thread, with a connection of its own, keeps the
-heartbeat, so that nothing that is slow lets the claims lapse.
+It is one thread, which owns the state here and a connection. Each turn is one transaction: it
+settles what has ended, routes what was published, and claims what there is room for. A crew of
+threads sends. Another thread, with a connection of its own, keeps the heartbeat, so that nothing
+that is slow lets the claims lapse.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from queue import Empty, SimpleQueue
-from threading import Event, Thread, current_thread
-from typing import Final, TypeAlias, TypeVar
+from threading import Event, Thread
+from typing import Final, TypeVar
 
-from frappe_hooksig.exceptions import ConfigurationError, PayloadError
+from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.observe._outbox_event import OutboxEvent
 from frappe_hooksig.outbox._claims import (
     LOST_BEFORE_ALONE,
@@ -31,13 +29,13 @@ from frappe_hooksig.outbox._claims import (
     claim,
     next_moment,
 )
+from frappe_hooksig.outbox._crew import QUICK, Crew
 from frappe_hooksig.outbox._database import Connection, Database, among, time_of
 from frappe_hooksig.outbox._dialect import SQLITE
 from frappe_hooksig.outbox._endpoints import Row, endpoint_rows
 from frappe_hooksig.outbox._processes import Heart, release_own
 from frappe_hooksig.outbox._retention import Pruning
 from frappe_hooksig.outbox._routing import is_unrouted, route
-from frappe_hooksig.outbox._secrets import Unavailable
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._settling import Done, Fault, Terms, settle
 from frappe_hooksig.sending._attempt import Attempt
@@ -45,15 +43,6 @@ from frappe_hooksig.sending._attempt import Attempt
 _T = TypeVar("_T")
 
 _log = logging.getLogger("frappe_hooksig")
-
-#: An attempt that takes longer than this gives its slot back, and goes on beside, in seconds.
-QUICK: Final = 0.25
-
-# How long a claimed delivery may wait for a thread before there is another one, in seconds. Quick
-# receivers need few threads, and few threads cost less time than many.
-_PATIENCE: Final = 0.005
-_LINGER: Final = 0.01  # seconds
-_IDLE: Final = 10.0  # seconds, after which a thread without work ends
 
 # How many bytes of payloads are in flight at most, unless one payload alone has more.
 _SIZE: Final = 64 * 1024 * 1024
@@ -67,15 +56,6 @@ _BEATS: Final = 5  # in a lease
 _LONGEST_PRUNING: Final = 1.0  # seconds, at the end of a drain
 # So many endpoints that a process remembers to have been slow.
 _REMEMBERED: Final = 10_000
-
-
-class _Ring:
-    """A word in the inbox: look at the tables now."""
-
-
-_RING: Final = _Ring()
-
-_Inbox: TypeAlias = "SimpleQueue[Done | _Ring]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +84,6 @@ class Options:
     is_confirmed: Callable[[Connection], bool]
     paces: dict[str, Pace]
     is_held: Callable[[], bool] = lambda: False
-
-
-@dataclass(slots=True)
-class _Flight:
-    """An attempt in flight."""
-
-    claimed: Claimed
-    queued: float
-    pace: Pace
-    began: float = math.inf  # until there is a thread for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +121,7 @@ class Dispatcher:
         self._slots = slots
         self._heart = Heart(options.lease)
         self._senders = options.senders(self._signed_time)
-        self._inbox: _Inbox = SimpleQueue()
-        self._jobs: SimpleQueue[_Flight | None] = SimpleQueue()
-        self._threads: list[Thread] = []
-        # By the process, too: who was given up may claim a delivery again while an attempt runs.
-        self._flights: dict[tuple[str, int], _Flight] = {}
+        self._crew = Crew(self._attempt, slots)
         self._paces = options.paces
         self._rows: dict[str, Row] = {}
         self._is_stopping = False
@@ -167,8 +133,7 @@ class Dispatcher:
 
     def ring(self) -> None:
         """Have it look at the tables now. Any thread may call this, and a signal handler."""
-        if self._inbox.empty():  # else it is about to look
-            self._inbox.put(_RING)
+        self._crew.ring()
 
     def stop(self) -> None:
         """Let it end once the attempts in flight have. Any thread may call this."""
@@ -200,8 +165,7 @@ class Dispatcher:
                 self._prune()
         finally:
             self._ended.set()
-            for _ in [*self._threads]:
-                self._jobs.put(None)
+            self._crew.dismiss()
             beating.join()
             self._try(self._heart.leave)
             self._senders.close()
@@ -227,7 +191,7 @@ class Dispatcher:
                 if self._is_stopping and failed > _FAILURES_AT_THE_END:
                     return  # another process finds the claims of one without a heartbeat
                 pause = min(_LONGEST_PAUSE, 0.05 * 2 ** min(failed, 10))
-                done += self._collected(pause, is_watching=False)
+                done += self._crew.collect(pause, pause)
                 continue
             failed = 0
             if turn is None:
@@ -242,26 +206,30 @@ class Dispatcher:
             self._take(turn, settled)
             wait = self._wait_for(turn)
             is_idle = not turn.has_more and wait > 0 and not self._is_soon(turn, linger)
-            if (self._is_stopping or (until_done and is_idle)) and not self._flights:
+            if (self._is_stopping or (until_done and is_idle)) and not self._crew.flights:
                 return
             is_quick = turn.is_unfinished or (turn.routed and not turn.claims.claimed)
             left = [] if settled is done else done
-            done = left + self._collected(0.0 if is_quick or left else wait)
+            step = _WATCH if self._database.dialect is SQLITE else _POLL
+            done = left + self._crew.collect(
+                0.0 if is_quick or left else wait, step, self._has_changed
+            )
 
     def _take(self, turn: _Turn, done: Sequence[Done]) -> None:
         """Do what a turn has decided, after it is committed."""
         self._is_doubtful = False
-        self._forget(done)
+        self._crew.forget(done)
+        self.sent += len(done)
         for event in turn.events:
             self._tell(event)
         self._rows.update((each.endpoint.id, each) for each in turn.rows)
         for each in turn.claims.claimed:
-            self._begin(each)
+            self._crew.begin(each)
 
     def _turn_of(self, done: Sequence[Done]) -> Callable[[Connection], _Turn | None]:
         """Return the function that does a turn. It may be called more than once."""
         self._learn(done)
-        flying = {*self._flights} - {each.claimed.key for each in done}
+        flying = {*self._crew.flights} - {each.claimed.key for each in done}
         room = self._room(flying)
         rows = self._rows
         endpoints = {each.claimed.endpoint: rows[each.claimed.endpoint].endpoint for each in done}
@@ -308,7 +276,7 @@ class Dispatcher:
     def _room(self, flying: set[tuple[str, int]]) -> Room:
         """Return what can begin now."""
         now = time.monotonic()
-        flights = [self._flights[each] for each in flying]
+        flights = [self._crew.flights[each] for each in flying]
         for flight in flights:
             if now - flight.began > QUICK:
                 flight.pace = "slow"
@@ -353,7 +321,8 @@ class Dispatcher:
             waits.append(0.005)
         now = time.monotonic()
         # The oldest may give its slot back.
-        began = [min(each.began, now) for each in self._flights.values() if each.pace != "slow"]
+        flights = self._crew.flights.values()
+        began = [min(each.began, now) for each in flights if each.pace != "slow"]
         waits.append(min(began, default=now + _LONGEST_WAIT) + QUICK - now)
         return max(0.0, min(waits))
 
@@ -362,49 +331,6 @@ class Dispatcher:
         latest = turn.now + linger * 1000
         moments = [each for each in (turn.claims.wake_at, self._heart.next_lapse) if each]
         return linger > 0 and any(each <= latest for each in moments)
-
-    def _collected(self, wait: float, *, is_watching: bool = True) -> list[Done]:
-        """Return what has ended, as soon as something has, or there may be something to begin.
-
-        Args:
-            wait: How long to wait, in seconds.
-            is_watching: Whether a commit of others is a reason to look.
-        """
-        ends = time.monotonic() + wait
-        done: list[Done] = []
-        step = _WATCH if self._database.dialect is SQLITE else _POLL
-        while True:
-            left = ends - time.monotonic()
-            waiting = self._jobs.qsize()
-            patience = min(step, left, _PATIENCE) if waiting else min(step, left)
-            try:
-                word = self._inbox.get(timeout=max(0.0, patience))
-            except Empty:
-                if waiting:  # all threads are busy with something that takes long
-                    self._add_threads(waiting)
-                    continue
-                if left <= step or (is_watching and self._has_changed()):
-                    return done
-                continue
-            if isinstance(word, Done):
-                done.append(word)
-            self._empty(done)
-            # While there is enough to send, more results in one turn cost less time.
-            lingers_until = time.monotonic() + _LINGER
-            while self._jobs.qsize() > self._slots // 4 and time.monotonic() < lingers_until:
-                time.sleep(_LINGER / 10)
-                self._empty(done)
-            return done
-
-    def _empty(self, done: list[Done]) -> None:
-        """Take all that is in the inbox."""
-        while True:
-            try:
-                word = self._inbox.get_nowait()
-            except Empty:
-                return
-            if isinstance(word, Done):
-                done.append(word)
 
     def _has_changed(self) -> bool:
         """Whether another connection has committed something, as far as that is known."""
@@ -416,61 +342,9 @@ class Dispatcher:
         self._version = version
         return has_changed
 
-    def _begin(self, claimed: Claimed) -> None:
-        flight = _Flight(claimed, time.monotonic(), claimed.pace)
-        self._flights[claimed.key] = flight
-        self._jobs.put(flight)
-        if not self._threads:
-            self._add_threads(1)
-
-    def _add_threads(self, count: int) -> None:
-        """Add threads, but not more than there are attempts in flight."""
-        for _ in range(min(count, len(self._flights) - len(self._threads))):
-            thread = Thread(target=self._send, name="frappe_hooksig sending", daemon=True)
-            thread.start()
-            self._threads.append(thread)
-
-    def _forget(self, done: Sequence[Done]) -> None:
-        longest = 0.0
-        for each in done:
-            flight = self._flights.pop(each.claimed.key)
-            longest = max(longest, flight.began - flight.queued)
-        if longest > _PATIENCE:
-            self._add_threads(len(self._threads))
-        self.sent += len(done)
-
-    def _send(self) -> None:
-        while True:
-            try:
-                flight = self._jobs.get(timeout=_IDLE)
-            except Empty:
-                flight = None
-            if flight is None:
-                self._threads.remove(current_thread())
-                return
-            flight.began = time.monotonic()
-            claimed = flight.claimed
-            self._inbox.put(Done(claimed, self._result(claimed, self._rows[claimed.endpoint])))
-
-    def _result(self, claimed: Claimed, row: Row) -> Attempt | Fault:
-        """Send a delivery, and say what became of it. It raises nothing."""
-        started = time.monotonic()
-        try:
-            sender = self._senders.of(row, is_json=claimed.is_json)
-            return sender.send(row.endpoint.url, claimed.payload, id=claimed.sent_as)
-        except Unavailable as error:
-            if error.reason == "secret-unreadable":
-                return _failed(claimed, error.reason, str(error), started)
-            return Fault(error.reason, str(error), is_of_endpoint=True)
-        except PayloadError as error:
-            return Fault("bad-payload", str(error), is_of_endpoint=False)
-        except ConfigurationError as error:
-            return Fault("misconfigured", str(error), is_of_endpoint=True)
-        except BaseException as error:  # noqa: BLE001  # the thread must go on
-            # Without a traceback: its frames have the payload and the secrets.
-            message = f"sending failed by an error of this process: {type(error).__name__}"
-            _say(logging.ERROR, f"outbox: {message}")
-            return _failed(claimed, "internal-error", message, started)
+    def _attempt(self, claimed: Claimed) -> Attempt | Fault:
+        """Send a delivery, in a thread of the crew."""
+        return self._senders.attempt(self._rows[claimed.endpoint], claimed)
 
     def _signed_time(self) -> float:
         """Return the time that is signed: that of the database, which is the one all agree on."""
@@ -556,17 +430,6 @@ class Dispatcher:
     @property
     def _database(self) -> Database:
         return self._options.database
-
-
-def _failed(claimed: Claimed, reason: str, message: str, started: float) -> Attempt:
-    """Return an attempt that has failed before anything was sent."""
-    return Attempt(
-        outcome="unreachable",
-        id=claimed.sent_as,
-        reason=reason,
-        message=message,
-        seconds=time.monotonic() - started,
-    )
 
 
 def _is_left(connection: Connection, linger: float) -> bool:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
-from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.exceptions import ConfigurationError, PayloadError
+from frappe_hooksig.outbox._claims import Claimed
 from frappe_hooksig.outbox._endpoints import Row
-from frappe_hooksig.outbox._secrets import Vault
+from frappe_hooksig.outbox._secrets import Unavailable, Vault
+from frappe_hooksig.outbox._settling import Fault
 from frappe_hooksig.providers import get
 from frappe_hooksig.secret import Secret
+from frappe_hooksig.sending._attempt import Attempt
 from frappe_hooksig.sending._sender import Sender
+
+_log = logging.getLogger("frappe_hooksig")
 
 # How long a secret is used before it is read again, in seconds.
 _FRESH: Final = 1.0
@@ -46,6 +53,27 @@ class Senders:
         self._make = make
         self._kept: OrderedDict[tuple[str, bool], _Kept] = OrderedDict()
         self._lock = Lock()
+
+    def attempt(self, row: Row, claimed: Claimed) -> Attempt | Fault:
+        """Send a delivery, and say what became of it. It raises nothing."""
+        started = time.monotonic()
+        try:
+            sender = self.of(row, is_json=claimed.is_json)
+            return sender.send(row.endpoint.url, claimed.payload, id=claimed.sent_as)
+        except Unavailable as error:
+            if error.reason == "secret-unreadable":
+                return _failed(claimed, error.reason, str(error), started)
+            return Fault(error.reason, str(error), is_of_endpoint=True)
+        except PayloadError as error:
+            return Fault("bad-payload", str(error), is_of_endpoint=False)
+        except ConfigurationError as error:
+            return Fault("misconfigured", str(error), is_of_endpoint=True)
+        except BaseException as error:  # noqa: BLE001  # the thread must go on
+            # Without a traceback: its frames have the payload and the secrets.
+            message = f"sending failed by an error of this process: {type(error).__name__}"
+            with suppress(Exception):  # a filter or a handler of the app's log has failed
+                _log.error("outbox: %s", message)
+            return _failed(claimed, "internal-error", message, started)
 
     def of(self, row: Row, *, is_json: bool) -> Sender:
         """Return the sender of an endpoint.
@@ -110,3 +138,14 @@ class Senders:
             self._kept.clear()
         for each in kept:
             each.sender.close()
+
+
+def _failed(claimed: Claimed, reason: str, message: str, started: float) -> Attempt:
+    """Return an attempt that has failed before anything was sent."""
+    return Attempt(
+        outcome="unreachable",
+        id=claimed.sent_as,
+        reason=reason,
+        message=message,
+        seconds=time.monotonic() - started,
+    )
