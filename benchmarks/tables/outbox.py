@@ -47,7 +47,7 @@ _INSERT = """\
 INSERT INTO hooksig_messages (
     id, tenant, event_type, lane, idempotency_key, payload, payload_hash, is_json, size,
     created_at, is_routed
-) VALUES (:id, '', 'bench', NULL, NULL, :payload, '', 0, :size, :now, 1)"""
+) VALUES (:id, '', 'bench', NULL, NULL, :payload, '', 0, :size, :now, 0)"""
 
 
 @dataclass(frozen=True)

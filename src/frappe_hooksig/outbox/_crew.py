@@ -20,6 +20,8 @@ QUICK: Final = 0.25
 # How long a claimed delivery may wait for a thread before there is another one, in seconds. Quick
 # receivers need few threads, and few threads cost less time than many.
 _PATIENCE: Final = 0.005
+# The part of the time of a core above which more threads would only wait for each other.
+_BUSY: Final = 0.8
 _LINGER: Final = 0.01  # seconds
 _IDLE: Final = 10.0  # seconds, after which a thread without work ends
 
@@ -67,6 +69,7 @@ class Crew:
         self._jobs: SimpleQueue[Flight | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self.flights: dict[tuple[str, int], Flight] = {}
+        self._measured = (time.monotonic(), time.process_time())
 
     def ring(self) -> None:
         """End the wait for results. Any thread may call this, and a signal handler."""
@@ -94,16 +97,17 @@ class Crew:
         ends = time.monotonic() + wait
         done: list[Done] = []
         while True:
-            left = ends - time.monotonic()
+            left = max(0.0, ends - time.monotonic())
             waiting = self._jobs.qsize()
-            patience = min(step, left, _PATIENCE) if waiting else min(step, left)
+            patience = min(step, _PATIENCE) if waiting else step
             try:
-                word = self._inbox.get(timeout=max(0.0, patience))
+                word = self._inbox.get(timeout=min(patience, left))
             except Empty:
+                if left <= patience:
+                    return done
                 if waiting:  # all threads are busy with something that takes long
                     self._add_threads(waiting)
-                    continue
-                if left <= step or has_changed():
+                elif has_changed():
                     return done
                 continue
             if isinstance(word, Done):
@@ -122,13 +126,19 @@ class Crew:
         for each in done:
             flight = self.flights.pop(each.claimed.key)
             longest = max(longest, flight.began - flight.queued)
-        if longest > _PATIENCE:
+        if not self._is_busy() and longest > _PATIENCE:
             self._add_threads(len(self._threads))
 
     def dismiss(self) -> None:
         """Let the threads end."""
         for _ in [*self._threads]:
             self._jobs.put(None)
+
+    def _is_busy(self) -> bool:
+        """Whether this process has used a core since it was last asked."""
+        before, self._measured = self._measured, (time.monotonic(), time.process_time())
+        wall, cpu = (now - then for now, then in zip(self._measured, before, strict=True))
+        return cpu > wall * _BUSY
 
     def _empty(self, done: list[Done]) -> None:
         """Take all that is in the inbox."""
