@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from frappe_hooksig._payload import new_id
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.outbox._bounds import number, whole
 from frappe_hooksig.outbox._database import Connection, among, time_of
-from frappe_hooksig.outbox._publishing import check_tenant, check_text, is_key
+from frappe_hooksig.outbox._publishing import check_tenant, check_text, is_key, new_message_id
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
     Delivery,
@@ -241,7 +240,9 @@ def send_as_new(connection: Connection, ids: Sequence[int]) -> int:
     """Make new deliveries of the same messages, with new ids, and return how many."""
     now = time_of(connection)
     values = {"now": now, "due": int(DeliveryState.DUE)}
-    connection.change_each(_AS_NEW, [{**values, "id": each, "sent_as": new_id()} for each in ids])
+    connection.change_each(
+        _AS_NEW, [{**values, "id": each, "sent_as": new_message_id()} for each in ids]
+    )
     return len(ids)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from hashlib import sha256
+from secrets import token_hex
 from typing import Any, Final
 
-from frappe_hooksig._payload import Payload, new_id, serialised
+from frappe_hooksig._payload import Payload, serialised
 from frappe_hooksig.exceptions import ConfigurationError, IdempotencyConflict, PayloadError
 from frappe_hooksig.outbox._database import Connection
 
@@ -59,7 +61,7 @@ def publish(
     # The payload is hashed only to be compared with that of the same idempotency key.
     digest = "" if idempotency_key is None else sha256(body).hexdigest()
     values: dict[str, Any] = {
-        "id": new_id(),
+        "id": new_message_id(),
         "tenant": tenant,
         "event_type": event_type,
         "lane": key,
@@ -86,6 +88,11 @@ def publish(
         )
         raise IdempotencyConflict(msg)
     return str(found)
+
+
+def new_message_id() -> str:
+    """Return a new id. Those of one time begin alike, so that an index of them grows at its end."""
+    return f"msg_{int(time.time() * 1000):012x}{token_hex(10)}"
 
 
 def check_event_type(event_type: object) -> None:
