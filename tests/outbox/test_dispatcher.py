@@ -596,6 +596,17 @@ def test_outage_at_the_start(sqlite: Place, step: str) -> None:
     assert post.events == []
 
 
+@pytest.mark.parametrize("step", ["_is_confirmed", "_join"])
+def test_drain_in_an_outage(sqlite: Place, step: str) -> None:
+    """A drain() that cannot begin within its budget does not wait, and says to look again."""
+    faulty = Faulty(sqlite.database())
+    post = Post(sqlite, faulty)
+    faulty.failing = {step}
+
+    assert post.outbox.drain(budget=0) is True
+    assert faulty.failed == 1
+
+
 def test_stop_after_being_given_up(sqlite: Place, caplog: pytest.LogCaptureFixture) -> None:
     """A worker that cannot join again ends if it is stopped."""
     faulty = Faulty(sqlite.database())

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from frappe_hooksig import ConfigurationError
-from frappe_hooksig.outbox import AttemptRecord, Delivery, DeliveryState, EndpointNumbers, Outbox
+from frappe_hooksig.outbox import (
+    AttemptRecord,
+    DeliveryRecord,
+    DeliveryState,
+    EndpointNumbers,
+    Outbox,
+)
 from frappe_hooksig.outbox._database import Connection, time_of
 from frappe_hooksig.outbox._endpoints import remove_endpoint
 from frappe_hooksig.outbox._history import AT_ONCE
@@ -106,7 +112,7 @@ def test_what_a_delivery_has(place: Place) -> None:
     ((number,),) = place.rows("SELECT id FROM hooksig_deliveries")
 
     assert outbox.deliveries() == [
-        Delivery(
+        DeliveryRecord(
             id=number,
             message_id=message,
             sent_as=message,
@@ -134,7 +140,7 @@ def test_pages(place: Place) -> None:
     add(outbox)
     ids = publish(place, outbox, 7)
 
-    pages: list[list[Delivery]] = [outbox.deliveries(limit=3)]
+    pages: list[list[DeliveryRecord]] = [outbox.deliveries(limit=3)]
     pages.append(outbox.deliveries(limit=3, before=pages[-1][-1].id))
     pages.append(outbox.deliveries(limit=3, before=pages[-1][-1].id))
     pages.append(outbox.deliveries(limit=3, before=pages[-1][-1].id))

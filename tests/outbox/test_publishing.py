@@ -331,6 +331,16 @@ def test_the_same_event_twice(place: Place) -> None:
     assert counts(place)["messages"] == 1
 
 
+def test_the_same_event_in_another_lane(place: Place) -> None:
+    """With another key=, it would be in another order, so it is another event."""
+    outbox = place.outbox()
+    place.publish(outbox, "invoice.paid", {}, idempotency_key="a", key="one")
+
+    assert place.publish(outbox, "invoice.paid", {}, idempotency_key="a", key="one")
+    with pytest.raises(IdempotencyConflict, match="with another payload, event type or key"):
+        place.publish(outbox, "invoice.paid", {}, idempotency_key="a", key="two")
+
+
 @pytest.mark.parametrize(
     ("event_type", "payload"),
     [

@@ -9,7 +9,7 @@ import pytest
 
 from frappe_hooksig.outbox import (
     AttemptRecord,
-    Delivery,
+    DeliveryRecord,
     DeliveryState,
     Endpoint,
     EndpointNumbers,
@@ -19,7 +19,7 @@ from frappe_hooksig.outbox import (
 )
 from tests.outbox.places import URL, Place
 
-RECORDS = [AttemptRecord, Delivery, Endpoint, EndpointNumbers, Message, Numbers]
+RECORDS = [AttemptRecord, DeliveryRecord, Endpoint, EndpointNumbers, Message, Numbers]
 
 
 @pytest.mark.parametrize("record", RECORDS)

@@ -14,7 +14,7 @@ from frappe_hooksig.cli._output import complain
 from frappe_hooksig.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from frappe_hooksig.outbox import AttemptRecord, Delivery, Endpoint, Message, Outbox
+    from frappe_hooksig.outbox import AttemptRecord, DeliveryRecord, Endpoint, Message, Outbox
 
 _STATES: Final = ("waiting", "due", "claimed", "delivered", "dead", "cancelled")
 _LIMIT: Final = 100
@@ -80,7 +80,7 @@ def _show(options: argparse.Namespace) -> tuple[int, str]:
     return DONE, "\n".join(shown)
 
 
-def _delivery(outbox: Outbox, number: int) -> Delivery:
+def _delivery(outbox: Outbox, number: int) -> DeliveryRecord:
     found = outbox.deliveries(before=number + 1, limit=1)
     if not found or found[0].id != number:
         msg = "there is no delivery with this number"
@@ -107,7 +107,7 @@ def _message(outbox: Outbox, message: str) -> Message:
 
 
 def _of_delivery(
-    delivery: Delivery, message: Message, attempts: list[AttemptRecord]
+    delivery: DeliveryRecord, message: Message, attempts: list[AttemptRecord]
 ) -> tuple[list[str], dict[str, Any]]:
     from frappe_hooksig.cli._outbox_shown import described, last_of, lines, time_of
 
@@ -177,7 +177,9 @@ def _message_lines(message: Message) -> list[str]:
     )
 
 
-def _of_message(message: Message, deliveries: list[Delivery]) -> tuple[list[str], dict[str, Any]]:
+def _of_message(
+    message: Message, deliveries: list[DeliveryRecord]
+) -> tuple[list[str], dict[str, Any]]:
     from frappe_hooksig.cli._outbox_shown import deliveries_table, described
 
     shown = _message_lines(message)

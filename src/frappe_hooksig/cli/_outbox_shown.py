@@ -11,7 +11,7 @@ from frappe_hooksig._escaping import escaped, escaped_url
 from frappe_hooksig.cli._excerpt import excerpt, plain
 from frappe_hooksig.outbox import (
     AttemptRecord,
-    Delivery,
+    DeliveryRecord,
     DeliveryState,
     Endpoint,
     EndpointNumbers,
@@ -66,7 +66,7 @@ def preview(message: Message) -> str:
 
 
 def described(
-    record: AttemptRecord | Delivery | Endpoint | EndpointNumbers | Message,
+    record: AttemptRecord | DeliveryRecord | Endpoint | EndpointNumbers | Message,
 ) -> dict[str, Any]:
     """Return a record as JSON: times in ISO 8601, and texts of strangers escaped and bounded."""
     values: dict[str, Any] = {}
@@ -88,7 +88,7 @@ def described(
     return values
 
 
-def deliveries_table(deliveries: Sequence[Delivery]) -> str:
+def deliveries_table(deliveries: Sequence[DeliveryRecord]) -> str:
     """Return a table of deliveries."""
     heads = ("DELIVERY", "STATE", "TRIED", "LAST", "DUE OR ENDED", "EVENT TYPE", "ENDPOINT")
     rows: list[Sequence[object]] = [(*heads, "MESSAGE")]
@@ -108,7 +108,7 @@ def deliveries_table(deliveries: Sequence[Delivery]) -> str:
     return table(rows)
 
 
-def last_of(delivery: Delivery, longest: int = 200) -> str:
+def last_of(delivery: DeliveryRecord, longest: int = 200) -> str:
     """Return the status and the reason of the last attempt; empty if there was none."""
     status = "" if delivery.status is None else str(delivery.status)
     return escaped(f"{status} {delivery.reason}".strip(), longest)

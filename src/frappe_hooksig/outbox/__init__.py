@@ -5,7 +5,7 @@ from __future__ import annotations
 from frappe_hooksig.outbox._outbox import Outbox
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
-    Delivery,
+    DeliveryRecord,
     Endpoint,
     EndpointNumbers,
     Message,
@@ -18,7 +18,7 @@ from frappe_hooksig.outbox._worker import Worker
 
 __all__ = [
     "AttemptRecord",
-    "Delivery",
+    "DeliveryRecord",
     "DeliveryState",
     "Endpoint",
     "EndpointNumbers",

@@ -125,6 +125,7 @@ class Dispatcher:
         self._paces = options.paces
         self._rows: dict[str, Row] = {}
         self._is_stopping = False
+        self._ends: float | None = None
         self._ended = Event()
         self._is_doubtful = False
         self._failures = 0
@@ -153,14 +154,17 @@ class Dispatcher:
         Returns:
             Whether something is left that is due, or becomes due within `linger`.
         """
-        ends = None if budget is None else time.monotonic() + budget
-        if not self._confirmed(wait=not until_done) or not self._rejoin():
-            return False
+        self._ends = None if budget is None else time.monotonic() + budget
+        is_confirmed = self._confirmed(wait=not until_done)
+        if not is_confirmed:
+            return is_confirmed is None
+        if not self._rejoin():
+            return True
         self._beat()  # before anything else: what others have left behind is due now
         beating = Thread(target=self._keep_beating, name="frappe_hooksig heartbeat", daemon=True)
         beating.start()
         try:
-            self._dispatch(ends, until_done=until_done, linger=linger)
+            self._dispatch(until_done=until_done, linger=linger)
             if until_done:
                 self._prune()
         finally:
@@ -173,13 +177,12 @@ class Dispatcher:
         is_left = self._try(lambda database: database.run(partial(_is_left, linger=linger)))
         return is_left is None or is_left  # if it is not known, look again
 
-    def _dispatch(self, ends: float | None, *, until_done: bool, linger: float) -> None:
+    def _dispatch(self, *, until_done: bool, linger: float) -> None:
         done: list[Done] = []
         failed = 0
         is_routing = False
         while True:
-            if ends is not None and time.monotonic() >= ends:
-                self._is_stopping = True
+            self._is_stopping |= self._is_over()
             settled = [] if is_routing and not self._is_stopping else done
             try:
                 turn = self._database.run(self._turn_of(settled))
@@ -354,8 +357,7 @@ class Dispatcher:
     def _keep_beating(self) -> None:
         """Keep the heartbeat, and forget now and then what was delivered long ago."""
         while True:
-            if self._options.pruning.is_due():
-                self._prune_once()
+            self._prune()
             if self._ended.wait(self._options.lease / _BEATS):
                 return
             self._beat()
@@ -365,14 +367,11 @@ class Dispatcher:
             self._tell(event)
 
     def _prune(self) -> None:
-        """Prune what there is to prune, but not for long."""
-        ends = time.monotonic() + _LONGEST_PRUNING
-        while self._options.pruning.is_due() and time.monotonic() < ends:
-            self._prune_once()
-
-    def _prune_once(self) -> None:
+        """Prune what there is to prune, but not for so long that a heartbeat is late."""
         pruning = self._options.pruning
-        pruning.note(self._try(lambda database: database.run(pruning.step)))
+        ends = time.monotonic() + min(_LONGEST_PRUNING, self._options.lease / _BEATS)
+        while pruning.is_due() and time.monotonic() < ends:
+            pruning.note(self._try(lambda database: database.run(pruning.step)))
 
     def _tell(self, event: OutboxEvent) -> None:
         with suppress(Exception):  # a filter or a handler of the app's log has failed
@@ -398,13 +397,21 @@ class Dispatcher:
     def _rejoin(self) -> bool:
         """Register this process anew. Return False if it is to stop before that is possible."""
         while not self._try(self._heart.join):
-            if self._is_stopping:
+            if self._is_stopping or self._is_over():
                 return False
             time.sleep(_LONGEST_WAIT)
         return True
 
-    def _confirmed(self, *, wait: bool) -> bool:
-        """Whether the tables belong to this installation; wait until they do."""
+    def _is_over(self) -> bool:
+        """Whether the budget is used up."""
+        return self._ends is not None and time.monotonic() >= self._ends
+
+    def _confirmed(self, *, wait: bool) -> bool | None:
+        """Whether the tables belong to this installation; None if that cannot be known.
+
+        Args:
+            wait: Whether to wait until they do.
+        """
         is_told = False
         while True:
             is_confirmed = self._try(lambda database: database.run(self._options.is_confirmed))
@@ -424,7 +431,7 @@ class Dispatcher:
                 )
                 is_told = True
             if not wait or self._is_stopping:
-                return False
+                return is_confirmed
             time.sleep(_LONGEST_WAIT)
 
     @property

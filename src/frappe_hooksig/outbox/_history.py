@@ -12,7 +12,7 @@ from frappe_hooksig.outbox._database import Connection, among, time_of
 from frappe_hooksig.outbox._publishing import check_tenant, check_text, is_key, new_message_id
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
-    Delivery,
+    DeliveryRecord,
     EndpointNumbers,
     Message,
     Numbers,
@@ -172,7 +172,7 @@ def find_message(connection: Connection, message_id: str) -> Message:
 
 def list_deliveries(
     connection: Connection, selection: Selection, *, before: int | None, limit: int
-) -> list[Delivery]:
+) -> list[DeliveryRecord]:
     """Return deliveries, the newest first.
 
     Args:
@@ -281,7 +281,7 @@ def count_numbers(connection: Connection) -> Numbers:
     )
 
 
-def _delivery(columns: Sequence[Any]) -> Delivery:
+def _delivery(columns: Sequence[Any]) -> DeliveryRecord:
     (
         delivery,
         message_id,
@@ -301,7 +301,7 @@ def _delivery(columns: Sequence[Any]) -> Delivery:
         reason,
         problem,
     ) = columns
-    return Delivery(
+    return DeliveryRecord(
         id=delivery,
         message_id=message_id,
         sent_as=sent_as,

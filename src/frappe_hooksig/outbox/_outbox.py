@@ -54,7 +54,7 @@ from frappe_hooksig.outbox._processes import LEASE
 from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, check_tenant, publish
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
-    Delivery,
+    DeliveryRecord,
     Endpoint,
     Message,
     Numbers,
@@ -649,7 +649,7 @@ class Outbox:
         until: float | None = None,
         before: int | None = None,
         limit: int = 100,
-    ) -> list[Delivery]:
+    ) -> list[DeliveryRecord]:
         """Return deliveries, the newest first.
 
         Args:

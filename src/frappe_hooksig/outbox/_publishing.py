@@ -32,7 +32,7 @@ INSERT INTO hooksig_messages (
 )"""
 _INSERT_ONCE: Final = _INSERT + " {unless_published}"
 _FIND: Final = """\
-SELECT id, payload_hash, event_type FROM hooksig_messages
+SELECT id, payload_hash, event_type, lane FROM hooksig_messages
 WHERE tenant = :tenant AND idempotency_key = :idempotency_key"""
 
 
@@ -79,11 +79,11 @@ def publish(
     if not existing:
         connection.change(_INSERT_ONCE, values)
         existing = connection.rows(_FIND + " {latest}", own)
-    ((found, found_digest, found_type),) = existing
-    if (found_digest, found_type) != (digest, event_type):
+    ((found, *found_event),) = existing
+    if found_event != [digest, event_type, key]:
         del body, values
         msg = (
-            "idempotency_key= was used before, with another payload or event type: "
+            "idempotency_key= was used before, with another payload, event type or key: "
             "use a new one for each event"
         )
         raise IdempotencyConflict(msg)

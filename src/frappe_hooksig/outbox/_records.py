@@ -89,7 +89,7 @@ class Message:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
+class DeliveryRecord:
     """A message on its way to an endpoint.
 
     Attributes:

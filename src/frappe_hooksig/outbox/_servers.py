@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.outbox._database import Connection
 
 _T = TypeVar("_T")
@@ -28,6 +29,20 @@ _TRIES: Final = 10
 # PostgreSQL: serialization failure, deadlock. MariaDB: lock wait timeout, deadlock, and since
 # 11.6.2, a row that has changed since the snapshot.
 _CONFLICTS: Final = {"40001", "40P01", 1205, 1213, 1020}
+
+
+def check_is_mariadb(version: str) -> None:
+    """Refuse MySQL, whose SQL lacks what the tables need.
+
+    Args:
+        version: What `SELECT VERSION()` returns.
+
+    Raises:
+        ConfigurationError: It is not that of MariaDB.
+    """
+    if "mariadb" not in version.lower():
+        msg = "an outbox can live in SQLite, PostgreSQL or MariaDB, not in MySQL"
+        raise ConfigurationError(msg)
 
 
 def identity_of(connection: Connection) -> str:

@@ -101,7 +101,7 @@ class Message(models.Model):
 
 
 class Delivery(models.Model):
-    """A message on its way to an endpoint; see `outbox.Delivery`.
+    """A message on its way to an endpoint; see `outbox.DeliveryRecord`.
 
     The endpoint of a delivery may be deleted. Times are milliseconds since 1970.
     """
