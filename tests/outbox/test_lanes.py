@@ -62,7 +62,7 @@ def test_leave(place: Place, outbox: Outbox) -> None:
 
 
 def test_a_lane_that_is_empty_again(place: Place, outbox: Outbox) -> None:
-    """Once all have left, the next one to join is the head."""
+    """Once all have left, the lane has no row, and the next one to join is the head."""
     endpoint = outbox.add_endpoint(URL, secret_from="env:A", order="key").id
     for _ in range(2):
         place.publish(outbox, "invoice.paid", {}, key="a")
@@ -71,7 +71,8 @@ def test_a_lane_that_is_empty_again(place: Place, outbox: Outbox) -> None:
     for _ in range(2):
         end_head(place, endpoint, "a", 7)
 
-    assert place.run(lambda it: join(it, endpoint, "a", 1)) == (3, True)
+    assert place.rows("SELECT * FROM hooksig_lanes") == []
+    assert place.run(lambda it: join(it, endpoint, "a", 1)) == (1, True)
 
 
 def end_head(place: Place, endpoint: str, lane: str, now: int) -> None:

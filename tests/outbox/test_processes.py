@@ -229,7 +229,7 @@ def test_lost_too_often(store: Place) -> None:
 
     events = joined(post.place.database()).beat(post.place.database())
 
-    assert [each.kind for each in events] == ["dead-letter", "dead-letter", "lost"]
+    assert [each.kind for each in events] == ["dead-letter", "dead-letter"]
     assert post.states() == ["dead", "due", "dead"]
     assert post.outbox.deliveries()[-1].reason == "worker-lost"
     assert post.outbox.deliveries()[-1].message == "the process that sent it ended, 4 times"

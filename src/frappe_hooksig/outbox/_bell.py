@@ -14,7 +14,7 @@ from contextlib import suppress
 from inspect import iscoroutinefunction
 from queue import Empty, Full, Queue
 from threading import Thread
-from typing import Any, Final
+from typing import Final
 
 from frappe_hooksig.exceptions import ConfigurationError, HooksigError
 from frappe_hooksig.outbox._database import Connection, Database, time_of
@@ -121,7 +121,7 @@ class _RingingThread:
             pass
         finally:
             self._running.clear()
-        if not self._wanted.empty():  # who has asked just now may have seen this thread
+        if not self._wanted.empty():  # a wake() just now may have seen this thread running
             self._start()
 
 
@@ -139,7 +139,7 @@ def answer(connection: Connection, most: int | None, lease: float) -> bool:
     _note_answer(connection)
     if most is None:
         return True
-    # Who has missed two heartbeats is taken for dead here: one process too many does no harm.
+    # A process that has missed two heartbeats counts as dead here: one too many does no harm.
     since = time_of(connection) - int(lease * 400)
     ((alive,),) = connection.rows(_ALIVE, {"since": since})
     return bool(alive < most)
@@ -149,5 +149,5 @@ def _note_bell(connection: Connection) -> bool:
     return connection.change(_RING) > 0
 
 
-def _note_answer(connection: Connection) -> Any:
+def _note_answer(connection: Connection) -> int:
     return connection.change(_ANSWER)

@@ -154,14 +154,14 @@ class _Candidate:
 def claim(connection: Connection, now: int, room: Room) -> Claims:
     """Claim what is due and has room.
 
-    The endpoints get equal shares: who has fewest attempts in flight comes first.
+    The endpoints get equal shares: those with the fewest attempts in flight come first.
     """
     claims = Claims()
     if room.quick <= 0 and room.slow <= 0:
         return claims
     candidates = _chosen(_look(connection, now, room.pace_of, claims), room)
     if candidates and connection.dialect.name != "sqlite":
-        # Others may have claimed meanwhile. Who claims for an endpoint locks it, and looks again.
+        # Others may have claimed meanwhile. So lock the endpoints, and look again.
         names, values = among("id", [each.id for each in candidates])
         locked = {each for (each,) in connection.rows(f"{_LOCK} {names} {{skip_locked}}", values)}
         claims.is_contended = len(locked) < len(candidates)

@@ -54,7 +54,7 @@ _LONGEST_PAUSE: Final = 2.0  # seconds between two tries to reach the database
 _FAILURES_AT_THE_END: Final = 5
 _BEATS: Final = 5  # in a lease
 _LONGEST_PRUNING: Final = 1.0  # seconds, at the end of a drain
-# So many endpoints that a process remembers to have been slow.
+# How many endpoints a process remembers as quick or slow.
 _REMEMBERED: Final = 10_000
 
 
@@ -171,7 +171,7 @@ class Dispatcher:
             self._senders.close()
         # Another drain may have left the work to this process just before it left the list.
         is_left = self._try(lambda database: database.run(partial(_is_left, linger=linger)))
-        return is_left is None or is_left  # who cannot know looks again
+        return is_left is None or is_left  # if it is not known, look again
 
     def _dispatch(self, ends: float | None, *, until_done: bool, linger: float) -> None:
         done: list[Done] = []
@@ -237,8 +237,8 @@ class Dispatcher:
             name: Terms(each.schedule, int(each.hold * 1000)) for name, each in endpoints.items()
         }
 
-        # Who settles waits for endpoints while it has lanes, and who routes waits for lanes. A turn
-        # that did both could wait for another one that waits for it.
+        # Settling locks lanes, then endpoints. Routing locks endpoints, then lanes. Two turns that
+        # did both would wait for each other.
         is_apart = self._database.dialect is not SQLITE and any(map(_locks, done))
 
         def turn(connection: Connection) -> _Turn | None:

@@ -22,7 +22,7 @@ from frappe_hooksig.sending._target import Target
 CONCURRENCY: Final = 8
 _MOST: Final = 1000
 #: Waits until no other transaction makes deliveries or deletes an endpoint, and lets none do so.
-ROUTING: Final = "SELECT id FROM hooksig_installation {locked}"
+LOCK_ROUTING: Final = "SELECT id FROM hooksig_installation {locked}"
 _LEAST_RATE: Final = 0.001
 _LONGEST_HOLD: Final = 30 * 86_400  # seconds
 
@@ -157,7 +157,7 @@ WHERE id = :id AND state = 'active'"""
 
 
 def resume_endpoint(connection: Connection, endpoint: str) -> bool:
-    """Let an endpoint get deliveries again, and tell whether it did not.
+    """Let an endpoint get deliveries again, and tell whether it was stopped.
 
     The time in which it was stopped does not count: neither for how long it is failing, nor for
     how long a delivery may hold its lane. One that was disabled may fail as long as before. It
@@ -209,18 +209,18 @@ def remove_endpoint(connection: Connection, endpoint: str) -> None:
         ConfigurationError: There is none with this id.
     """
     # Otherwise, a transaction that routes could make a delivery for it that nobody ever ends.
-    connection.rows(ROUTING)
+    connection.rows(LOCK_ROUTING)
     statement = "DELETE FROM hooksig_endpoints WHERE id = :id"
     if not is_key(endpoint) or not connection.change(statement, {"id": endpoint}):
         raise no_endpoint(endpoint)
-    open_states, names = among("state", [int(each) for each in DeliveryState if not each.is_final])
+    open_states, states = among("state", [int(each) for each in DeliveryState if not each.is_final])
     connection.change(
         f"""\
 UPDATE hooksig_deliveries
 SET state = :cancelled, ended_at = {{now}}, process = NULL, lane = NULL,
     reason = 'endpoint-deleted', problem = 'the endpoint was deleted'
 WHERE endpoint = :id AND state IN {open_states} AND state <> 3""",  # noqa: S608
-        {"id": endpoint, "cancelled": int(DeliveryState.CANCELLED), **names},
+        {"id": endpoint, "cancelled": int(DeliveryState.CANCELLED), **states},
     )
     connection.change("DELETE FROM hooksig_lanes WHERE endpoint = :id", {"id": endpoint})
 
@@ -383,3 +383,5 @@ _CHECKS: Final[Mapping[str, Any]] = {
     "rate": _rate,
     "schedule": _schedule,
 }
+#: What can be changed of an endpoint, besides its secrets and headers.
+CHANGEABLE: Final = _CHECKS.keys() - {"tenant"}

@@ -19,6 +19,9 @@ _LOOK: Final = """\
 SELECT pending, last_number FROM hooksig_lanes WHERE endpoint = :endpoint AND lane = :lane"""
 _LEAVE: Final = """\
 UPDATE hooksig_lanes SET pending = pending - 1 WHERE endpoint = :endpoint AND lane = :lane"""
+# Otherwise, each key that was ever used would have a row for ever.
+_END: Final = """\
+DELETE FROM hooksig_lanes WHERE endpoint = :endpoint AND lane = :lane AND pending <= 0"""
 _NEXT: Final = """\
 SELECT id FROM hooksig_deliveries
 WHERE endpoint = :endpoint AND lane = :lane AND state = 0 ORDER BY number LIMIT 1"""
@@ -39,8 +42,11 @@ def join(connection: Connection, endpoint: str, lane: str, count: int) -> tuple[
 
 
 def leave(connection: Connection, endpoint: str, lane: str, now: int) -> None:
-    """Take the head out of its lane, and make the next one due."""
+    """Take the head out of its lane, and make the next one due. An empty lane is deleted."""
     same = {"endpoint": endpoint, "lane": lane}
     connection.change(_LEAVE, same)
-    for (delivery,) in connection.rows(_NEXT, same):
+    following = connection.rows(_NEXT, same)
+    for (delivery,) in following:
         connection.change(_MAKE_DUE, {"id": delivery, "now": now})
+    if not following:
+        connection.change(_END, same)

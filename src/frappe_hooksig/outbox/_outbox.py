@@ -23,8 +23,9 @@ from frappe_hooksig.outbox._claims import Pace
 from frappe_hooksig.outbox._database import Connection, Database
 from frappe_hooksig.outbox._dispatcher import Dispatcher, Options
 from frappe_hooksig.outbox._endpoints import (
+    CHANGEABLE,
     CONCURRENCY,
-    ROUTING,
+    LOCK_ROUTING,
     alter_endpoint,
     columns_of,
     endpoint_row,
@@ -63,6 +64,7 @@ from frappe_hooksig.outbox._retention import RETENTION, Pruning
 from frappe_hooksig.outbox._secrets import Unavailable, Vault
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._sqlite import SQLiteDatabase
+from frappe_hooksig.outbox._states import DeliveryState
 from frappe_hooksig.outbox._tables import (
     check_tables,
     confirm,
@@ -87,11 +89,11 @@ _DAY: Final = 86_400
 _LONGEST: Final = 3650 * _DAY  # seconds
 _PUBLIC: Final = AddressGuard()
 _MOST_PROCESSES: Final = 1000
-_ENDED: Final = ("delivered", "dead", "cancelled")
+_ENDED: Final = tuple(str(each) for each in DeliveryState if each.is_final)
 
 
 def _without_frames(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Let the errors of a function come without the frames that have its arguments.
+    """Return a function whose errors have no frames with its arguments.
 
     Error reporters show the local variables of every frame: a secret, a payload, a URL with a
     token.
@@ -145,13 +147,13 @@ class Outbox:
         max_payload: The largest payload, in bytes, up to 25 MiB.
         retention: How long messages are kept after their deliveries have ended, in seconds.
         disable_after: How long an endpoint may fail until it is disabled, in seconds.
-        lease: How long a worker may be without a heartbeat until another one takes over what it was
-            sending, in seconds.
+        lease: How old the heartbeat of a worker may be, in seconds. After that, another worker
+            sends what it was sending.
         installation: The name of this installation, such as `production`. A database that was used
             under another name sends nothing until somebody confirms. By default, it is the name of
             the database and its server.
-        bell: What an engine gives: a function without arguments that has some process call
-            `drain()`. It is called in a thread, after a commit, unless such a call is pending.
+        bell: A function without arguments that has an engine, such as RQ, call `drain()` in one of
+            its processes. It is called in a thread, after a commit, unless a bell is pending.
         observe: A function, or several, that get an `OutboxEvent` when somebody should know
             something. By default, a line is logged.
         observe_attempts: As `observe=` of `Sender`.
@@ -200,7 +202,7 @@ class Outbox:
         )
         # So that an argument that cannot be used is found now, and not when something is sent.
         self._make_sender(generate_secret(SCHEME.secret_format), scheme=SCHEME).close()
-        self._holds = 0  # how many tests want its workers to begin nothing
+        self._holds = 0  # how many blocks of CapturedOutbox let its workers begin nothing
         self._max_payload = max_payload
         self._disable_after = disable_after
         self._lease = lease
@@ -235,8 +237,8 @@ class Outbox:
         """Publish an event in the caller's transaction: it inserts one row, and nothing else.
 
         Args:
-            connection: A connection or session of the outbox's database, in whose transaction the
-                row is. The caller commits it.
+            connection: A connection or session of the outbox's database. The row is inserted in
+                its transaction, which the caller commits.
             event_type: What has happened, such as `invoice.paid`.
             payload: bytes as they are, str as UTF-8; a dict, list, number, bool or None as JSON.
             key: Messages with the same key arrive in their order, at endpoints that ask for that.
@@ -287,15 +289,18 @@ class Outbox:
         idempotency_key: str | None = None,
         tenant: str = "",
     ) -> str:
-        """Publish an event in the transaction of an async session, such as an `AsyncSession`.
+        """Publish an event in the transaction of an `AsyncSession` or an `AsyncConnection`.
 
         Args:
-            connection: The session or connection. It has SQLAlchemy's `run_sync()`.
+            connection: The session or connection, of SQLAlchemy.
             event_type: As for `publish()`.
             payload: As for `publish()`.
             key: As for `publish()`.
             idempotency_key: As for `publish()`.
             tenant: As for `publish()`.
+
+        Returns:
+            The id of the message, as for `publish()`.
 
         Raises:
             ConfigurationError: As for `publish()`.
@@ -491,7 +496,7 @@ class Outbox:
         Raises:
             ConfigurationError: An argument cannot be used, or there is no such endpoint.
         """
-        unknown = changes.keys() - _CHANGES
+        unknown = changes.keys() - CHANGEABLE
         if unknown:
             msg = f"change_endpoint() cannot change {min(unknown)}="
             raise ConfigurationError(msg)
@@ -541,10 +546,10 @@ class Outbox:
         self._make_sender(own or stand_in, scheme=known, headers=every).close()
         columns: dict[str, str] = {}
         if own is not None:
-            columns["secrets"] = _dumped([self._vault.encrypted(endpoint, own)])
+            columns["secrets"] = json.dumps([self._vault.encrypted(endpoint, own)])
         elif secret_from:
             several = [secret_from] if isinstance(secret_from, str) else secret_from
-            columns["secrets"] = _dumped([self._vault.check(each) for each in several])
+            columns["secrets"] = json.dumps([self._vault.check(each) for each in several])
         if headers is not None or headers_from is not None:
             named = {
                 name: self._vault.sealed(endpoint, value) for name, value in (headers or {}).items()
@@ -552,7 +557,7 @@ class Outbox:
             named |= {
                 name: self._vault.check(value) for name, value in (headers_from or {}).items()
             }
-            columns["headers"] = _dumped(named)
+            columns["headers"] = json.dumps(named)
         return columns
 
     def rotate_keys(self) -> int:
@@ -684,7 +689,14 @@ class Outbox:
         return self._run(lambda each: list_deliveries(each, selection, before=before, limit=limit))
 
     def attempts(self, delivery: int) -> list[AttemptRecord]:
-        """Return the attempts of a delivery, the first one first."""
+        """Return the attempts of a delivery, the first one first.
+
+        Args:
+            delivery: The id of the delivery. If there is none with it, there are no attempts.
+
+        Raises:
+            ConfigurationError: It is not a whole number.
+        """
         return self._run(lambda each: list_attempts(each, delivery))
 
     def send_again(
@@ -700,7 +712,8 @@ class Outbox:
     ) -> int:
         """Send deliveries that have ended once more, with the same id.
 
-        A receiver that has had one recognises it by its id, and does nothing. See `send_as_new()`.
+        A receiver that has had a message recognises its id, and does nothing. To have it handled
+        again, use `send_as_new()`.
 
         Args:
             delivery: One delivery, whatever its state is.
@@ -735,7 +748,7 @@ class Outbox:
     ) -> int:
         """Send deliveries that have ended once more, with a new id.
 
-        A receiver takes each for another event, and handles it again.
+        To a receiver, each is another event: it handles it again.
 
         Args:
             delivery: As for `send_again()`.
@@ -769,7 +782,7 @@ class Outbox:
         while True:
 
             def step(connection: Connection, after: int = after) -> tuple[int, int | None]:
-                connection.rows(ROUTING)  # so that no endpoint is deleted meanwhile
+                connection.rows(LOCK_ROUTING)  # so that no endpoint is deleted meanwhile
                 ids = chosen_deliveries(connection, selection, after, newest)
                 return change(connection, ids), ids[-1] if ids else None
 
@@ -783,7 +796,7 @@ class Outbox:
             after = last
 
     def numbers(self) -> Numbers:
-        """Return how the outbox does: what is due, for how long, and how each endpoint does."""
+        """Return what is due and for how long, and how the attempts of each endpoint went."""
         return self._run(count_numbers)
 
     # Sending
@@ -796,7 +809,7 @@ class Outbox:
         linger: float = 0.0,
         most: int | None = None,
     ) -> bool:
-        """Send what is due now, and return when nothing is. It is what an engine calls for a bell.
+        """Send what is due now, and return when nothing is. An engine calls it for each bell.
 
         If something is left, it rings the bell before it returns.
 
@@ -804,11 +817,13 @@ class Outbox:
             budget: After how many seconds it begins nothing more.
             slots: As for `Worker`.
             linger: How long it waits for what becomes due soon, such as a retry, in seconds. An
-                engine passes the time until its scheduler calls this again.
-            most: Do nothing if so many processes are sending already.
+                engine passes the time between two calls of its scheduler.
+            most: The most processes that may send at once. If so many send already, it returns
+                at once. None for no limit.
 
         Returns:
-            Whether something is left that is due, or becomes due within `linger`.
+            Whether something is left that is due, or becomes due within `linger`. False if it did
+            nothing, because of `most` or because nobody has confirmed the installation.
 
         Raises:
             ConfigurationError: An argument cannot be used, or the tables are of another version.
@@ -883,14 +898,6 @@ class Outbox:
         return f"<{type(self).__name__} in {self._database!r}>"
 
 
-_CHANGES: Final = frozenset(
-    {
-        *("url", "event_types", "scheme", "method", "order", "hold", "concurrency", "rate"),
-        "schedule",
-    }
-)
-
-
 def _database_of(given: Database | str | os.PathLike[str]) -> Database:
     if isinstance(given, str | os.PathLike):
         return SQLiteDatabase(given)
@@ -929,7 +936,3 @@ def _selection(
         since=since,
         until=until,
     )
-
-
-def _dumped(value: object) -> str:
-    return json.dumps(value)

@@ -32,7 +32,6 @@ _JOIN: Final = """\
 INSERT INTO hooksig_processes (id, name, started_at, beat_at) VALUES (:id, :name, :now, :now)"""
 _BEAT: Final = "UPDATE hooksig_processes SET beat_at = :now WHERE id = :id"
 _OTHERS: Final = "SELECT id, beat_at FROM hooksig_processes WHERE id <> :id"
-_BRING_IN: Final = "UPDATE hooksig_processes SET beat_at = :now WHERE id = :id"
 _EXPIRE: Final = "DELETE FROM hooksig_processes WHERE id = :id AND beat_at = :beat_at"
 _LEAVE: Final = "DELETE FROM hooksig_processes WHERE id = :id"
 _STILL_THERE: Final = "SELECT id FROM hooksig_processes WHERE id = :id {locked}"
@@ -131,7 +130,7 @@ class Heart:
         silent: list[int] = []
         for process, beat_at in connection.rows(_OTHERS, {"id": self.id}):
             if beat_at > now + _APART:
-                connection.change(_BRING_IN, {"id": process, "now": now})
+                connection.change(_BEAT, {"id": process, "now": now})  # the clock was put back
             elif beat_at < now - self._lease and is_trusting:
                 connection.change(_EXPIRE, {"id": process, "beat_at": beat_at})
             elif beat_at < now - self._lease * 2 // 5:
@@ -210,11 +209,12 @@ def release_orphans(connection: Connection, now: int) -> list[OutboxEvent]:
         }
         if not connection.change(_RELEASE, values):
             continue  # another process was faster
-        count += 1
-        if is_dead:
-            events.append(dead_letter(endpoint, sent_as, "worker-lost", problem))
-            if lane is not None:
-                leave(connection, endpoint, lane, now)
+        if not is_dead:
+            count += 1
+            continue
+        events.append(dead_letter(endpoint, sent_as, "worker-lost", problem))
+        if lane is not None:
+            leave(connection, endpoint, lane, now)
     if count:
         message = f"a process ended while it was sending {count} deliveries: they are sent again"
         events.append(OutboxEvent(kind="lost", reason="worker-lost", message=message))

@@ -71,7 +71,7 @@ class Message:
         id: Its id.
         event_type: Its event type.
         tenant: Whose it is.
-        key: The key that it has its order by, or None.
+        key: Messages with the same key have an order; None if it has none.
         idempotency_key: The caller's own key for it, or None.
         payload: The bytes that are sent.
         created_at: When it was published, in Unix seconds.
@@ -140,7 +140,7 @@ class AttemptRecord:
     Attributes:
         number: Its number, from 1 on.
         started_at: When it began, in Unix seconds, by the clock of the database.
-        seconds: How long it took.
+        seconds: How long it took, in seconds.
         outcome: As in `sending.Attempt`.
         status: The HTTP status of the answer, or None.
         reason: A code; see `sending.Attempt`.
@@ -167,13 +167,13 @@ class EndpointNumbers:
     Attributes:
         endpoint_id: Its id.
         due: How many of its deliveries are due now, or were due before.
-        oldest_due: How long the oldest of them is due, in seconds; 0 without any.
+        oldest_due: How long the oldest of them has been due, in seconds; 0 without any.
         scheduled: How many are to be sent later, or wait for the one before them.
         dead: How many dead letters it has.
         attempts: How many attempts began in the last hour.
-        delivered: How many of those arrived.
-        mean_seconds: How long they took on average; None without any.
-        longest_seconds: How long the longest took; None without any.
+        delivered: How many of these attempts arrived.
+        mean_seconds: How long these attempts took on average, in seconds; None without any.
+        longest_seconds: How long the longest of them took, in seconds; None without any.
     """
 
     endpoint_id: str
@@ -194,7 +194,7 @@ class Numbers:
     Attributes:
         unrouted: How many messages have no deliveries yet.
         due: How many deliveries are due now, without those of endpoints that are not active.
-        oldest_due: How long the oldest of them is due, in seconds; 0 without any.
+        oldest_due: How long the oldest of them has been due, in seconds; 0 without any.
         endpoints: The numbers of each endpoint.
     """
 

@@ -15,10 +15,10 @@ from frappe_hooksig.outbox._states import DeliveryState
 AT_ONCE: Final = 100
 _MOST: Final = 2000  # deliveries, after which the rest waits for the next transaction
 
-# One process routes at a time: two would number the messages of a lane in the wrong order. Who
-# comes second need not wait, because the other one does the work.
+# One process routes at a time: two would number the messages of a lane in the wrong order. The
+# second one does not wait, because the first does the work.
 _LOCK: Final = "SELECT id FROM hooksig_installation {skip_locked}"
-# Rows are found by a flag. An id says nothing, because who inserts a lower one may commit later.
+# Rows are found by a flag. An id says nothing: a transaction with a lower one may commit later.
 _UNROUTED: Final = """\
 SELECT seq, id, tenant, event_type, lane, size FROM hooksig_messages
 WHERE is_routed = 0 ORDER BY seq LIMIT :limit {skip_locked}"""

@@ -22,7 +22,7 @@ class DeliveryState(IntEnum):
     DELIVERED = 3
     #: It is given up: a dead letter. Somebody can send it again.
     DEAD = 4
-    #: Somebody cancelled it, or its endpoint was deleted.
+    #: Its endpoint was deleted before it was delivered.
     CANCELLED = 5
 
     @property

@@ -38,8 +38,8 @@ class Worker:
     Args:
         outbox: The outbox.
         slots: How many attempts are made at once. An attempt that takes longer than a quarter of a
-            second gives its slot back and goes on beside, and as many again may do so. So receivers
-            that hang take no slot from the others.
+            second gives its slot back and goes on, and as many again may do so. So receivers that
+            hang take no slot from the others.
 
     Raises:
         ConfigurationError: `slots` is not a whole number from 1 to 500.
@@ -52,15 +52,19 @@ class Worker:
         self._thread: Thread | None = None
 
     def run(self, *, once: bool = False) -> int:
-        """Send in this thread, until `stop()` is called or a signal asks for it (SIGTERM, SIGINT).
+        """Send in this thread, until `stop()` is called or SIGTERM or SIGINT comes.
 
-        Attempts that are in flight then are waited for.
+        Signals stop it in the main thread only. It returns when the attempts in flight have ended.
 
         Args:
-            once: End when nothing is due any more.
+            once: Return when nothing is due any more.
 
         Returns:
-            How many attempts were made.
+            How many attempts were made, with those that failed before anything was sent.
+
+        Raises:
+            ConfigurationError: The worker runs already, or the tables are missing or of another
+                version.
         """
         dispatcher = self._begun()
         try:
@@ -71,7 +75,11 @@ class Worker:
         return dispatcher.sent
 
     def start(self) -> None:
-        """Send in threads, and go on here."""
+        """Send in threads, and return at once.
+
+        Raises:
+            ConfigurationError: As for `run()`.
+        """
         dispatcher = self._begun()
         self._thread = Thread(
             target=_run, args=(dispatcher,), name="frappe_hooksig worker", daemon=True
@@ -79,7 +87,11 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin nothing more, and wait for what is in flight. Then it can be started again."""
+        """Begin nothing more.
+
+        After `start()`, it returns when the attempts in flight have ended. A `run()` in another
+        thread returns then; `stop()` does not wait for it. The worker can be started again.
+        """
         dispatcher = self._dispatcher
         if dispatcher is None:
             return
