@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import time
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -670,6 +672,28 @@ def test_wrong_use(arguments: list[str], message: str) -> None:
 def test_duration(seconds: float | None, shown: str) -> None:
     """A duration has a unit that people can think in."""
     assert duration_of(seconds) == shown
+
+
+def test_rows_that_somebody_else_has_written(commands: Commands) -> None:
+    """Nothing in a row controls the terminal."""
+    endpoint = commands.add()
+    commands.publish()
+    commands.work()
+    with closing(sqlite3.connect(commands.folder / FILE)) as connection, connection:
+        connection.execute(
+            "UPDATE hooksig_deliveries SET sent_as = ?, endpoint = ?", ["\x1b[2J"] * 2
+        )
+        connection.execute("UPDATE hooksig_endpoints SET method = ?, state = ?", ["\x1b[2J"] * 2)
+        connection.execute("UPDATE hooksig_attempts SET outcome = ?", ["\x9b2J"])
+
+    shown = [
+        commands.says("outbox", *arguments)
+        for arguments in (["list"], ["show", "1"], ["show", endpoint], ["endpoints"], ["numbers"])
+    ]
+
+    assert ["\\x1b[2J" in each for each in shown] == [True] * 5
+    assert "\x1b" not in "".join(shown)
+    assert "\x9b" not in "".join(shown)
 
 
 def test_messages_of_the_library() -> None:

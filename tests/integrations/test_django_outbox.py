@@ -6,8 +6,9 @@ import io
 import logging
 import os
 import sqlite3
+import traceback
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
-from django.db import connection, connections, transaction
+from django.db import IntegrityError, connection, connections, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.test import TestCase, override_settings
 
@@ -99,6 +100,29 @@ class TestDatabase:
         assert "takes a connection of Django" in str(caught.value)
         with pytest.raises(ConfigurationError, match="connection 'once', and the outbox is in ano"):
             outbox.publish(connections["once"], "a", 1)
+
+    def test_no_values_in_the_frames_of_an_error(self, file: Path) -> None:
+        """Nor in those of its cause, which Django's pages about errors show, too."""
+        with closing(sqlite3.connect(file)) as other, other:
+            for table in ("messages", "endpoints"):
+                other.execute(
+                    f"CREATE TRIGGER no_{table} BEFORE INSERT ON hooksig_{table} "
+                    "BEGIN SELECT RAISE(ABORT, 'no'); END"
+                )
+
+        acts: list[Callable[[], object]] = [
+            lambda: outbox.publish(connection, "a", "Kz5RtYb3Nc6V"),
+            lambda: add_endpoint(f"{URL}/Kz5RtYb3Nc6V"),
+        ]
+        for act in acts:
+            with pytest.raises(IntegrityError) as caught:
+                act()
+            cause = caught.value.__cause__
+            assert cause is not None
+            assert cause.__traceback__ is None
+            shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+            ours = [str(each.locals) for each in shown.stack if each.filename != __file__]
+            assert "Kz5RtYb3Nc6V" not in f"{caught.value!r} {ours}"
 
     def test_bell(self, file: Path) -> None:
         """It is rung after the outermost commit; at once where Django cannot tell."""

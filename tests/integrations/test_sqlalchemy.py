@@ -644,6 +644,27 @@ def test_password_is_in_no_error(url: str) -> None:
     assert PASSWORD not in "\n".join(ours)
 
 
+def test_no_payload_in_the_frames_of_a_cause(sqlite: Place) -> None:
+    """The frames of SQLAlchemy, which has the values of a statement, are gone."""
+    outbox = sqlite.outbox()
+    engine = create_engine(sqlite.address, hide_parameters=True)
+    with Session(engine) as session:
+        session.execute(
+            text(
+                "CREATE TRIGGER no_messages BEFORE INSERT ON hooksig_messages "
+                "BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        )
+
+        with pytest.raises(DBAPIError, match="no") as caught:
+            outbox.publish(session, "invoice.paid", PASSWORD)
+
+    cause = caught.value.__cause__
+    assert cause is not None
+    assert cause.__traceback__ is None
+    engine.dispose()
+
+
 def test_repr_shows_no_password() -> None:
     """Nor does the repr of a database."""
     database = SQLAlchemyDatabase(f"postgresql+psycopg://user:{PASSWORD}@host/name")

@@ -142,6 +142,22 @@ def test_no_reference(reference: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["A\ud800", "A\0", "A\nforged", "\x1b[31m", "A\u2028", "A" * 4097], ids=ascii
+)
+def test_no_name(name: str) -> None:
+    """What a database may not store, or what forges a line of a log, is no reference."""
+    with pytest.raises(ConfigurationError, match="in characters that can be printed"):
+        vault().check(f"env:{name}")
+
+
+def test_the_longest_name() -> None:
+    """A reference may be as long as a path, and have any letters."""
+    reference = f"file:{'ü ' * 2048}"
+
+    assert vault().check(reference) == reference
+
+
+@pytest.mark.parametrize(
     "references",
     [{"encrypted": fail}, {"": fail}, {"a:b": fail}, {"a b": fail}, {"own": None}, {7: fail}],
     ids=lambda references: repr(next(iter(references))),

@@ -14,9 +14,11 @@ from cryptography.fernet import Fernet
 
 import frappe_hooksig
 from frappe_hooksig import ConfigurationError, Secret
+from frappe_hooksig.outbox._claims import Claimed
 from frappe_hooksig.outbox._endpoints import Row
 from frappe_hooksig.outbox._secrets import Unavailable, Vault
 from frappe_hooksig.outbox._senders import Senders
+from frappe_hooksig.outbox._settling import Fault
 from frappe_hooksig.sending import STANDARD_WEBHOOKS, Sender
 from frappe_hooksig.testing import FakeReceiver
 from tests.outbox.places import LOOPBACK, URL
@@ -83,6 +85,28 @@ def row(
     }
     record = frappe_hooksig.outbox.Endpoint(**{**facts, **options})
     return Row(record, secrets, headers or {}, 1)
+
+
+def claimed() -> Claimed:
+    """Return a delivery that is to be sent."""
+    return Claimed(
+        id=1,
+        message=1,
+        sent_as="msg_1",
+        endpoint="ep_1",
+        revision=1,
+        process="p",
+        size=2,
+        attempts=0,
+        tries=0,
+        lost=0,
+        lane=None,
+        hold_until=None,
+        is_set_aside=0,
+        was_good=True,
+        pace="new",
+        payload=b"{}",
+    )
 
 
 def wait_until_stale() -> None:
@@ -210,6 +234,19 @@ def test_what_the_scheme_does_not_take(
     shown = f"{caught.value!r} {caught.value.__context__!r} {ours}"
     assert ours
     assert [each for each in (OLD, OLD[6:], TOKEN) if each in shown] == []
+
+
+@pytest.mark.parametrize(
+    "reference", ["own:\ud800", "own:\0", "own:\nforged", "\x1b[31m:a"], ids=ascii
+)
+def test_a_row_that_somebody_else_has_written(kept: Kept, reference: str) -> None:
+    """A fault is a text that databases store and logs show, whatever the row refers to."""
+    fault = kept.senders.attempt(row(secrets=(reference,)), claimed())
+
+    assert isinstance(fault, Fault)
+    assert fault.reason == "secret-missing"
+    assert fault.message.isascii()
+    assert fault.message.isprintable()
 
 
 def test_as_many_as_are_kept(kept: Kept) -> None:

@@ -50,14 +50,24 @@ def duration_of(seconds: float | None) -> str:
 
 def table(rows: Sequence[Sequence[object]]) -> str:
     """Return rows as aligned columns, the first row being their heads."""
-    texts = [[str(each) or "-" for each in row] for row in rows]
+    texts = [[_printable(each) or "-" for each in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in texts)
 
 
 def lines(values: Sequence[tuple[str, object]]) -> list[str]:
     """Return a line for each value that is neither None nor empty."""
-    return [f"{name}: {value}" for name, value in values if value is not None and value != ""]
+    return [
+        f"{name}: {_printable(value)}"
+        for name, value in values
+        if value is not None and value != ""
+    ]
+
+
+def _printable(value: object) -> str:
+    """Return a value without what would control the terminal, whoever has written the row."""
+    text = str(value)
+    return text if text.isprintable() else escaped(text)
 
 
 def preview(message: Message) -> str:

@@ -107,9 +107,21 @@ def _without_frames(function: Callable[_P, _T]) -> Callable[_P, _T]:
         except Exception as error:  # noqa: BLE001  # it is raised below
             problem = error
         del args, kwargs
-        raise problem.with_traceback(None)
+        raise _without_traceback(problem)
 
     return inner
+
+
+def _without_traceback(problem: Exception) -> Exception:
+    """Return an error whose frames are gone, and those of its causes: Django's and SQLAlchemy's.
+
+    The context of an error is left alone: it may be what the caller is handling.
+    """
+    each: BaseException | None = problem
+    while each is not None and each.__traceback__ is not None:
+        each.__traceback__ = None
+        each = each.__cause__
+    return problem
 
 
 class Outbox:
@@ -319,7 +331,7 @@ class Outbox:
             else:
                 return message_id
         del call
-        raise problem.with_traceback(None)
+        raise _without_traceback(problem)
 
     def ring(self) -> None:
         """Let the workers of this process look at the tables now, and ring the engine's bell.

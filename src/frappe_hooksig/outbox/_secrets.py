@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
 _ENCRYPTED: Final = "encrypted"
+_LONGEST: Final = 4096  # characters of a reference, as of a path
 
 
 class Unavailable(Exception):
@@ -94,17 +95,18 @@ class Vault:
         """Return a reference, if it is one.
 
         Raises:
-            ConfigurationError: It has no known prefix.
+            ConfigurationError: It has no known prefix, or has characters that no name has.
         """
         prefix, colon, rest = reference.partition(":") if isinstance(reference, str) else ("",) * 3
         del reference  # somebody may have passed the secret itself
-        if prefix in self._readers and rest:
+        # Not every database stores what cannot be printed, and errors quote the reference.
+        if prefix in self._readers and 0 < len(rest) <= _LONGEST and rest.isprintable():
             return f"{prefix}{colon}{rest}"
         del prefix, rest
         msg = (
             "a reference must begin with "
             f"{', '.join(f'{each}:' for each in self._readers)} and name where the value is, "
-            "such as env:NAME"
+            "such as env:NAME, in characters that can be printed"
         )
         raise ConfigurationError(msg)
 

@@ -18,7 +18,7 @@ from frappe_hooksig.outbox._secrets import Unavailable, Vault
 from frappe_hooksig.outbox._settling import Fault
 from frappe_hooksig.providers import get
 from frappe_hooksig.secret import Secret
-from frappe_hooksig.sending._attempt import Attempt
+from frappe_hooksig.sending._attempt import Attempt, shown
 from frappe_hooksig.sending._sender import Sender
 
 _log = logging.getLogger("frappe_hooksig")
@@ -61,13 +61,14 @@ class Senders:
             sender = self.of(row, is_json=claimed.is_json)
             return sender.send(row.endpoint.url, claimed.payload, id=claimed.sent_as)
         except Unavailable as error:
+            message = shown(str(error))
             if error.reason == "secret-unreadable":
-                return _failed(claimed, error.reason, str(error), started)
-            return Fault(error.reason, str(error), is_of_endpoint=True)
+                return _failed(claimed, error.reason, message, started)
+            return Fault(error.reason, message, is_of_endpoint=True)
         except PayloadError as error:
-            return Fault("bad-payload", str(error), is_of_endpoint=False)
+            return Fault("bad-payload", shown(str(error)), is_of_endpoint=False)
         except ConfigurationError as error:
-            return Fault("misconfigured", str(error), is_of_endpoint=True)
+            return Fault("misconfigured", shown(str(error)), is_of_endpoint=True)
         except BaseException as error:  # noqa: BLE001  # the thread must go on
             # Without a traceback: its frames have the payload and the secrets.
             message = f"sending failed by an error of this process: {type(error).__name__}"
