@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.admin.utils import quote
 from django.core.checks.registry import registry
 from django.core.management import call_command
 from django.db import connection, connections, transaction
@@ -154,7 +155,7 @@ def test_endpoint() -> None:
         order="key",
         rate=2.5,
     )
-    page = f"endpoint/{endpoint}/change/"
+    page = f"endpoint/{quote(endpoint)}/change/"
     root, viewer = shown(client_of("root"), page), shown(client_of("viewer"), page)
 
     assert "T0KEN" in root
@@ -187,7 +188,7 @@ def test_pause_and_resume() -> None:
     assert outbox.endpoint(active).message == "paused in the admin by root"
     found = [f"({active})" in shown(client, "endpoint/", state=each) for each in STATES]
     assert found == [False, True, False]
-    assert "It was paused." in shown(client, f"endpoint/{active}/history/")
+    assert "It was paused." in shown(client, f"endpoint/{quote(active)}/history/")
 
     page = act(client, "endpoint/", "resume", paused, active).content.decode()
     assert "2 of 2 endpoints were resumed." in page
