@@ -332,6 +332,33 @@ def test_change_of_secrets_and_headers(place: Place) -> None:
     assert (without.secret_from, without.header_names) == (("encrypted",), ())
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["https://other.example.com/", "http://hooks.example.com/", "https://hooks.example.com:444/"],
+)
+def test_another_receiver_gets_no_headers(place: Place, url: str) -> None:
+    """Whoever may change a URL cannot have the headers of an endpoint sent to themselves."""
+    outbox = place.outbox(keys=[KEY])
+    endpoint = add(outbox, url=TOKEN_URL, headers={"Authorization": TOKEN}).id
+
+    with pytest.raises(ConfigurationError, match="url= leads to another receiver") as caught:
+        outbox.change_endpoint(endpoint, url=url)
+
+    assert TOKEN not in str(caught.value)
+    assert outbox.change_endpoint(endpoint, url=url, headers={}).header_names == ()
+    assert outbox.change_endpoint(endpoint, url=TOKEN_URL).url == TOKEN_URL
+
+
+def test_another_path_of_the_receiver(place: Place) -> None:
+    """The same receiver has its headers already."""
+    outbox = place.outbox(keys=[KEY])
+    endpoint = add(outbox, url=TOKEN_URL, headers={"Authorization": TOKEN}).id
+
+    changed = outbox.change_endpoint(endpoint, url="https://hooks.example.com:443/new", rate=2)
+
+    assert changed.header_names == ("Authorization",)
+
+
 def test_headers_are_checked_with_the_scheme(sqlite: Place) -> None:
     """A header that is free with one scheme is the signature of another one."""
     outbox = sqlite.outbox(keys=[KEY])

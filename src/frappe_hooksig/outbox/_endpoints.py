@@ -231,6 +231,12 @@ def schedule_of(text: str) -> RetrySchedule:
     return RetrySchedule(tuple(delays), jitter)
 
 
+def is_elsewhere(url: str, other: str) -> bool:
+    """Whether two URLs lead to different receivers: another scheme, host or port."""
+    one, two = Target.of(url), Target.of(other)
+    return (one.is_https, one.host, one.port) != (two.is_https, two.host, two.port)
+
+
 def takes(event_types: Sequence[str], event_type: str) -> bool:
     """Whether an endpoint that lists some event types gets a message of one.
 

@@ -31,6 +31,7 @@ from frappe_hooksig.outbox._endpoints import (
     endpoint_row,
     endpoint_rows,
     insert_endpoint,
+    is_elsewhere,
     new_endpoint_id,
     remove_endpoint,
     replace_references,
@@ -494,7 +495,8 @@ class Outbox:
             changes: Any other argument of `add_endpoint()` but `tenant`.
 
         Raises:
-            ConfigurationError: An argument cannot be used, or there is no such endpoint.
+            ConfigurationError: An argument cannot be used, there is no such endpoint, or `url`
+                leads to another receiver, and nothing says what headers that is to get.
         """
         unknown = changes.keys() - CHANGEABLE
         if unknown:
@@ -506,6 +508,13 @@ class Outbox:
 
         def change(connection: Connection) -> Endpoint:
             before = endpoint_row(connection, endpoint_id).endpoint
+            is_kept = headers is None and headers_from is None and before.header_names
+            if is_kept and is_elsewhere(before.url, columns.get("url", before.url)):
+                msg = (
+                    "url= leads to another receiver, which would get the headers of this one: give "
+                    "headers= or headers_from= again, or headers={} for none"
+                )
+                raise ConfigurationError(msg)
             scheme = columns.get("scheme", before.scheme)
             stored = self._stored(
                 endpoint_id, scheme, secret, secret_from, headers=headers, headers_from=headers_from
