@@ -51,7 +51,7 @@ OF_FRAMEWORKS = [
     "tests/outbox",
     *(
         f"tests/testing/test_{name}.py"
-        for name in ("deliveries", "hostile", "override", "redelivery", "shapes")
+        for name in ("captured_outbox", "deliveries", "hostile", "override", "redelivery", "shapes")
     ),
     *(
         f"tests/test_{name}.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -89,14 +90,21 @@ echo = capturing(answer)
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+# The apps of pages leave their connections open, which newer Pythons tell of.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*sqlite3.Connection:pytest.PytestUnraisableExceptionWarning"
+)
+
+
 @pytest.fixture(autouse=True)
-def ours_in_the_log() -> Iterator[None]:
-    """Take handlers and levels of a page's app away from the logger of this package."""
+def left_behind() -> Iterator[None]:
+    """Take away what a page's app leaves: connections, and handlers and levels of our logger."""
     ours = logging.getLogger("frappe_hooksig")
     before = [*ours.handlers], ours.level, ours.disabled
     yield
     ours.handlers[:], ours.disabled = before[0], before[2]
     ours.setLevel(before[1])
+    gc.collect()
 
 
 @pytest.mark.parametrize(

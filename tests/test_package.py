@@ -22,6 +22,7 @@ LAYERS = [
     {
         "exceptions",
         "_escaping",
+        "_self_closing",
         "integrations._extras",
         "_template",
         "replay._protocol",

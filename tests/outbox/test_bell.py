@@ -12,7 +12,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from queue import Queue
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 from typing import Any
 
 import pytest
@@ -237,17 +237,17 @@ def publish_and_wait_for_the_log(shop: Shop) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_exit_in_the_bell(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """A bell that exits ends its thread, and the next one has another."""
-    calls: Queue[None] = Queue()
+    calls: Queue[Thread] = Queue()
 
     def leave() -> None:
-        calls.put(None)
+        calls.put(current_thread())
         raise SystemExit
 
     outbox = shop.with_bell(leave)
     for _ in range(2):
         outbox.ring()
-        calls.get(timeout=PATIENCE)
-        wait_until(lambda: shop.rung_at() == 0)
+        calls.get(timeout=PATIENCE).join(PATIENCE)
+        assert shop.rung_at() == 0
 
     assert caplog.messages == []
 

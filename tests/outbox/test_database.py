@@ -28,8 +28,12 @@ TEXTS = [
 
 
 def test_each_is_a_database(place: Place) -> None:
-    """An outbox takes it."""
-    assert isinstance(place.database(), Database)
+    """An outbox takes it: it has all that the protocol names."""
+    names = [each for each in vars(Database) if not each.startswith("_")]
+    database = place.database()
+
+    assert [each for each in names if not hasattr(database, each)] == []
+    assert Outbox(database)
 
 
 @pytest.mark.parametrize("given", [None, 7, Database], ids=repr)

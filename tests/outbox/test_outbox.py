@@ -156,12 +156,12 @@ def test_changed(post: Post) -> None:
     endpoint = post.endpoint(headers={"X-A": "1"}, concurrency=2)
 
     changed = post.outbox.change_endpoint(
-        endpoint, url="http://127.0.0.1:10/", concurrency=5, secret_from=["env:NEW", "env:OLD"]
+        endpoint, url=f"{URL}/new", concurrency=5, secret_from=["env:NEW", "env:OLD"]
     )
     headers = post.outbox.change_endpoint(endpoint, headers={"X-B": "2"})
     from_elsewhere = post.outbox.change_endpoint(endpoint, headers_from={"X-C": "env:C"})
 
-    assert (changed.url, changed.concurrency) == ("http://127.0.0.1:10/", 5)
+    assert (changed.url, changed.concurrency) == (f"{URL}/new", 5)
     assert changed.secret_from == ("env:NEW", "env:OLD")
     assert [each.header_names for each in (changed, headers, from_elsewhere)] == [
         ("X-A",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from frappe_hooksig.outbox._dialect import Dialect
 
@@ -34,7 +34,6 @@ class Connection(Protocol):
         ...
 
 
-@runtime_checkable
 class Database(Protocol):
     """A database that contains the tables of an outbox.
 

@@ -910,7 +910,7 @@ class Outbox:
 def _database_of(given: Database | str | os.PathLike[str]) -> Database:
     if isinstance(given, str | os.PathLike):
         return SQLiteDatabase(given)
-    if isinstance(given, type) or not isinstance(given, Database):
+    if isinstance(given, type) or not all(hasattr(given, each) for each in ("run", "dialect")):
         msg = (
             "database= must be the path of a SQLite file, or a database such as SQLiteDatabase, "
             f"not a {type(given).__name__}"

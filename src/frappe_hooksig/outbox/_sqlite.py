@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, TypeVar
 
+from frappe_hooksig._self_closing import SelfClosingConnection
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.outbox._database import Connection, Values
 from frappe_hooksig.outbox._dialect import SQLITE, Dialect
@@ -143,7 +144,11 @@ class SQLiteDatabase:
 
     def _opened(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, timeout=_TIMEOUT, isolation_level=None, check_same_thread=False
+            self._path,
+            timeout=_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=SelfClosingConnection,
         )
         try:
             _switch_to_wal(connection)

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from weakref import WeakSet
 
+from frappe_hooksig._self_closing import SelfClosingConnection
 from frappe_hooksig.exceptions import ConfigurationError, StoreError
 from frappe_hooksig.replay._protocol import State
 
@@ -80,19 +81,11 @@ _FORKED = "this process was forked while its parent used a SQLiteStore: fork bef
 _FORKING = "the process is being forked"
 
 
-class _Connection(sqlite3.Connection):
-    """A connection that is closed, by any thread, when it is garbage-collected."""
-
-    def __del__(self) -> None:
-        with suppress(sqlite3.ProgrammingError):  # it was never opened
-            self.close()
-
-
 class _Pool:
     """The connections of a store that no thread uses."""
 
     def __init__(self) -> None:
-        self.idle: list[_Connection] = []
+        self.idle: list[SelfClosingConnection] = []
 
     def close(self) -> None:
         while self.idle:
@@ -250,7 +243,7 @@ class SQLiteStore:
             msg = f"the store {self._path} failed: {error}"
             raise StoreError(msg) from error
 
-    def _opened(self) -> _Connection:
+    def _opened(self) -> SelfClosingConnection:
         _watch_forks()
         _pools.add(self._pool)
         _users.add(os.getpid())
@@ -259,7 +252,7 @@ class SQLiteStore:
             timeout=self._timeout,
             isolation_level=None,
             check_same_thread=False,  # one thread uses it at a time
-            factory=_Connection,
+            factory=SelfClosingConnection,
         )
         try:
             self._write_ahead(connection)
