@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from frappe_hooksig.cli._excerpt import plain
 from frappe_hooksig.cli._outbox import ACTIONS
 from frappe_hooksig.cli._outbox_place import in_options
 from frappe_hooksig.cli._outbox_shown import duration_of
@@ -701,3 +702,12 @@ def test_messages_of_the_library() -> None:
     assert in_options("keys= must be: headers_from=, idempotency_key= or event_types=") == (
         "HOOKSIG_OUTBOX_KEYS must be: --header-from, --idempotency-key or --event-type"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a 'b'", "a 'b'"), ("naïve", "na\\xefve"), ("\x1b[2J", "\\x1b[2J"), ("a" * 9, "aaaaaaaa...")],
+)
+def test_plain_text(text: str, expected: str) -> None:
+    """The start of a text is shown as it is, if all of it can be printed anywhere."""
+    assert plain(text, 8)[:9] == expected[:9]

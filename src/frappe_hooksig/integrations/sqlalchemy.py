@@ -16,7 +16,7 @@ from frappe_hooksig.outbox import SQLiteDatabase
 from frappe_hooksig.outbox._database import Connection as OutboxConnection
 from frappe_hooksig.outbox._database import Values
 from frappe_hooksig.outbox._dialect import MARIADB, POSTGRESQL, SQLITE, Dialect
-from frappe_hooksig.outbox._servers import SESSION, check_is_mariadb, identity_of, until_it_wins
+from frappe_hooksig.outbox._servers import SESSION, check_server, identity_of, until_it_wins
 
 try:
     from sqlalchemy import URL, Connection, Engine, create_engine, event, text
@@ -134,9 +134,8 @@ class SQLAlchemyDatabase:
         # and if the connection is lost, they raise the driver's errors, and not SQLAlchemy's.
         self._own.dialect.set_isolation_level(connection, "READ COMMITTED")
         cursor = connection.cursor()
-        if self.dialect is MARIADB:
-            cursor.execute("SELECT VERSION()")
-            check_is_mariadb(str(cursor.fetchone()[0]))
+        cursor.execute("SELECT VERSION()")
+        check_server(self.dialect, str(cursor.fetchone()[0]))
         cursor.execute(SESSION[self.dialect.name])
         cursor.close()
         connection.commit()

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.outbox._database import Connection
+from frappe_hooksig.outbox._dialect import MARIADB, Dialect
 
 _T = TypeVar("_T")
 
@@ -31,16 +32,17 @@ _TRIES: Final = 10
 _CONFLICTS: Final = {"40001", "40P01", 1205, 1213, 1020}
 
 
-def check_is_mariadb(version: str) -> None:
+def check_server(dialect: Dialect, version: str) -> None:
     """Refuse MySQL, whose SQL lacks what the tables need.
 
     Args:
+        dialect: What SQL it is expected to have.
         version: What `SELECT VERSION()` returns.
 
     Raises:
-        ConfigurationError: It is not that of MariaDB.
+        ConfigurationError: It is MySQL.
     """
-    if "mariadb" not in version.lower():
+    if dialect is MARIADB and "mariadb" not in version.lower():
         msg = "an outbox can live in SQLite, PostgreSQL or MariaDB, not in MySQL"
         raise ConfigurationError(msg)
 
