@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -713,3 +714,13 @@ def test_listener_of_the_app_is_kept(postgres: Place) -> None:
     database.close()
 
     assert name == [("billing",)]
+
+
+def test_after_a_fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process than before leaves the connections to its parent."""
+    database = SQLAlchemyDatabase(f"sqlite:///{tmp_path}/outbox.db")
+    monkeypatch.setattr(database, "_process", 0)
+
+    assert database.run(lambda connection: connection.rows("SELECT 1")) == [(1,)]
+    assert database._process == os.getpid()  # noqa: SLF001
+    database.close()
