@@ -77,6 +77,20 @@ class Observers:
         self.raw = [each for each in self._others if isinstance(each, RawObserver)]
         self._workers: dict[int, list[_Worker]] = {}
 
+    def refuse_raw(self, whose: str) -> None:
+        """Refuse observers of raw requests, where nothing is received.
+
+        Args:
+            whose: What they are given to, such as `a Sender`.
+
+        Raises:
+            ConfigurationError: There is one.
+        """
+        for each in self.raw:
+            name = type(each).__name__
+            msg = f"observe= of {whose} takes no {name}, which is for requests that are received"
+            raise ConfigurationError(msg)
+
     def tell(
         self, event: Event | AttemptEvent | OutboxEvent, request: RawRequest | None = None
     ) -> list[Told]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from frappe_hooksig.outbox._database import Connection, among
+from frappe_hooksig.outbox._dialect import SQLITE
 from frappe_hooksig.outbox._health import Health, next_rate_at, within_rate
 from frappe_hooksig.outbox._states import DeliveryState
 
@@ -160,7 +161,7 @@ def claim(connection: Connection, now: int, room: Room) -> Claims:
     if room.quick <= 0 and room.slow <= 0:
         return claims
     candidates = _chosen(_look(connection, now, room.pace_of, claims), room)
-    if candidates and connection.dialect.name != "sqlite":
+    if candidates and connection.dialect is not SQLITE:
         # Others may have claimed meanwhile. So lock the endpoints, and look again.
         names, values = among("id", [each.id for each in candidates])
         locked = {each for (each,) in connection.rows(f"{_LOCK} {names} {{skip_locked}}", values)}

@@ -448,9 +448,7 @@ def _is_left(connection: Connection, linger: float) -> bool:
 
 def _locks(done: Done) -> bool:
     """Whether settling it locks more than the delivery: its lane, or its endpoint."""
-    claimed, result = done.claimed, done.result
-    is_delivered = isinstance(result, Attempt) and result.is_delivered
-    return claimed.lane is not None or not claimed.was_good or not is_delivered
+    return done.claimed.lane is not None or done.changes_health
 
 
 def _complain(error: Exception, failed: int) -> None:

@@ -209,10 +209,7 @@ class Outbox:
         self._lease = lease
         self._installation = installation
         self._observers = Observers(observe)
-        if self._observers.raw:
-            name = type(self._observers.raw[0]).__name__
-            msg = f"observe= of an Outbox takes no {name}, which is for requests that are received"
-            raise ConfigurationError(msg)
+        self._observers.refuse_raw("an Outbox")
         self._ringer: Ringer | None = None
         if bell is not None:
             self._ring_with(bell)

@@ -71,6 +71,12 @@ class Done:
     claimed: Claimed
     result: Attempt | Fault
 
+    @property
+    def changes_health(self) -> bool:
+        """Whether the endpoint may do better or worse after it than before."""
+        is_delivered = isinstance(self.result, Attempt) and self.result.is_delivered
+        return not (is_delivered and self.claimed.was_good)
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -250,13 +256,7 @@ def _note_health(
     events: list[OutboxEvent],
 ) -> None:
     """Note how endpoints do, if anything changes by it. Else all attempts would write one row."""
-    changed = {
-        each.claimed.endpoint
-        for each in held
-        if not each.claimed.was_good
-        or not isinstance(each.result, Attempt)
-        or not each.result.is_delivered
-    }
+    changed = {each.claimed.endpoint for each in held if each.changes_health}
     if not changed:
         return
     names, values = among("id", sorted(changed))

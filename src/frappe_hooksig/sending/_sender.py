@@ -125,10 +125,7 @@ class Sender:
         self._proxy = via
         self._context = ssl_context
         self._observers = Observers(observe)
-        if self._observers.raw:
-            name = type(self._observers.raw[0]).__name__
-            msg = f"observe= of a Sender takes no {name}, which is for requests that are received"
-            raise ConfigurationError(msg)
+        self._observers.refuse_raw("a Sender")
         self._clock = clock
         self._pool = Pool()
 
