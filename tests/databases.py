@@ -87,7 +87,10 @@ def mariadb_server() -> Iterator[DatabaseServer]:
     """Run MariaDB."""
     with short_folder() as folder:
         data, socket = folder / "data", folder / "s"
-        own = ("--no-defaults", f"--datadir={data}")
+        # Each server that starts empties the folder for temporary tables, so none shares it.
+        temporary = folder / "tmp"
+        temporary.mkdir()
+        own = ("--no-defaults", f"--datadir={data}", f"--tmpdir={temporary}")
         made = ("--auth-root-authentication-method=normal", "--skip-name-resolve")
         run(["mariadb-install-db", *own, *made])
         options = (f"--socket={socket}", "--skip-networking", "--innodb-flush-log-at-trx-commit=0")
