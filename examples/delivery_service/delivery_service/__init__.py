@@ -1,0 +1,1 @@
+"""A webhook delivery service on the outbox of frappe_hooksig."""

@@ -1,0 +1,101 @@
+"""API keys: made once, kept as hashes, limited to scopes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from delivery_service.tables import ApiKey
+
+Scope = Literal[
+    "endpoints:read", "endpoints:write", "messages:read", "messages:write", "deliveries:read",
+    "deliveries:write",
+]  # fmt: skip
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+
+_PREFIX: Final = "dsk"
+_HOUR: Final = 3600  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who calls the API.
+
+    Attributes:
+        tenant_id: Whose rows it may see.
+        key_id: Its key.
+        scopes: What it may do.
+    """
+
+    tenant_id: str
+    key_id: str
+    scopes: frozenset[str]
+
+
+def create_key(session: Session, tenant_id: str, name: str, scopes: tuple[Scope, ...]) -> str:
+    """Store a new key, and return it. It cannot be had again."""
+    key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+    row = ApiKey(
+        id=key_id,
+        tenant_id=tenant_id,
+        name=name,
+        digest=_digest(secret),
+        scopes=" ".join(scopes),
+        created_at=int(time.time()),
+    )
+    session.add(row)
+    return f"{_PREFIX}_{key_id}_{secret}"
+
+
+def find_caller(session: Session, presented: str) -> Caller | None:
+    """Return who presents a key, if it is one that is valid."""
+    prefix, _, rest = presented.partition("_")
+    key_id, _, secret = rest.partition("_")
+    if prefix != _PREFIX or not key_id.isalnum() or not presented.isascii():
+        return None
+    row = session.get(ApiKey, key_id)
+    # A hash is compared for unknown keys, too, so that the time does not tell them apart.
+    expected = row.digest if row is not None else bytes(32)
+    is_right = hmac.compare_digest(expected, _digest(secret))
+    if row is None or not is_right or row.revoked_at is not None:
+        return None
+    return Caller(tenant_id=row.tenant_id, key_id=row.id, scopes=frozenset(row.scopes.split(" ")))
+
+
+def note_use(session: Session, key_id: str) -> None:
+    """Note that a key was used, at most once an hour: each note is a write."""
+    now = int(time.time())
+    session.execute(
+        update(ApiKey)
+        .where(ApiKey.id == key_id)
+        .where((ApiKey.last_used_at.is_(None)) | (ApiKey.last_used_at < now - _HOUR))
+        .values(last_used_at=now)
+    )
+
+
+def list_keys(session: Session, tenant_id: str) -> list[ApiKey]:
+    """Return the keys of a tenant, the newest first."""
+    query = select(ApiKey).where(ApiKey.tenant_id == tenant_id)
+    return [*session.scalars(query.order_by(ApiKey.created_at.desc(), ApiKey.id))]
+
+
+def revoke_key(session: Session, tenant_id: str, key_id: str) -> bool:
+    """Let a key of a tenant be valid no longer; return whether it was."""
+    result = session.execute(
+        update(ApiKey)
+        .where(ApiKey.id == key_id, ApiKey.tenant_id == tenant_id, ApiKey.revoked_at.is_(None))
+        .values(revoked_at=int(time.time()))
+    )
+    return bool(result.rowcount)
+
+
+def _digest(secret: str) -> bytes:
+    # It has 256 random bits, so a slow hash would make nothing safer.
+    return hashlib.sha256(secret.encode()).digest()

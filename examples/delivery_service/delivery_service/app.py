@@ -1,0 +1,53 @@
+"""The web app: the API under `/v1`, the page for people, health and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from delivery_service import api, health, pages
+from delivery_service.limits import BodyLimit
+from delivery_service.problems import add_problem_handlers
+from delivery_service.security import SecurityHeaders
+from delivery_service.settings import Settings
+from delivery_service.state import State
+
+DESCRIPTION = """
+Publish events, and have them delivered, signed, to the endpoints of your tenants.
+
+- Call it with an API key: `Authorization: Bearer dsk_...`.
+- Lists have pages: pass `next` of an answer as `cursor` of the next request.
+- Every refusal is `application/problem+json`: its `code` is for programs, its `detail` for people.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the app. Servers call it in each process."""
+    settings = settings or Settings()  # pyright: ignore[reportCallIssue]  # of the environment
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        state = State.of(settings)
+        app.state.service = state
+        yield
+        state.close()
+
+    app = FastAPI(
+        title="Delivery service",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # it loads scripts from elsewhere; `pages` has its own
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+    add_problem_handlers(app)
+    app.include_router(health.router)
+    app.include_router(api.router)
+    app.include_router(pages.router)
+    pages.mount_files(app)
+    app.add_middleware(SecurityHeaders, settings=settings)
+    app.add_middleware(BodyLimit, most=settings.max_body)
+    return app

@@ -1,0 +1,102 @@
+"""How much a stranger may ask for: sizes of bodies, and how often."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from typing import Final
+
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.storage import storage_from_string
+from limits.strategies import MovingWindowRateLimiter
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from delivery_service.problems import Problem, response_of
+from delivery_service.settings import Settings
+
+
+class Limits:
+    """Counts requests of API keys, and wrong passwords."""
+
+    def __init__(self, settings: Settings) -> None:
+        storage = storage_from_string(settings.limits_url.get_secret_value())
+        self._limiter = MovingWindowRateLimiter(storage)
+        self._requests = RateLimitItemPerMinute(settings.requests_per_minute)
+        self._logins = RateLimitItemPerHour(settings.logins_per_hour)
+
+    def count_request(self, key_id: str) -> None:
+        """Count a request of an API key.
+
+        Raises:
+            Problem: It has made too many.
+        """
+        self._hit(self._requests, "key", key_id)
+
+    def check_login(self, *whose: str) -> None:
+        """Refuse a login if an address or an account has sent too many wrong passwords."""
+        for each in whose:
+            if not self._limiter.test(self._logins, "login", _name(each)):
+                raise self._too_many(self._logins, "login", _name(each))
+
+    def count_failed_login(self, *whose: str) -> None:
+        """Count a wrong password, for an address and for an account."""
+        for each in whose:
+            self._limiter.hit(self._logins, "login", _name(each))
+
+    def _hit(self, item: RateLimitItem, *names: str) -> None:
+        if not self._limiter.hit(item, *names):
+            raise self._too_many(item, *names)
+
+    def _too_many(self, item: RateLimitItem, *names: str) -> Problem:
+        stats = self._limiter.get_window_stats(item, *names)
+        seconds = max(1, math.ceil(stats.reset_time - time.time()))
+        return Problem(
+            429,
+            "too-many-requests",
+            f"too many requests; try again in {seconds} s",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+def _name(text: str) -> str:
+    # What a stranger typed is as long as they like.
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+_TOO_LARGE: Final = "the body has more than {} bytes (DELIVERY_SERVICE_MAX_BODY)"
+
+
+class BodyLimit:
+    """Refuse bodies that are too large, before they are in memory.
+
+    Args:
+        app: The app behind it.
+        most: The largest body, in bytes.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, unless its body is too large."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        problem = Problem(413, "too-large", _TOO_LARGE.format(self._most))
+        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+        if any(each.isdigit() and int(each[:20]) > self._most for each in lengths):
+            await response_of(problem)(scope, receive, send)
+            return
+        length = 0
+
+        async def counted() -> Message:
+            nonlocal length
+            message = await receive()
+            length += len(message.get("body", b""))
+            if length > self._most:
+                raise problem
+            return message
+
+        await self._app(scope, counted, send)

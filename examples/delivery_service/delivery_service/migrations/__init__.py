@@ -1,0 +1,1 @@
+"""The steps of Alembic that make the tables."""

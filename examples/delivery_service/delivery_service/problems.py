@@ -1,0 +1,140 @@
+"""The one form of an error: `application/problem+json` of RFC 9457."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from frappe_hooksig import ConfigurationError, PayloadError
+from frappe_hooksig.outbox import IdempotencyConflict, UnknownRecord
+
+log = logging.getLogger("delivery_service")
+
+MEDIA_TYPE: Final = "application/problem+json"
+_MOST_FIELDS: Final = 20
+
+
+class InvalidField(BaseModel):
+    """A part of the request that cannot be used."""
+
+    field: str = Field(description="Where it is, such as `body.url` or `query.limit`.")
+    message: str = Field(description="What is wrong with it.")
+
+
+class ProblemBody(BaseModel):
+    """What every refusal answers."""
+
+    status: int = Field(description="The HTTP status.")
+    code: str = Field(description="What programs can rely on, such as `not-found`.")
+    title: str = Field(description="The words for the HTTP status.")
+    detail: str = Field(description="What is wrong, and what to do.")
+    fields: list[InvalidField] | None = Field(
+        default=None, description="The parts of the request that cannot be used."
+    )
+
+
+class Problem(Exception):  # the field's word
+    """A request that is refused.
+
+    Attributes:
+        status: The HTTP status.
+        code: What programs can rely on.
+        detail: A sentence for people.
+        headers: Further headers of the answer.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, code, detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def response_of(problem: Problem, fields: Sequence[InvalidField] | None = None) -> JSONResponse:
+    """Return the answer that tells of a problem."""
+    body = ProblemBody(
+        status=problem.status,
+        code=problem.code,
+        title=HTTPStatus(problem.status).phrase,
+        detail=problem.detail,
+        fields=None if fields is None else list(fields),
+    )
+    return JSONResponse(
+        body.model_dump(exclude_none=True),
+        problem.status,
+        dict(problem.headers),
+        media_type=MEDIA_TYPE,
+    )
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return the problem that an error of the outbox or the framework stands for."""
+    match error:
+        case Problem():
+            problem = error
+        case UnknownRecord():
+            problem = Problem(404, "not-found", f"there is no {error.kind} with this id")
+        case IdempotencyConflict():
+            problem = Problem(409, "idempotency-conflict", str(error))
+        case PayloadError() | ConfigurationError():
+            problem = Problem(422, "unusable", str(error))
+        case HTTPException():
+            code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+            problem = Problem(error.status_code, code, str(error.detail), headers=error.headers)
+        case OperationalError():
+            log.error("the database cannot be used: %s", type(error.orig).__name__)
+            detail = "the database cannot be reached; try again"
+            problem = Problem(503, "unavailable", detail, headers={"Retry-After": "5"})
+        case _:
+            log.error("a request failed", exc_info=error)
+            problem = Problem(500, "internal-error", "the service has failed; its log says why")
+    return problem
+
+
+def fields_of(error: RequestValidationError) -> list[InvalidField]:
+    """Return what is wrong with a request, without what was sent: it may be a secret."""
+    return [
+        InvalidField(field=".".join(map(str, each["loc"]))[:200], message=each["msg"][:300])
+        for each in error.errors()[:_MOST_FIELDS]
+    ]
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Have every error of the API answered in the one form."""
+
+    def invalid(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)  # noqa: S101  # see below
+        detail = "the request cannot be used: `fields` names the parts"
+        return response_of(Problem(422, "invalid-request", detail), fields_of(error))
+
+    def other(_request: Request, error: Exception) -> JSONResponse:
+        return response_of(problem_of(error))
+
+    app.add_exception_handler(RequestValidationError, invalid)
+    for kind in (Problem, HTTPException, ConfigurationError, PayloadError, OperationalError):
+        app.add_exception_handler(kind, other)
+    app.add_exception_handler(Exception, other)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the responses of a route that are refusals, for OpenAPI."""
+    schema = {"$ref": "#/components/schemas/ProblemBody"}
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status in statuses
+    }

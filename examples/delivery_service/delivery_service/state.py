@@ -1,0 +1,64 @@
+"""What the routes of a process share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+from sqlalchemy.orm import sessionmaker
+
+from delivery_service.account import Account, Sessions
+from delivery_service.database import open_engine, open_outbox
+from delivery_service.limits import Limits
+from delivery_service.settings import Settings
+from frappe_hooksig.outbox import Outbox
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What the routes of a process share.
+
+    Attributes:
+        settings: What the operator chose.
+        engine: Connects requests to the database.
+        sessions: Makes sessions of the service's own tables.
+        outbox: The outbox.
+        limits: Counts requests.
+    """
+
+    settings: Settings
+    engine: Engine
+    sessions: Sessions
+    outbox: Outbox
+    limits: Limits
+
+    @classmethod
+    def of(cls, settings: Settings) -> State:
+        """Open all that the settings name."""
+        engine = open_engine(settings)
+        return cls(
+            settings=settings,
+            engine=engine,
+            sessions=sessionmaker(engine, expire_on_commit=False),
+            outbox=open_outbox(settings, engine),
+            limits=Limits(settings),
+        )
+
+    def account(self, tenant_id: str) -> Account:
+        """Return what a tenant can see and do."""
+        return Account(tenant_id, self.outbox, self.sessions, self.settings)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.outbox.close()
+        self.engine.dispose()
+
+
+def _state(request: Request) -> State:
+    state: State = request.app.state.service
+    return state
+
+
+Service = Annotated[State, Depends(_state)]
