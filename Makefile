@@ -16,7 +16,7 @@ RACES := $(addprefix tests/integrations/test_,leases.py many_processes.py) \
 	$(addprefix tests/outbox/test_,clocks.py fairness.py kills.py poison.py)
 AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
 # What tests something else than src/, and so adds nothing to its coverage.
-BESIDE_SRC := interop \
+BESIDE_SRC := delivery_service interop \
 	$(foreach name,benchmarks demo docs example_django example_frappe examples fuzz,test_$(name).py) \
 	$(foreach name,fastapi_example frappe_site other_frameworks,integrations/test_$(name).py)
 # What `make stress` needs of Debian, as program:package, such as psql:postgresql.

@@ -46,6 +46,7 @@ def interpreters() -> list[str]:
 
 # The tests that need more than the core.
 OF_FRAMEWORKS = [
+    "tests/delivery_service",
     "tests/integrations",
     "tests/observe",
     "tests/outbox",

@@ -13,7 +13,7 @@ from frappe_hooksig import Scheme, providers
 from frappe_hooksig.outbox import Formatted, Outgoing
 
 #: `standard` is Standard Webhooks. `x-webhook` is what older services send: the headers
-#: `X-Webhook-Signature`, `-Event`, `-Delivery` and `-Timestamp`, and an envelope around the payload.
+#: `X-Webhook-Signature`, `-Event`, `-Delivery` and `-Timestamp`, and the payload in an envelope.
 FormatName = Literal["standard", "x-webhook"]
 FORMAT_NAMES: Final[tuple[FormatName, ...]] = get_args(FormatName)
 
