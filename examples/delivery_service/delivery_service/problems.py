@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from frappe_hooksig import ConfigurationError, PayloadError
 from frappe_hooksig.outbox import IdempotencyConflict, UnknownRecord
@@ -21,6 +22,8 @@ log = logging.getLogger("delivery_service")
 
 MEDIA_TYPE: Final = "application/problem+json"
 _MOST_FIELDS: Final = 20
+#: Whatever is asked for elsewhere is a page for people.
+NOT_PAGES: Final = ("/v1/", "/health", "/ready", "/metrics")
 
 
 class InvalidField(BaseModel):
@@ -62,6 +65,9 @@ class Problem(Exception):  # the field's word
         self.headers = headers or {}
 
 
+_NO_PAGE: Final = Problem(404, "not-found", "There is no such page.")
+
+
 def response_of(problem: Problem, fields: Sequence[InvalidField] | None = None) -> JSONResponse:
     """Return the answer that tells of a problem."""
     body = ProblemBody(
@@ -90,6 +96,9 @@ def problem_of(error: Exception) -> Problem:
             problem = Problem(409, "idempotency-conflict", str(error))
         case PayloadError() | ConfigurationError():
             problem = Problem(422, "unusable", str(error))
+        case RequestValidationError():
+            detail = "the request cannot be used: `fields` names the parts"
+            problem = Problem(422, "invalid-request", detail)
         case HTTPException():
             code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
             problem = Problem(error.status_code, code, str(error.detail), headers=error.headers)
@@ -111,21 +120,26 @@ def fields_of(error: RequestValidationError) -> list[InvalidField]:
     ]
 
 
-def add_problem_handlers(app: FastAPI) -> None:
-    """Have every error of the API answered in the one form."""
+def add_problem_handlers(app: FastAPI, page: Callable[[Request, Problem], Response]) -> None:
+    """Have every error of the API answered in the one form, and those of the page with a page.
 
-    def invalid(_request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)  # noqa: S101  # see below
-        detail = "the request cannot be used: `fields` names the parts"
-        return response_of(Problem(422, "invalid-request", detail), fields_of(error))
+    Args:
+        app: The app.
+        page: Makes the page of an error.
+    """
 
-    def other(_request: Request, error: Exception) -> JSONResponse:
-        return response_of(problem_of(error))
+    def answer(request: Request, error: Exception) -> Response:
+        is_invalid = isinstance(error, RequestValidationError)
+        if not request.url.path.startswith(NOT_PAGES):
+            is_unknown = is_invalid and any(each["loc"][0] == "path" for each in error.errors())
+            return page(request, _NO_PAGE if is_unknown else problem_of(error))
+        return response_of(problem_of(error), fields_of(error) if is_invalid else None)
 
-    app.add_exception_handler(RequestValidationError, invalid)
-    for kind in (Problem, HTTPException, ConfigurationError, PayloadError, OperationalError):
-        app.add_exception_handler(kind, other)
-    app.add_exception_handler(Exception, other)
+    # The handler of `Exception` itself would answer outside of all middleware: without the headers
+    # of `SecurityHeaders`.
+    app.add_exception_handler(BaseException, answer)
+    for kind in (HTTPException, RequestValidationError):  # FastAPI has handlers of its own
+        app.add_exception_handler(kind, answer)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
