@@ -47,6 +47,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(api.router)
     pages.add_pages(app)
-    app.add_middleware(SecurityHeaders, settings=settings)
     app.add_middleware(BodyLimit, most=settings.max_body)
+    app.add_middleware(SecurityHeaders, settings=settings)
     return app

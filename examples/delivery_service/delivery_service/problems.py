@@ -14,9 +14,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frappe_hooksig import ConfigurationError, PayloadError
-from frappe_hooksig.outbox import IdempotencyConflict, UnknownRecord
+from frappe_hooksig import ConfigurationError, IdempotencyConflict, PayloadError
+from frappe_hooksig.outbox import UnknownRecord
 
 log = logging.getLogger("delivery_service")
 
@@ -120,26 +121,50 @@ def fields_of(error: RequestValidationError) -> list[InvalidField]:
     ]
 
 
-def add_problem_handlers(app: FastAPI, page: Callable[[Request, Problem], Response]) -> None:
-    """Have every error of the API answered in the one form, and those of the page with a page.
+class AnswerErrors:
+    """Answer every error: of the API in the one form, of the page with a page.
+
+    A handler of `Exception` would answer outside of all middleware, without `SecurityHeaders`.
 
     Args:
-        app: The app.
+        app: The app behind it.
         page: Makes the page of an error.
     """
 
-    def answer(request: Request, error: Exception) -> Response:
-        is_invalid = isinstance(error, RequestValidationError)
-        if not request.url.path.startswith(NOT_PAGES):
-            is_unknown = is_invalid and any(each["loc"][0] == "path" for each in error.errors())
-            return page(request, _NO_PAGE if is_unknown else problem_of(error))
-        return response_of(problem_of(error), fields_of(error) if is_invalid else None)
+    def __init__(self, app: ASGIApp, page: Callable[[Request, Problem], Response]) -> None:
+        self._app = app
+        self._page = page
 
-    # The handler of `Exception` itself would answer outside of all middleware: without the headers
-    # of `SecurityHeaders`.
-    app.add_exception_handler(BaseException, answer)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and answer it if that fails."""
+        has_begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            if has_begun or scope["type"] != "http":
+                raise
+            await self.response(Request(scope), error)(scope, receive, send)
+
+    def response(self, request: Request, error: Exception) -> Response:
+        """Return the answer that tells of an error."""
+        is_invalid = isinstance(error, RequestValidationError)
+        if request.url.path.startswith(NOT_PAGES):
+            return response_of(problem_of(error), fields_of(error) if is_invalid else None)
+        is_unknown = is_invalid and any(each["loc"][0] == "path" for each in error.errors())
+        return self._page(request, _NO_PAGE if is_unknown else problem_of(error))
+
+
+def add_problem_handlers(app: FastAPI, page: Callable[[Request, Problem], Response]) -> None:
+    """Have every error of the API answered in the one form, and those of the page with a page."""
     for kind in (HTTPException, RequestValidationError):  # FastAPI has handlers of its own
-        app.add_exception_handler(kind, answer)
+        app.add_exception_handler(kind, AnswerErrors(app, page).response)
+    app.add_middleware(AnswerErrors, page=page)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
