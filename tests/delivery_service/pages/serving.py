@@ -79,12 +79,13 @@ class Running:
             add_person(session, tenant, email_of(tenant), PASSWORD)
         return tenant
 
-    def visitor(self, tenant: str = "") -> Visitor:
-        """Return a browser, logged in if a tenant is given."""
-        visitor = Visitor(self.url)
-        if tenant:
-            assert visitor.log_in(email_of(tenant)).status_code == 303
-        return visitor
+    @contextmanager
+    def visitor(self, tenant: str = "") -> Iterator[Visitor]:
+        """Open a browser until the block ends, logged in if a tenant is given."""
+        with Visitor(self.url) as visitor:
+            if tenant:
+                assert visitor.log_in(email_of(tenant)).status_code == 303
+            yield visitor
 
     def endpoint(self, tenant: str, url: str = "https://hooks.example/", **options: Any) -> str:
         """Add an endpoint, and return its id."""

@@ -157,7 +157,7 @@ _templates: Final = Environment(
 _templates.filters |= {
     name: getattr(showing, name)
     for name in (
-        "date", "duration", "excerpt", "indented", "moment", "name_of", "progress", "relative", "sentence", "size",
+        "date", "duration", "excerpt", "indented", "is_past", "moment", "name_of", "progress", "relative", "sentence", "size",
         "state_of", "visible",
     )
 }  # fmt: skip
