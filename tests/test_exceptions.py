@@ -11,6 +11,7 @@ import pytest
 from frappe_hooksig import (
     BodyTooLarge,
     ConfigurationError,
+    EndpointNotActive,
     HooksigError,
     MalformedPayload,
     PayloadError,
@@ -22,6 +23,7 @@ from frappe_hooksig import (
 
 EVERY = [
     ConfigurationError("no secret"),
+    EndpointNotActive("ep_1", "paused"),
     PayloadError("a set"),
     MalformedPayload("not JSON"),
     RawBodyUnavailable("gone"),

@@ -7,6 +7,7 @@ from enum import Enum
 __all__ = [
     "BodyTooLarge",
     "ConfigurationError",
+    "EndpointNotActive",
     "HooksigError",
     "IdempotencyConflict",
     "MalformedPayload",
@@ -67,6 +68,23 @@ class HooksigError(Exception):
 
 class ConfigurationError(HooksigError, ValueError):
     """A secret, a scheme or an option is wrong. It is never the sender's fault."""
+
+
+class EndpointNotActive(ConfigurationError):
+    """An endpoint is paused or disabled, so it gets no test. Resume it first.
+
+    Attributes:
+        endpoint_id: The id of the endpoint.
+        state: `paused` or `disabled`.
+    """
+
+    def __init__(self, endpoint_id: str, state: str) -> None:
+        super().__init__(endpoint_id, state)  # pickle passes these to __init__
+        self.endpoint_id = endpoint_id
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"the endpoint {self.endpoint_id} is {self.state}: resume it first"
 
 
 class PayloadError(HooksigError, ValueError):

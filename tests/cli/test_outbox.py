@@ -214,6 +214,25 @@ class TestEndpoints:
 
         assert json.loads(out)["state"] == "active"
 
+    def test_test(self, commands: Commands) -> None:
+        """It prints the number of a delivery, which a worker sends to this endpoint alone."""
+        with FakeReceiver() as receiver:
+            endpoint = commands.add("--event-type", "order.*", url=receiver.url)
+            commands.add(url=receiver.url)
+            test = ["outbox", "endpoints", "test", endpoint]
+
+            assert commands.says(*test) == "delivery 1: see frappe-hooksig outbox show 1"
+            assert commands.json(*test) == {"endpoint": endpoint, "delivery": 2}
+            commands.work()
+            assert [each.json() for each in receiver.requests] == [{"test": True}] * 2
+
+        assert states(commands) == ["delivered"] * 2
+        commands.says("outbox", "pause", endpoint)
+        assert commands.run(NOTHING, *test) == (
+            "",
+            "frappe-hooksig: the endpoint is paused: resume it first\n",
+        )
+
     def test_delete(self, commands: Commands) -> None:
         """What is on its way is cancelled."""
         endpoint, _ = deliver(commands, 500)
@@ -237,7 +256,11 @@ class TestEndpoints:
         assert commands.says(*pause) == f"was not active: {endpoint}"
 
     @pytest.mark.parametrize(
-        "action", [["endpoints", "delete"], ["endpoints", "change"], ["pause"], ["resume"]]
+        "action",
+        [
+            *(["endpoints", "delete"], ["endpoints", "change"], ["endpoints", "test"]),
+            *(["pause"], ["resume"]),
+        ],
     )
     def test_unknown(self, action: list[str], commands: Commands) -> None:
         """An id that no endpoint has is not found."""

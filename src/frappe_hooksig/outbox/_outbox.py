@@ -12,7 +12,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from frappe_hooksig._payload import Payload
 from frappe_hooksig._raw_body import MAX_BODY
-from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.exceptions import ConfigurationError, EndpointNotActive
 from frappe_hooksig.observe._attempt_event import AttemptObserver
 from frappe_hooksig.observe._log import log
 from frappe_hooksig.observe._outbox_event import OutboxEvent, OutboxObserver
@@ -20,7 +20,7 @@ from frappe_hooksig.observe._threads import Observers
 from frappe_hooksig.outbox._bell import Ringer, answer
 from frappe_hooksig.outbox._bounds import number, whole
 from frappe_hooksig.outbox._claims import Pace
-from frappe_hooksig.outbox._database import Connection, Database
+from frappe_hooksig.outbox._database import Connection, Database, time_of
 from frappe_hooksig.outbox._dispatcher import Dispatcher, Options
 from frappe_hooksig.outbox._endpoints import (
     CHANGEABLE,
@@ -33,6 +33,7 @@ from frappe_hooksig.outbox._endpoints import (
     insert_endpoint,
     is_elsewhere,
     new_endpoint_id,
+    no_endpoint,
     remove_endpoint,
     replace_references,
     resume_endpoint,
@@ -62,6 +63,7 @@ from frappe_hooksig.outbox._records import (
     Order,
 )
 from frappe_hooksig.outbox._retention import RETENTION, Pruning
+from frappe_hooksig.outbox._routing import route_to
 from frappe_hooksig.outbox._secrets import Unavailable, Vault
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._sqlite import SQLiteDatabase
@@ -89,6 +91,7 @@ _P = ParamSpec("_P")
 _DAY: Final = 86_400
 _LONGEST: Final = 3650 * _DAY  # seconds
 _PUBLIC: Final = AddressGuard()
+_TEST: Final[Payload] = {"test": True}
 _MOST_PROCESSES: Final = 1000
 _ENDED: Final = tuple(str(each) for each in DeliveryState if each.is_final)
 
@@ -646,6 +649,53 @@ class Outbox:
         """
         return self._changed(lambda each: resume_endpoint(each, endpoint_id))
 
+    @_without_frames
+    def send_test(
+        self,
+        endpoint_id: str,
+        *,
+        event_type: str = "test",
+        payload: Payload = _TEST,
+        tenant: str | None = None,
+    ) -> int:
+        """Send a test to one endpoint alone, whatever its event types are.
+
+        A worker sends it like anything else, and tries again. It is in no order.
+
+        Args:
+            endpoint_id: The endpoint.
+            event_type: The event type of the test.
+            payload: As for `publish()`.
+            tenant: Only if it is this tenant's; None for whatever tenant.
+
+        Returns:
+            The id of the delivery, for `attempts()`.
+
+        Raises:
+            EndpointNotActive: The endpoint is paused or disabled.
+            ConfigurationError: An argument cannot be used, or there is no such endpoint.
+            PayloadError: As for `publish()`.
+        """
+
+        def insert(connection: Connection) -> int:
+            connection.rows(LOCK_ROUTING)  # so that the endpoint is not deleted meanwhile
+            endpoint = endpoint_row(connection, endpoint_id).endpoint
+            _check_owner(endpoint, tenant)
+            if endpoint.state != "active":
+                raise EndpointNotActive(endpoint.id, endpoint.state)
+            message_id = publish(
+                connection,
+                event_type,
+                payload,
+                key=None,
+                idempotency_key=None,
+                tenant=endpoint.tenant,
+                max_payload=self._max_payload,
+            )
+            return route_to(connection, time_of(connection), message_id, endpoint.id)
+
+        return self._changed(insert)
+
     # What was sent, and sending it once more
 
     def message(self, message_id: str) -> Message:
@@ -914,6 +964,18 @@ def _database_of(given: Database | str | os.PathLike[str]) -> Database:
         )
         raise ConfigurationError(msg)
     return given
+
+
+def _check_owner(endpoint: Endpoint, tenant: str | None) -> None:
+    """Refuse an endpoint of another tenant, as one that does not exist.
+
+    Raises:
+        ConfigurationError: It is that of another tenant, or `tenant` cannot be one.
+    """
+    if tenant is not None:
+        check_tenant(tenant)
+        if endpoint.tenant != tenant:
+            raise no_endpoint(endpoint.id)
 
 
 def _selection(
