@@ -165,6 +165,7 @@ class TestEndpoints:
             "method": "PUT",
             "scheme": "stripe",
             "secret_from": ["env:WHSEC", "file:/old"],
+            "old_secret_ends": None,
             "header_names": ["Authorization"],
             "order": "key",
             "hold": 60.0,
@@ -232,6 +233,17 @@ class TestEndpoints:
             "",
             "frappe-hooksig: the endpoint is paused: resume it first\n",
         )
+
+    def test_old_secret(self, commands: Commands) -> None:
+        """It is shown until when the secret before signs, too."""
+        endpoint = commands.add()
+        until = "encrypted:1764496800000:token"
+        commands.execute(f'UPDATE hooksig_endpoints SET secrets = \'["env:A", "{until}"]\'')
+
+        shown = commands.says("outbox", "show", endpoint)
+        assert "secret from: env:A encrypted\nold secret until: 2025-11-30T10:00:00Z\n" in shown
+        described = commands.json("outbox", "show", endpoint)
+        assert described["old_secret_ends"] == "2025-11-30T10:00:00.000Z"
 
     def test_delete(self, commands: Commands) -> None:
         """What is on its way is cancelled."""

@@ -199,7 +199,7 @@ def _of_endpoint(endpoint: Endpoint) -> tuple[list[str], dict[str, Any]]:
     from frappe_hooksig.cli._outbox_shown import described, duration_of, lines, time_of
 
     delays = endpoint.schedule.delays
-    failing = endpoint.failing_since
+    failing, old_ends = endpoint.failing_since, endpoint.old_secret_ends
     shown = lines(
         [
             ("endpoint", endpoint.id),
@@ -212,6 +212,7 @@ def _of_endpoint(endpoint: Endpoint) -> tuple[list[str], dict[str, Any]]:
             ("method", endpoint.method),
             ("scheme", endpoint.scheme),
             ("secret from", plain(" ".join(endpoint.secret_from))),
+            ("old secret until", time_of(old_ends) if old_ends is not None else None),
             ("headers", plain(" ".join(endpoint.header_names))),
             ("order", endpoint.order),
             ("hold", duration_of(endpoint.hold) if endpoint.order == "key" else None),

@@ -32,6 +32,7 @@ from frappe_hooksig.outbox._endpoints import (
     endpoint_rows,
     insert_endpoint,
     is_elsewhere,
+    locked_endpoint_row,
     new_endpoint_id,
     no_endpoint,
     remove_endpoint,
@@ -64,7 +65,7 @@ from frappe_hooksig.outbox._records import (
 )
 from frappe_hooksig.outbox._retention import RETENTION, Pruning
 from frappe_hooksig.outbox._routing import route_to
-from frappe_hooksig.outbox._secrets import Unavailable, Vault
+from frappe_hooksig.outbox._secrets import Unavailable, Vault, in_use, is_encrypted
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._sqlite import SQLiteDatabase
 from frappe_hooksig.outbox._states import DeliveryState
@@ -90,6 +91,7 @@ _P = ParamSpec("_P")
 
 _DAY: Final = 86_400
 _LONGEST: Final = 3650 * _DAY  # seconds
+_LONGEST_OVERLAP: Final = 30 * _DAY  # seconds
 _PUBLIC: Final = AddressGuard()
 _TEST: Final[Payload] = {"test": True}
 _MOST_PROCESSES: Final = 1000
@@ -507,7 +509,8 @@ class Outbox:
             columns["ramp"] = columns["concurrency"]
 
         def change(connection: Connection) -> Endpoint:
-            before = endpoint_row(connection, endpoint_id).endpoint
+            row = locked_endpoint_row(connection, endpoint_id)
+            before = row.endpoint
             is_kept = headers is None and headers_from is None and before.header_names
             if is_kept and is_elsewhere(before.url, columns.get("url", before.url)):
                 msg = (
@@ -519,6 +522,9 @@ class Outbox:
             stored = self._stored(
                 endpoint_id, scheme, secret, secret_from, headers=headers, headers_from=headers_from
             )
+            if "secrets" not in stored:
+                kept = in_use(row.secrets, time_of(connection), get(scheme).capacity)
+                stored["secrets"] = json.dumps(kept)
             alter_endpoint(connection, endpoint_id, {**columns, **stored})
             return endpoint_row(connection, endpoint_id).endpoint
 
@@ -568,6 +574,58 @@ class Outbox:
             }
             columns["headers"] = json.dumps(named)
         return columns
+
+    @_without_frames
+    def rotate_secret(
+        self,
+        endpoint_id: str,
+        secret: str | Secret,
+        *,
+        overlap: float = _DAY,
+        tenant: str | None = None,
+    ) -> Endpoint:
+        """Give an endpoint a new secret. For a while, the old one signs, too.
+
+        It is for secrets that are stored encrypted. A scheme with room for one signature gets that
+        of the new secret at once.
+
+        Args:
+            endpoint_id: The endpoint.
+            secret: The new secret.
+            overlap: How long the old one signs beside it, in seconds, up to 30 days. Older ones
+                that still do end then at the latest. 0 if the old one was stolen.
+            tenant: Only if it is this tenant's; None for whatever tenant.
+
+        Raises:
+            ConfigurationError: An argument cannot be used, there is no such endpoint, the secret is
+                the same, or one of those so far is not stored encrypted.
+        """
+        number("overlap", overlap, 0, _LONGEST_OVERLAP)
+        own = secret if isinstance(secret, Secret) else Secret(secret)
+
+        def change(connection: Connection) -> Endpoint:
+            row = locked_endpoint_row(connection, endpoint_id)
+            _check_owner(row.endpoint, tenant)
+            if not all(map(is_encrypted, row.secrets)):
+                msg = (
+                    "rotate_secret() is for secrets that are stored encrypted, and this endpoint "
+                    "names where its secret is: name both with change_endpoint(secret_from=[...])"
+                )
+                raise ConfigurationError(msg)
+            scheme = get(row.endpoint.scheme)
+            self._make_sender(own, scheme=scheme).close()  # which refuses what it does not take
+            now = time_of(connection)
+            several = self._vault.replaced(
+                endpoint_id,
+                in_use(row.secrets, now, scheme.capacity),
+                own,
+                end=now + int(overlap * 1000),
+                most=scheme.capacity if overlap else 1,
+            )
+            alter_endpoint(connection, endpoint_id, {"secrets": json.dumps(several)})
+            return endpoint_row(connection, endpoint_id).endpoint
+
+        return self._changed(change)
 
     def rotate_keys(self) -> int:
         """Encrypt all secrets and headers anew, with the first one of `keys=`.
@@ -907,7 +965,9 @@ class Outbox:
         self._run(check_tables)
         options = Options(
             database=self._database,
-            senders=lambda clock: Senders(self._vault, partial(self._make_sender, clock=clock)),
+            senders=lambda clock: Senders(
+                self._vault, partial(self._make_sender, clock=clock), clock
+            ),
             lease=self._lease,
             disable_after=self._disable_after,
             pruning=self._pruning,

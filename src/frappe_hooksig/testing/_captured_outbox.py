@@ -209,7 +209,11 @@ class CapturedOutbox:
 
     def _request(self, message: CapturedMessage, row: Row) -> CapturedRequest:
         kept: list[bytes] = []
-        senders = Senders(self._vault, lambda *args, **options: _Kept(kept, *args, **options))
+        senders = Senders(
+            self._vault,
+            lambda *args, **options: _Kept(kept, *args, **options),
+            current_clock(),
+        )
         problem = ""
         try:
             sender = senders.of(row, is_json=message.is_json)
