@@ -53,6 +53,7 @@ from frappe_hooksig.outbox._history import (
     send_as_new,
     states_of,
 )
+from frappe_hooksig.outbox._masking import MARGIN, Told, masked
 from frappe_hooksig.outbox._processes import LEASE
 from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, check_tenant, publish
 from frappe_hooksig.outbox._records import (
@@ -163,6 +164,9 @@ class Outbox:
         observe: A function, or several, that get an `OutboxEvent` when somebody should know
             something. By default, a line is logged.
         observe_attempts: As `observe=` of `Sender`.
+        untrusted_urls: Whether the URLs are chosen by people who must not learn what the network of
+            the workers looks like. Then an address that is not allowed pauses nothing, and each
+            attempt without an answer takes the whole timeout. See `for_tenant()`, too.
 
     Raises:
         ConfigurationError: An argument cannot be used.
@@ -187,6 +191,7 @@ class Outbox:
         bell: Callable[[], object] | None = None,
         observe: OutboxObserver | Sequence[OutboxObserver] = log,
         observe_attempts: AttemptObserver | Sequence[AttemptObserver] = log,
+        untrusted_urls: bool = False,
     ) -> None:
         self._vault = Vault(keys, references or {})
         self._database = _database_of(database)
@@ -212,6 +217,8 @@ class Outbox:
         self._max_payload = max_payload
         self._disable_after = disable_after
         self._lease = lease
+        self._timeout = timeout
+        self._untrusted_urls = untrusted_urls
         self._installation = installation
         self._observers = Observers(observe)
         self._observers.refuse_raw("an Outbox")
@@ -756,6 +763,18 @@ class Outbox:
 
     # What was sent, and sending it once more
 
+    def for_tenant(self, record: Told) -> Told:
+        """Return a record as it may be shown to whoever chose the URL (`untrusted_urls=`).
+
+        In it, an address that is not allowed, a name that does not exist, a port that is closed, a
+        certificate that is not trusted and a receiver that keeps silent are all the same. What a
+        receiver has answered stays.
+
+        Args:
+            record: An `AttemptRecord`, a `DeliveryRecord`, an `Endpoint` or `EndpointNumbers`.
+        """
+        return masked(record, self._timeout)
+
     def message(self, message_id: str) -> Message:
         """Return a message.
 
@@ -974,6 +993,7 @@ class Outbox:
             tell=self._tell,
             is_confirmed=self._is_confirmed,
             paces=self._paces,
+            silence=self._timeout + MARGIN if self._untrusted_urls else None,
             is_held=lambda: self._holds > 0,
         )
         dispatcher = Dispatcher(options, slots)

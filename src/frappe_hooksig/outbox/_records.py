@@ -146,7 +146,7 @@ class AttemptRecord:
         seconds: How long it took, in seconds.
         outcome: As in `sending.Attempt`.
         status: The HTTP status of the answer, or None.
-        reason: A code; see `sending.Attempt`.
+        reason: A code; see `sending.Attempt`. `no-answer` in what `Outbox.for_tenant()` returns.
         message: A sentence; see `sending.Attempt`.
         answer: The start of the answer's body. It is what a stranger sent.
         address: The address of the receiver, or None.
