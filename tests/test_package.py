@@ -61,6 +61,7 @@ LAYERS = [
     {
         "outbox._bell",
         "outbox._lanes",
+        "outbox._masking",
         "outbox._publishing",
         "outbox._retention",
         "outbox._servers",
@@ -78,6 +79,7 @@ LAYERS = [
     | {"integrations.django._sending_again"},
     {"integrations.django._outbox_setting", "integrations.django._outbox_tables"},
     {"integrations.django.admin", "integrations.django.migrations.0002_outbox"}
+    | {"integrations.django.migrations.0003_outbox_lists"}
     | {"integrations.django.management.commands.hooksig_worker"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"integrations._request_signer"}

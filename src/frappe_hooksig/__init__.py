@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from frappe_hooksig.exceptions import (
         BodyTooLarge,
         ConfigurationError,
+        EndpointNotActive,
         HooksigError,
         IdempotencyConflict,
         MalformedPayload,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         SecretWarning,
         StoreError,
         TimestampOutOfTolerance,
+        UnknownRecord,
         VerificationError,
     )
     from frappe_hooksig.multi import MultiVerifier
@@ -34,6 +36,7 @@ __all__ = [
     "BodyTooLarge",
     "ConfigurationError",
     "Delivery",
+    "EndpointNotActive",
     "HooksigError",
     "IdempotencyConflict",
     "MalformedPayload",
@@ -48,6 +51,7 @@ __all__ = [
     "Signer",
     "StoreError",
     "TimestampOutOfTolerance",
+    "UnknownRecord",
     "Verification",
     "VerificationError",
     "VerifiedRequest",

@@ -18,6 +18,7 @@ from frappe_hooksig.cli._excerpt import plain
 from frappe_hooksig.cli._outbox import ACTIONS
 from frappe_hooksig.cli._outbox_place import in_options
 from frappe_hooksig.cli._outbox_shown import duration_of
+from frappe_hooksig.outbox._tables import NEWEST
 from frappe_hooksig.testing import Answer, FakeReceiver
 from tests.cli.command import ENVIRONMENT, USAGE, VERIFIED, run_process, says
 from tests.cli.outboxes import FILE, NOTHING, REFERENCE, URL, Commands
@@ -69,7 +70,7 @@ class TestTables:
 
         _, err = commands.run(USAGE, "outbox", "list")
         assert "run `frappe-hooksig outbox migrate`" in err
-        assert commands.says("outbox", "migrate") == "changed the tables, in steps: 1"
+        assert commands.says("outbox", "migrate") == f"changed the tables, in steps: {NEWEST}"
         assert commands.says("outbox", "migrate") == "the tables are of this release"
         assert commands.says("outbox", "list") == "no deliveries"
 
@@ -165,6 +166,7 @@ class TestEndpoints:
             "method": "PUT",
             "scheme": "stripe",
             "secret_from": ["env:WHSEC", "file:/old"],
+            "old_secret_ends": None,
             "header_names": ["Authorization"],
             "order": "key",
             "hold": 60.0,
@@ -214,6 +216,36 @@ class TestEndpoints:
 
         assert json.loads(out)["state"] == "active"
 
+    def test_test(self, commands: Commands) -> None:
+        """It prints the number of a delivery, which a worker sends to this endpoint alone."""
+        with FakeReceiver() as receiver:
+            endpoint = commands.add("--event-type", "order.*", url=receiver.url)
+            commands.add(url=receiver.url)
+            test = ["outbox", "endpoints", "test", endpoint]
+
+            assert commands.says(*test) == "delivery 1: see frappe-hooksig outbox show 1"
+            assert commands.json(*test) == {"endpoint": endpoint, "delivery": 2}
+            commands.work()
+            assert [each.json() for each in receiver.requests] == [{"test": True}] * 2
+
+        assert states(commands) == ["delivered"] * 2
+        commands.says("outbox", "pause", endpoint)
+        assert commands.run(NOTHING, *test) == (
+            "",
+            "frappe-hooksig: the endpoint is paused: resume it first\n",
+        )
+
+    def test_old_secret(self, commands: Commands) -> None:
+        """It is shown until when the secret before signs, too."""
+        endpoint = commands.add()
+        until = "encrypted:1764496800000:token"
+        commands.execute(f'UPDATE hooksig_endpoints SET secrets = \'["env:A", "{until}"]\'')
+
+        shown = commands.says("outbox", "show", endpoint)
+        assert "secret from: env:A encrypted\nold secret until: 2025-11-30T10:00:00Z\n" in shown
+        described = commands.json("outbox", "show", endpoint)
+        assert described["old_secret_ends"] == "2025-11-30T10:00:00.000Z"
+
     def test_delete(self, commands: Commands) -> None:
         """What is on its way is cancelled."""
         endpoint, _ = deliver(commands, 500)
@@ -237,7 +269,11 @@ class TestEndpoints:
         assert commands.says(*pause) == f"was not active: {endpoint}"
 
     @pytest.mark.parametrize(
-        "action", [["endpoints", "delete"], ["endpoints", "change"], ["pause"], ["resume"]]
+        "action",
+        [
+            *(["endpoints", "delete"], ["endpoints", "change"], ["endpoints", "test"]),
+            *(["pause"], ["resume"]),
+        ],
     )
     def test_unknown(self, action: list[str], commands: Commands) -> None:
         """An id that no endpoint has is not found."""
@@ -407,6 +443,8 @@ class TestList:
         assert found("--state", "delivered", "--state", "due") == [2, 1]
         assert found("--message", messages[0]) == [1]
         assert found("--endpoint", other) == []
+        assert found("--tenant", "") == found("--event-type", "invoice.*") == [2, 1]
+        assert found("--tenant", "acme") == found("--event-type", "invoice") == []
         assert found("--since", "1h") == found("--since", "1h59m") == [2]
         assert found("--until", "60m") == [1]
         assert found("--since", "1d") == [2, 1]
@@ -432,6 +470,8 @@ class TestList:
             (["--until", "2h ago"], "--until must be Unix seconds, or a time such as"),
             (["--limit", "0"], "--limit must be a whole number from 1 to 1000"),
             (["--limit", "all"], "--limit must be a number"),
+            (["--event-type", ""], "an event type is up to 128 letters"),
+            (["--tenant", " "], "--tenant must be a str of up to 64 characters"),
         ],
     )
     def test_wrong_use(self, arguments: list[str], message: str, commands: Commands) -> None:

@@ -19,7 +19,9 @@ from frappe_hooksig.outbox import (
 )
 from frappe_hooksig.sending._schedule import RetrySchedule
 
-_TIMES: Final = {"created_at", "due_at", "ended_at", "started_at", "failing_since"}
+_TIMES: Final = {
+    *("created_at", "due_at", "ended_at", "started_at", "failing_since", "old_secret_ends"),
+}
 _PREVIEW: Final = 2000  # bytes of a payload, of which the first 200 characters are shown
 _SECONDS: Final = {"d": 86_400, "h": 3600, "min": 60}
 
@@ -70,9 +72,9 @@ def _printable(value: object) -> str:
     return text if text.isprintable() else escaped(text)
 
 
-def preview(message: Message) -> str:
+def preview(payload: bytes) -> str:
     """Return the start of a payload."""
-    return plain(message.payload[:_PREVIEW].decode("utf-8", "replace"))
+    return plain(payload[:_PREVIEW].decode("utf-8", "replace"))
 
 
 def described(
@@ -93,9 +95,13 @@ def described(
         elif name == "answer":
             value = excerpt(value)
         values[name] = value
-    if isinstance(record, Message):
-        values |= {"payload": preview(record), "bytes": len(record.payload)}
     return values
+
+
+def described_message(message: Message, payload: bytes) -> dict[str, Any]:
+    """Return a message as JSON, with the start of its payload."""
+    values = described(message)
+    return {**values, "payload": preview(payload), "bytes": values.pop("length")}
 
 
 def deliveries_table(deliveries: Sequence[DeliveryRecord]) -> str:

@@ -26,6 +26,8 @@ class Endpoint:
         method: The HTTP method.
         scheme: The name of the scheme that signs.
         secret_from: Where its secrets are, the newest first; `encrypted` for one that is stored.
+        old_secret_ends: Until when a secret that `rotate_secret()` has replaced signs, too, in Unix
+            seconds. It may have passed. None if there is none.
         header_names: The names of the further headers that it gets.
         order: `key` if messages with the same key arrive in their order.
         hold: How long a message that fails holds back those after it, in seconds.
@@ -49,6 +51,7 @@ class Endpoint:
     method: str
     scheme: str
     secret_from: tuple[str, ...]
+    old_secret_ends: float | None
     header_names: tuple[str, ...]
     order: Order
     hold: float
@@ -73,7 +76,7 @@ class Message:
         tenant: Whose it is.
         key: Messages with the same key have an order; None if it has none.
         idempotency_key: The caller's own key for it, or None.
-        payload: The bytes that are sent.
+        length: The length of its payload, in bytes; see `Outbox.payload()`.
         created_at: When it was published, in Unix seconds.
         is_routed: Whether its deliveries exist.
     """
@@ -83,7 +86,7 @@ class Message:
     tenant: str
     key: str | None
     idempotency_key: str | None
-    payload: bytes = field(repr=False)
+    length: int
     created_at: float
     is_routed: bool
 
@@ -143,7 +146,7 @@ class AttemptRecord:
         seconds: How long it took, in seconds.
         outcome: As in `sending.Attempt`.
         status: The HTTP status of the answer, or None.
-        reason: A code; see `sending.Attempt`.
+        reason: A code; see `sending.Attempt`. `no-answer` in what `Outbox.for_tenant()` returns.
         message: A sentence; see `sending.Attempt`.
         answer: The start of the answer's body. It is what a stranger sent.
         address: The address of the receiver, or None.
@@ -192,7 +195,8 @@ class Numbers:
     """How an outbox does.
 
     Attributes:
-        unrouted: How many messages have no deliveries yet.
+        unrouted: How many messages have no deliveries yet; those of the tenant, if only the numbers
+            of one tenant or of one endpoint were asked for.
         due: How many deliveries are due now, without those of endpoints that are not active.
         oldest_due: How long the oldest of them has been due, in seconds; 0 without any.
         endpoints: The numbers of each endpoint.

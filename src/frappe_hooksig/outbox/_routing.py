@@ -24,12 +24,15 @@ SELECT seq, id, tenant, event_type, lane, size FROM hooksig_messages
 WHERE is_routed = 0 ORDER BY seq LIMIT :limit {skip_locked}"""
 _INSERT: Final = """\
 INSERT INTO hooksig_deliveries (
-    message, endpoint, sent_as, state, due_at, set_at, size, attempts, tries, lost, lane, number,
-    is_set_aside, created_at, reason, problem
+    message, endpoint, tenant, sent_as, state, due_at, set_at, size, attempts, tries, lost, lane,
+    number, is_set_aside, created_at, reason, problem
 ) VALUES (
-    :message, :endpoint, :sent_as, :state, :now, :now, :size, 0, 0, 0, :lane, :number, 0, :now,
-    '', ''
+    :message, :endpoint, :tenant, :sent_as, :state, :now, :now, :size, 0, 0, 0, :lane, :number, 0,
+    :now, '', ''
 )"""
+
+_NEW: Final = "SELECT seq, size FROM hooksig_messages WHERE id = :id"
+_ITS_DELIVERY: Final = "SELECT id FROM hooksig_deliveries WHERE message = :message"
 
 
 def is_unrouted(connection: Connection) -> bool:
@@ -63,6 +66,7 @@ def route(connection: Connection, now: int) -> int | None:
                     {
                         "message": seq,
                         "endpoint": endpoint,
+                        "tenant": tenant,
                         "sent_as": message_id,
                         "state": int(DeliveryState.DUE),
                         "now": now,
@@ -76,6 +80,30 @@ def route(connection: Connection, now: int) -> int | None:
     names, values = among("seq", routed)
     connection.change(f"UPDATE hooksig_messages SET is_routed = 1 WHERE seq IN {names}", values)  # noqa: S608
     return len(routed)
+
+
+def route_to(connection: Connection, now: int, message_id: str, endpoint: str) -> int:
+    """Make the delivery of a message that goes to one endpoint alone, and return its id.
+
+    The message must be from this transaction: then nobody else can route it.
+    """
+    ((seq, size),) = connection.rows(_NEW, {"id": message_id})
+    connection.change(
+        _INSERT,
+        {
+            "message": seq,
+            "endpoint": endpoint,
+            "sent_as": message_id,
+            "state": int(DeliveryState.DUE),
+            "now": now,
+            "size": size,
+            "lane": None,
+            "number": 0,
+        },
+    )
+    connection.change("UPDATE hooksig_messages SET is_routed = 1 WHERE seq = :seq", {"seq": seq})
+    delivery: int = connection.rows(_ITS_DELIVERY, {"message": seq})[0][0]
+    return delivery
 
 
 def _endpoints(
