@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
 from cryptography.fernet import Fernet
@@ -60,11 +61,13 @@ class Caller:
     """Somebody with an API key.
 
     Attributes:
+        tenant: Whose key it is.
         port: Where the service listens.
         key: The key; empty for none.
         documented: What answers are compared with.
     """
 
+    tenant: str
     port: int
     key: str
     documented: Documented
@@ -143,18 +146,19 @@ class Service:
     server: Server
     documented: Documented
 
-    def caller(self, tenant: str = "acme", scopes: tuple[Scope, ...] = SCOPES) -> Caller:
-        """Return somebody with a new key of a tenant, which is new, too, if need be."""
+    def caller(self, tenant: str = "", scopes: tuple[Scope, ...] = SCOPES) -> Caller:
+        """Return somebody with a new key of a tenant; of a new one, if none is named."""
+        tenant = tenant or f"tenant-{token_hex(4)}"
         with self.state.sessions.begin() as session:
             if session.get(Tenant, tenant) is None:
                 session.add(Tenant(id=tenant, name=tenant, created_at=int(time.time())))
                 session.flush()
             key = create_key(session, tenant, "tests", scopes)
-        return Caller(self.server.port, key, self.documented)
+        return Caller(tenant, self.server.port, key, self.documented)
 
     def stranger(self, key: str = "") -> Caller:
         """Return somebody whose key is none of this service."""
-        return Caller(self.server.port, key, self.documented)
+        return Caller("", self.server.port, key, self.documented)
 
 
 def problem_in(answer: Answer) -> tuple[int, str]:

@@ -10,18 +10,14 @@ import pytest
 from frappe_hooksig import Secret, providers, verify_payload
 from frappe_hooksig.outbox import Worker
 from frappe_hooksig.testing import Answer, FakeReceiver
-from tests.delivery_service.running import Caller, Service, running, until
+from tests.delivery_service.running import Caller, Service, until
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as service, Worker(service.state.outbox):
-        yield service
-
-
-@pytest.fixture(scope="module")
-def acme(service: Service) -> Caller:
-    return service.caller()
+@pytest.fixture(scope="module", autouse=True)
+def worker(service: Service) -> Iterator[None]:
+    """Send what is published."""
+    with Worker(service.state.outbox):
+        yield
 
 
 def test_from_publishing_to_the_receiver(acme: Caller) -> None:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from tests.delivery_service.running import Caller, Service, running
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as service:
-        yield service
+from tests.delivery_service.running import Caller, Service
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +21,7 @@ def acme(service: Service) -> Caller:
     for number in range(7):
         caller.publish(number, ["a.x", "b"][number % 2])
     service.state.outbox.drain()
-    service.caller("other").add("http://127.0.0.1:9/")
+    service.caller().add("http://127.0.0.1:9/")
     return caller
 
 
@@ -69,7 +62,7 @@ def test_pages(path: str, limit: int, sizes: list[int], acme: Caller) -> None:
 
 def test_what_comes_meanwhile(service: Service) -> None:
     """A page goes on where the one before has ended, whatever was published since."""
-    caller = service.caller("busy")
+    caller = service.caller()
     ids = [caller.publish(number) for number in range(4)]
     first = caller.must("GET", "/messages?limit=2")
     caller.publish("later")

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.delivery_service.running import PROBLEM, Caller, Service, problem_in, running
+from tests.delivery_service.conftest import MOST
+from tests.delivery_service.running import PROBLEM, Caller, Service, problem_in
 from tests.loopback import send_to
-
-MOST = 64 * 1024
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("service")
-    with running(folder, max_body=str(MOST), max_payload="20000", max_endpoints="1000") as service:
-        yield service
-        assert "Traceback" not in service.server.log
-
-
-@pytest.fixture(scope="module")
-def acme(service: Service) -> Caller:
-    return service.caller()
 
 
 def _published(caller: Caller, payload: str) -> bytes:
@@ -410,10 +395,10 @@ def test_other_hosts(acme: Caller) -> None:
     assert problem_in(answer) == (421, "wrong-host")
 
 
-def test_a_key_is_found_in_one_header_only(acme: Caller) -> None:
+def test_a_key_is_found_in_one_header_only(service: Service, acme: Caller) -> None:
     """A key in the URL, or as another scheme, is none: URLs are logged."""
     key = acme.key
-    nobody = Caller(acme.port, "", acme.documented)
+    nobody = service.stranger()
     assert nobody.problem("GET", "/me", headers={"Authorization": f"Basic {key}"})[0] == 401
     assert nobody.problem("GET", "/me", headers={"Authorization": key})[0] == 401
     assert nobody.problem("GET", "/me", headers={"X-Api-Key": key})[0] == 401

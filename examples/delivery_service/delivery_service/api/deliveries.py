@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 from fastapi import APIRouter, Query
 from pydantic import Field
@@ -68,7 +68,7 @@ class Delivery(Answered):
             event_type=record.event_type,
             endpoint_id=record.endpoint_id,
             key=record.key,
-            state=str(record.state),  # pyright: ignore[reportArgumentType]  # Pydantic checks it
+            state=cast("State", str(record.state)),
             due_at=time_of(record.due_at),
             attempts=record.attempts,
             is_set_aside=record.is_set_aside,
