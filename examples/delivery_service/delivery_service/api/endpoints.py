@@ -56,6 +56,7 @@ FurtherHeaders = Annotated[
             "and never shown. Signatures, and what belongs to the connection, cannot be replaced."
         ),
         examples=[{"Authorization": "Bearer of-the-receiver"}],
+        json_schema_extra={"additionalProperties": False},  # no names but of that pattern
     ),
 ]
 Order = Annotated[

@@ -89,7 +89,7 @@ URL = Annotated[
         examples=["https://partner.example/webhooks"],
     ),
 ]
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]+$", min_length=3, max_length=64)]
+HeaderName = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9-]{2,63}$")]
 HeaderValue = Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=2000)]
 
 EndpointId = Annotated[

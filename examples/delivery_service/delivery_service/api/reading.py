@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Coroutine, Iterator
+import re
+from collections.abc import Callable, Coroutine
 from email.message import Message
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -17,6 +18,10 @@ from delivery_service.problems import Problem
 _DEEPEST: Final = 64  # arrays and objects inside of one another
 _LONGEST_NUMBER: Final = 100  # characters
 _ALWAYS_KEPT: Final = 15  # decimal digits: a double has room for any that many
+
+_TEXTS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_PAIRS: Final = bytes.maketrans(b"{}", b"[]")
+_OTHER_BYTES: Final = bytes({*range(256)} - {*b"[]{}"})
 
 
 class JSONRoute(APIRoute):
@@ -62,7 +67,7 @@ def parsed(body: bytes) -> Any:
             parse_constant=_constant,
             object_pairs_hook=_object,
         )
-        _check_depth(value)
+        _check_depth(body)
         if "\\ud" in text.lower():
             _check_characters(value)
     except _Unfit as unfit:
@@ -90,16 +95,23 @@ def _fraction(text: str) -> float:
     """Return a number with a fraction or an exponent, if a double holds all of its digits."""
     _check_length(text)
     value = float(text)
-    digits = text.lower().partition("e")[0].lstrip("-").replace(".", "").lstrip("0")
+    digits = _digits(text)
     if math.isinf(value) or (value == 0 and digits):
         msg = "a number that is out of the range of a double: send it as a string"
         raise _Unfit(msg)
-    if len(digits) > _ALWAYS_KEPT:
-        again = f"{abs(value):.{len(digits) - 1}e}".partition("e")[0].replace(".", "")
-        if again != digits:
-            msg = "a number with more digits than a double has: send it as a string"
-            raise _Unfit(msg)
+    # Encoders write the shortest digits that lead to the double, or its own ones, rounded.
+    if len(digits) > _ALWAYS_KEPT and digits not in {
+        _digits(repr(value)),
+        _digits(f"{value:.{len(digits) - 1}e}"),
+    }:
+        msg = "a number with more digits than a double has: send it as a string"
+        raise _Unfit(msg)
     return value
+
+
+def _digits(number: str) -> str:
+    """Return the digits of a number, without sign, point, exponent, and zeros at both ends."""
+    return number.lower().partition("e")[0].replace(".", "").strip("-0")
 
 
 def _check_length(text: str) -> None:
@@ -121,23 +133,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_depth(value: object) -> None:
-    level = [value]
-    for _ in range(_DEEPEST + 1):
-        level = [child for each in level for child in _children(each)]
-        if not level:
-            return
-    msg = f"more than {_DEEPEST} arrays and objects inside of one another"
-    raise _Unfit(msg)
-
-
-def _children(value: object) -> Iterator[object]:
-    """Return the arrays and objects right inside of a value."""
-    several: object = value.values() if isinstance(value, dict) else value
-    if isinstance(value, dict | list):
-        for each in cast("list[object]", several):
-            if isinstance(each, dict | list):
-                yield each
+def _check_depth(body: bytes) -> None:
+    """Refuse a JSON text that is too deep for some readers."""
+    brackets = _TEXTS.sub(b"", body).translate(_PAIRS, delete=_OTHER_BYTES)
+    for _ in range(_DEEPEST):
+        brackets = brackets.replace(b"[]", b"")  # the innermost ones
+    if brackets:
+        msg = f"more than {_DEEPEST} arrays and objects inside of one another"
+        raise _Unfit(msg)
 
 
 def _check_characters(value: object) -> None:
