@@ -342,6 +342,12 @@ def test_large_bodies(path: str, acme: Caller) -> None:
     assert acme.problem("POST", path, raw=b"".join(pieces)) == (413, "too-large")
 
 
+@pytest.mark.parametrize("raw", [b"{", [b" " * MOST, b" "]], ids=["malformed", "large"])
+def test_strangers_make_no_work(raw: bytes | list[bytes], service: Service) -> None:
+    """Nobody reads the body of somebody without a key."""
+    assert service.stranger().problem("POST", "/messages", raw=raw) == (401, "unauthorized")
+
+
 def test_the_largest_body(acme: Caller) -> None:
     """A body up to the limit is taken, also in pieces; a payload has a limit of its own."""
     body = b'{"event_type": "a", "payload": "%b"}' % (b"a" * 19_998)
