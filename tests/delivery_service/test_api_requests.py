@@ -153,6 +153,8 @@ def test_messages_that_are_refused(body: object, acme: Caller) -> None:
         {"installation": "x"},
         {"format": "none"},
         {"format": None},
+        {"format": ["standard"]},
+        {"format": {}},
         {"secret": "short"},
         {"secret": "whsec_" + "A" * 33},
         {"secret": ["whsec_"]},
