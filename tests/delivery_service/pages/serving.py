@@ -116,7 +116,7 @@ def field_of(text: str, name: str) -> str:
 
 def secret_of(text: str) -> str:
     """Return the secret that a page shows."""
-    found = re.search("<textarea id=\"secret\"[^>]*>([^<]*)</textarea>", text)
+    found = re.search('<textarea id="secret"[^>]*>([^<]*)</textarea>', text)
     assert found, text
     return html.unescape(found[1])
 
@@ -145,5 +145,3 @@ def running(folder: Path, **settings: str) -> Iterator[Running]:
             yield Running(url, server, state)
     finally:
         state.close()
-
-

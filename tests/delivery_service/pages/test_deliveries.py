@@ -43,9 +43,7 @@ def test_hostile_answer(service: Running, visitor: Visitor, tenant: str) -> None
     text = visitor.get(f"/deliveries/{delivery.id}").text
 
     assert "<script>alert" not in text
-    assert contents_of(text)[0] == (
-        "</pre><script>alert(1)</script>␛[31m␀\ufffd ⟨U+202E⟩txt.exe"
-    )
+    assert contents_of(text)[0] == ("</pre><script>alert(1)</script>␛[31m␀\ufffd ⟨U+202E⟩txt.exe")
     assert "HTTP 500" in text
     assert "It was given up after 1 attempt." in text
 
@@ -120,9 +118,10 @@ def test_send_as_new(service: Running, visitor: Visitor, tenant: str) -> None:
         first, second = receiver.requests
     assert answer.headers["location"] != f"/deliveries/{delivery.id}"
     assert first.header("webhook-id") != second.header("webhook-id")
-    assert f"with the id <code>{second.header('webhook-id')}</code>" in visitor.get(
-        answer.headers["location"]
-    ).text
+    assert (
+        f"with the id <code>{second.header('webhook-id')}</code>"
+        in visitor.get(answer.headers["location"]).text
+    )
 
 
 def test_send_again_all(service: Running, visitor: Visitor, tenant: str) -> None:

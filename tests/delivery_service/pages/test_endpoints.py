@@ -9,7 +9,7 @@ import pytest
 from frappe_hooksig.testing import FakeReceiver
 from tests.delivery_service.pages.serving import Running, Visitor, field_of, secret_of
 
-HOSTILE = '</script><script>alert(1)</script>"\' onload=x {{7*7}} \u202e'
+HOSTILE = "</script><script>alert(1)</script>\"' onload=x {{7*7}} \u202e"
 NEW = {"url": "https://hooks.example/a", "event_types": "*", "format": "standard"}
 
 
@@ -67,9 +67,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("fields", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_unusable(
-    service: Running, visitor: Visitor, tenant: str, fields: dict[str, str]
-) -> None:
+def test_unusable(service: Running, visitor: Visitor, tenant: str, fields: dict[str, str]) -> None:
     """What cannot be used is said above the form, which keeps what was typed."""
     answer = visitor.submit("/endpoints/new", **NEW | {"description": "Shop"} | fields)
 
@@ -127,9 +125,7 @@ def test_change_headers(
 ) -> None:
     """Headers are replaced or removed."""
     endpoint = service.endpoint(tenant, headers={"X-Team": "blue"})
-    visitor.submit(
-        f"/endpoints/{endpoint}/change", **NEW, headers_are=choice, headers="X-New: red"
-    )
+    visitor.submit(f"/endpoints/{endpoint}/change", **NEW, headers_are=choice, headers="X-New: red")
 
     assert service.state.account(tenant).endpoint(endpoint).endpoint.header_names == names
 
@@ -212,9 +208,9 @@ def test_send_test(service: Running, visitor: Visitor, tenant: str) -> None:
         service.state.account(tenant).pause(endpoint)
         refused = visitor.submit(f"/endpoints/{endpoint}/test")
 
-        assert "The receiver has it, after 1 attempt." in visitor.get(
-            answer.headers["location"]
-        ).text
+        assert (
+            "The receiver has it, after 1 attempt." in visitor.get(answer.headers["location"]).text
+        )
         assert refused.status_code == 422
         assert len(receiver.requests) == 1
 

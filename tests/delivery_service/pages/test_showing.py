@@ -64,19 +64,22 @@ def test_indentation() -> None:
     """Each part of JSON gets a line, and every token stays as it was sent."""
     payload = b'{"a":1.10,"a":[],"b":[1,{"c":"x\\u202e\\"}"}]}'
 
-    assert indented(payload).text.splitlines() == [
-        "",
-        "{",
-        '  "a": 1.10,',
-        '  "a": [],',
-        '  "b": [',
-        "    1,",
-        "    {",
-        '      "c": "x\\u202e\\"}"',
-        "    }",
-        "  ]",
-        "}",
-    ][1:]
+    assert (
+        indented(payload).text.splitlines()
+        == [
+            "",
+            "{",
+            '  "a": 1.10,',
+            '  "a": [],',
+            '  "b": [',
+            "    1,",
+            "    {",
+            '      "c": "x\\u202e\\"}"',
+            "    }",
+            "  ]",
+            "}",
+        ][1:]
+    )
 
 
 JSON = st.recursive(

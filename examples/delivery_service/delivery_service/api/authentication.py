@@ -1,44 +1,74 @@
-"""Who calls the API, and what it may do: a dependency for each scope."""
+"""Who calls the API, and what it may do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer, SecurityScopes
+from fastapi.security.utils import get_authorization_scheme_param
 
 from delivery_service.account import Account
-from delivery_service.api_keys import Scope, find_caller, note_use
+from delivery_service.api_keys import Caller, find_caller, note_use
 from delivery_service.problems import Problem
-from delivery_service.state import Service
+from delivery_service.state import Service, State
 
+# It is read below; this is for the OpenAPI.
 _bearer = HTTPBearer(
-    auto_error=False, scheme_name="API key", description="A key such as `dsk_...`."
+    auto_error=False, scheme_name="api_key", description="An API key such as `dsk_...`."
 )
-_Presented = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def allowed(scope: Scope) -> Callable[..., Account]:
-    """Return a dependency that refuses callers without a scope, and gives what they may see."""
+def caller_of(request: Request) -> Caller:
+    """Return who sends a request. Once it is known, nothing is looked up again.
 
-    def account(service: Service, presented: _Presented) -> Account:
-        caller = None
-        if presented is not None:
-            with service.sessions.begin() as session:
-                caller = find_caller(session, presented.credentials)
-                if caller is not None:
-                    note_use(session, caller.key_id)
-        if caller is None:
-            raise Problem(
-                401,
-                "unauthorized",
-                "send a valid API key: Authorization: Bearer dsk_...",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        service.limits.count_request(caller.key_id)
+    Raises:
+        Problem: Its key is missing or not valid, or has made too many requests.
+    """
+    if not hasattr(request.state, "caller"):
+        request.state.caller = _found(request)
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _found(request: Request) -> Caller:
+    service: State = request.app.state.service
+    kind, key = get_authorization_scheme_param(request.headers.get("Authorization"))
+    caller = None
+    if kind.lower() == "bearer":
+        with service.sessions.begin() as session:
+            caller = find_caller(session, key)
+            if caller is not None:
+                note_use(session, caller)
+    if caller is None:
+        raise Problem(
+            401,
+            "unauthorized",
+            "send a valid API key: Authorization: Bearer dsk_...",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    service.limits.count_request(caller.key_id)
+    return caller
+
+
+def _caller(request: Request, _documented: Annotated[object, Security(_bearer)]) -> Caller:
+    return caller_of(request)
+
+
+KnownCaller = Annotated[Caller, Depends(_caller)]
+
+
+def _account(scopes: SecurityScopes, service: Service, caller: KnownCaller) -> Account:
+    for scope in scopes.scopes:
         if scope not in caller.scopes:
             raise Problem(403, "missing-scope", f"this API key does not have the scope {scope}")
-        return service.account(caller.tenant_id)
+    return service.account(caller.tenant_id)
 
-    return account
+
+# What a tenant can see and do, for callers with a scope.
+ReadEndpoints = Annotated[Account, Security(_account, scopes=["endpoints:read"])]
+WriteEndpoints = Annotated[Account, Security(_account, scopes=["endpoints:write"])]
+ReadMessages = Annotated[Account, Security(_account, scopes=["messages:read"])]
+WriteMessages = Annotated[Account, Security(_account, scopes=["messages:write"])]
+ReadDeliveries = Annotated[Account, Security(_account, scopes=["deliveries:read"])]
+WriteDeliveries = Annotated[Account, Security(_account, scopes=["deliveries:write"])]

@@ -36,9 +36,7 @@ def list_deliveries(
     found: list[DeliveryRecord] = []
     problem = ""
     try:
-        found = visit.account.deliveries(
-            **_filters(**chosen), before=before, limit=_PER_PAGE + 1
-        )
+        found = visit.account.deliveries(**_filters(**chosen), before=before, limit=_PER_PAGE + 1)
     except ConfigurationError as error:
         problem = str(error)
     endpoints = visit.account.endpoints(limit=_MOST_CHOICES)

@@ -112,9 +112,7 @@ def rotate(visit: Visiting, endpoint_id: str, form: Form) -> Response:
         raise Problem(422, "unusable", "Choose how long the old secret signs, too.")
     check_first_use(visit, form)
     secret = visit.account.rotate_secret(endpoint_id, overlap=overlap)
-    return visit.page(
-        "secret.html", what="secret", secret=secret, endpoint=endpoint, is_new=False
-    )
+    return visit.page("secret.html", what="secret", secret=secret, endpoint=endpoint, is_new=False)
 
 
 @router.get("/{endpoint_id}/delete")

@@ -87,9 +87,7 @@ def show(visit: Visiting, message_id: str) -> Response:
 
 
 def _form(visit: Visit, values: Mapping[str, str], problem: str = "") -> Response:
-    return visit.page(
-        "message_form.html", 422 if problem else 200, values=values, problem=problem
-    )
+    return visit.page("message_form.html", 422 if problem else 200, values=values, problem=problem)
 
 
 def _parsed(text: str) -> Any:

@@ -114,11 +114,13 @@ def page(
 
 def error_page(request: Request, settings: Settings, problem: Problem) -> Response:
     """Return the page of an error. It needs neither the database nor a login."""
-    headers = dict(problem.headers)
+    headers = dict(problem.headers or {})
     if request.method == "GET" and "hx-request" in request.headers:
         headers["HX-Reswap"] = "none"  # a page that updates itself stays, and asks again
     values = {"problem": problem, "visitor": None, "notice": ""}
-    return page(request, settings, "error.html", values, status=problem.status, headers=headers)
+    return page(
+        request, settings, "error.html", values, status=problem.status_code, headers=headers
+    )
 
 
 def go_to(path: str, settings: Settings, notice: str | None = None) -> Response:
