@@ -52,7 +52,6 @@ NOTICES: Final = {
     "changed": "The endpoint was changed.",
     "deleted": "The endpoint was deleted.",
     "logged-out": "You are logged out.",
-    "not-again": "Nothing was sent: it is on its way already, or its endpoint was deleted.",
     "paused": "The endpoint is paused. What is published for it collects.",
     "published": "The message was published.",
     "resumed": "The endpoint gets deliveries again.",
