@@ -56,7 +56,8 @@ LAYERS = [
     {"sending._sender"},
     {"sending"},
     {"cli._options"},
-    {"outbox._bounds", "outbox._dialect", "outbox._states", "outbox._secrets", "outbox._health"},
+    {"outbox._bounds", "outbox._dialect", "outbox._states", "outbox._secrets", "outbox._health"}
+    | {"outbox._formats"},
     {"outbox._database", "outbox._records"},
     {
         "outbox._bell",
@@ -78,6 +79,7 @@ LAYERS = [
     | {"integrations.django._sending_again"},
     {"integrations.django._outbox_setting", "integrations.django._outbox_tables"},
     {"integrations.django.admin", "integrations.django.migrations.0002_outbox"}
+    | {"integrations.django.migrations.0003_outbox_format"}
     | {"integrations.django.management.commands.hooksig_worker"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"integrations._request_signer"}

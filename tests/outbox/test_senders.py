@@ -16,6 +16,7 @@ import frappe_hooksig
 from frappe_hooksig import ConfigurationError, Secret
 from frappe_hooksig.outbox._claims import Claimed
 from frappe_hooksig.outbox._endpoints import Row
+from frappe_hooksig.outbox._formats import Formats
 from frappe_hooksig.outbox._secrets import Unavailable, Vault
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._settling import Fault
@@ -38,7 +39,7 @@ class Kept:
         self.made: list[Sender] = []
         self.key = Fernet.generate_key()
         self.vault = Vault([self.key], {"own": self.values.get})
-        self.senders = Senders(self.vault, self.make)
+        self.senders = Senders(self.vault, self.make, Formats({}))
 
     def make(self, secret: Any, **options: Any) -> Sender:
         """Make a sender, and remember it."""
@@ -69,6 +70,7 @@ def row(
         "event_types": ("*",),
         "method": "POST",
         "scheme": "standard-webhooks",
+        "format": None,
         "secret_from": secrets,
         "header_names": tuple(headers or {}),
         "order": "none",

@@ -211,6 +211,7 @@ def _of_endpoint(endpoint: Endpoint) -> tuple[list[str], dict[str, Any]]:
             ("event types", plain(" ".join(endpoint.event_types))),
             ("method", endpoint.method),
             ("scheme", endpoint.scheme),
+            ("format", endpoint.format),
             ("secret from", plain(" ".join(endpoint.secret_from))),
             ("headers", plain(" ".join(endpoint.header_names))),
             ("order", endpoint.order),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from frappe_hooksig.outbox._formats import Format, Formatted, OutgoingMessage
 from frappe_hooksig.outbox._outbox import Outbox
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
@@ -23,10 +24,13 @@ __all__ = [
     "Endpoint",
     "EndpointNumbers",
     "EndpointState",
+    "Format",
+    "Formatted",
     "Message",
     "Numbers",
     "Order",
     "Outbox",
+    "OutgoingMessage",
     "SQLiteDatabase",
     "Worker",
 ]

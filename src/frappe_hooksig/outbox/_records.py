@@ -25,6 +25,7 @@ class Endpoint:
             `invoice.`, or `*` for all.
         method: The HTTP method.
         scheme: The name of the scheme that signs.
+        format: The name of the format of its requests; None if payloads are sent as they are.
         secret_from: Where its secrets are, the newest first; `encrypted` for one that is stored.
         header_names: The names of the further headers that it gets.
         order: `key` if messages with the same key arrive in their order.
@@ -48,6 +49,7 @@ class Endpoint:
     event_types: tuple[str, ...]
     method: str
     scheme: str
+    format: str | None
     secret_from: tuple[str, ...]
     header_names: tuple[str, ...]
     order: Order

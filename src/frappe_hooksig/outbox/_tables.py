@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.outbox._database import Connection
+from frappe_hooksig.outbox._dialect import SQLITE
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column that a version adds to a table.
+
+    Attributes:
+        table: The table.
+        name: The name of the column.
+        kind: Its type. It may be null, because there may be rows.
+    """
+
+    table: str
+    name: str
+    kind: str
+
+    def add(self, connection: Connection) -> None:
+        """Add it, unless it is there already."""
+        if connection.dialect is SQLITE and connection.rows(
+            "SELECT 1 FROM pragma_table_info(:table) WHERE name = :name",
+            {"table": self.table, "name": self.name},
+        ):
+            return
+        connection.change(
+            f"ALTER TABLE {self.table} ADD COLUMN {{unless_there}} {self.name} {self.kind}"
+        )
+
 
 # Each entry brings the tables from the version before it to the next one. Nothing is ever changed
 # in an entry that was released.
 #
 # States of a delivery: 0 waits in its lane, 1 is to be sent, 2 is claimed, 3 was delivered, 4 is a
 # dead letter, 5 was cancelled. See _states.py.
-_VERSIONS: Final = (
+_VERSIONS: Final[tuple[tuple[str | _Column, ...], ...]] = (
     (
         """\
 CREATE TABLE IF NOT EXISTS hooksig_endpoints (
@@ -127,6 +156,7 @@ CREATE TABLE IF NOT EXISTS hooksig_processes (
     beat_at BIGINT NOT NULL
 ) {options}""",
     ),
+    (_Column("hooksig_endpoints", "format", "VARCHAR(64)"),),
 )
 
 #: The version of the tables that this release works with.
@@ -168,17 +198,19 @@ def migrate(connection: Connection, fingerprint: str) -> int:
         {"fingerprint": fingerprint},
     )
     version: int = connection.rows("SELECT version FROM hooksig_installation {locked}")[0][0]
-    if version > NEWEST:
-        msg = (
-            f"the tables of the outbox have version {version}, and this release of frappe-hooksig "
-            f"knows {NEWEST}: install the newer release"
-        )
-        raise ConfigurationError(msg)
+    _refuse_newer(version)
     for number, statements in enumerate(_VERSIONS[version:], version + 1):
-        for statement in statements:
-            connection.change(statement)
+        for each in statements:
+            if isinstance(each, _Column):
+                each.add(connection)
+            else:
+                connection.change(each)
         # After each: MariaDB commits with each CREATE, so a step may be left half done.
-        connection.change("UPDATE hooksig_installation SET version = :version", {"version": number})
+        # Another process may be further.
+        connection.change(
+            "UPDATE hooksig_installation SET version = :version WHERE version < :version",
+            {"version": number},
+        )
     return NEWEST - version
 
 
@@ -212,11 +244,21 @@ def check_tables(connection: Connection) -> None:
         raise ConfigurationError(msg)
     found = connection.rows("SELECT version FROM hooksig_installation")
     version = found[0][0] if found else 0  # making them was interrupted
+    _refuse_newer(version)
     if version != NEWEST:
         msg = (
             f"the tables of the outbox have version {version}, and this release of frappe-hooksig "
             f"needs {NEWEST}: run `frappe-hooksig outbox migrate`, or `manage.py migrate` in a "
             "Django project"
+        )
+        raise ConfigurationError(msg)
+
+
+def _refuse_newer(version: int) -> None:
+    if version > NEWEST:
+        msg = (
+            f"the tables of the outbox have version {version}, and this release of frappe-hooksig "
+            f"knows {NEWEST}: install the newer release"
         )
         raise ConfigurationError(msg)
 
