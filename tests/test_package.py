@@ -71,7 +71,7 @@ LAYERS = [
     {"outbox._claims", "outbox._endpoints", "outbox._history"},
     {"outbox._routing", "outbox._settling"},
     {"outbox._crew", "outbox._processes", "outbox._senders"},
-    {"outbox._dispatcher"},
+    {"outbox._dispatcher", "outbox._copying"},
     {"outbox._worker"},
     {"outbox._outbox"},
     {"outbox"},
@@ -86,7 +86,7 @@ LAYERS = [
     | {"cli._providers", "cli._secret", "cli._send", "cli._sign"}
     | {"cli._outbox_chosen", "cli._outbox_place", "cli._outbox_shown"},
     {"cli._outbox_again", "cli._outbox_endpoints", "cli._outbox_history", "cli._outbox_publish"}
-    | {"cli._outbox_tables", "cli._worker"},
+    | {"cli._outbox_copy", "cli._outbox_tables", "cli._worker"},
     {"cli._outbox"},
     {"integrations.httpx", "integrations.requests"}
     | {"_matching", "freshness", "testing._override", "testing._requests"}
