@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from delivery_service.api_keys import SCOPES, find_caller
+
 from tests.delivery_service.pages.serving import Running, Visitor, field_of, secret_of
 
 

@@ -158,8 +158,8 @@ _templates: Final = Environment(
 _templates.filters |= {
     name: getattr(showing, name)
     for name in (
-        "date", "duration", "excerpt", "indented", "is_past", "moment", "name_of", "progress", "relative", "sentence", "size",
-        "state_of", "visible",
+        "date", "duration", "excerpt", "indented", "is_past", "moment", "name_of", "progress",
+        "relative", "sentence", "size", "state_of", "visible",
     )
 }  # fmt: skip
 _templates.globals |= {
