@@ -11,9 +11,7 @@ from sqlalchemy import update
 
 from delivery_service.people import LONGEST_PASSWORD
 from delivery_service.tables import LoginSession, Person
-from tests.delivery_service.pages.serving import PASSWORD, Running, Visitor, email_of, running
-
-SESSION = "delivery-service-session"
+from tests.delivery_service.pages.serving import PASSWORD, SESSION, Running, Visitor, email_of, running
 
 
 @pytest.fixture(scope="module")

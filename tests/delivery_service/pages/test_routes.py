@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 
 import pytest
 from fastapi.routing import iter_route_contexts
@@ -48,6 +49,13 @@ def ids(service: Running) -> dict[str, object]:
         "message_id": delivery.message_id,
         "key_id": key.split("_")[1],
     }
+
+
+@pytest.fixture(scope="module")
+def visitor(service: Running) -> Iterator[Visitor]:
+    """Somebody of another tenant, who is logged in."""
+    with service.visitor(service.tenant()) as each:
+        yield each
 
 
 def test_routes() -> None:

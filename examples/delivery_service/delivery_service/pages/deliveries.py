@@ -75,18 +75,15 @@ def show(visit: Visiting, delivery_id: DeliveryId) -> Response:
 @router.post("/{delivery_id}/send-again")
 def send_again(visit: Visiting, delivery_id: DeliveryId) -> Response:
     """Send a delivery once more, with the same id."""
-    visit.account.delivery(delivery_id)
-    count = visit.account.send_again(delivery=delivery_id)
-    return visit.go_to(f"/deliveries/{delivery_id}", "again" if count else "not-again")
+    visit.account.send_one(delivery_id, as_new=False)
+    return visit.go_to(f"/deliveries/{delivery_id}", "again")
 
 
 @router.post("/{delivery_id}/send-as-new")
 def send_as_new(visit: Visiting, delivery_id: DeliveryId) -> Response:
     """Send the message of a delivery once more, with a new id."""
     delivery = visit.account.delivery(delivery_id)
-    count = visit.account.send_as_new(delivery=delivery_id)
-    if not count:
-        return visit.go_to(f"/deliveries/{delivery_id}", "not-again")
+    visit.account.send_one(delivery_id, as_new=True)
     newest = visit.account.deliveries(
         message=delivery.message_id, endpoint=delivery.endpoint_id, limit=1
     )
@@ -94,7 +91,7 @@ def send_as_new(visit: Visiting, delivery_id: DeliveryId) -> Response:
 
 
 def _filters(*, endpoint: str, state: str, event_type: str) -> dict[str, Any]:
-    given = {"endpoint": endpoint, "states": state, "event_types": event_type}
+    given = {"endpoint": endpoint, "states": state, "event_type": event_type}
     return {name: value for name, value in given.items() if value}
 
 

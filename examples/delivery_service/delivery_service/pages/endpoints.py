@@ -8,11 +8,9 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from delivery_service.formats import FORMAT_NAMES, FormatName
-from delivery_service.pages.forms import Fields, Form, Unusable
+from delivery_service.pages.forms import REFUSALS, Fields, Form, Unusable, told
 from delivery_service.pages.visits import Visit, Visiting, check_first_use, guarded
 from delivery_service.problems import Problem
-from frappe_hooksig import ConfigurationError
-from frappe_hooksig.outbox import UnknownRecord
 
 router = APIRouter(prefix="/endpoints", include_in_schema=False, dependencies=[Depends(guarded)])
 
@@ -45,14 +43,13 @@ def show_new(visit: Visiting) -> Response:
 @router.post("/new")
 def add(visit: Visiting, form: Form) -> Response:
     """Add an endpoint, and show its secret."""
+    check_first_use(visit, form)
     try:
-        options = _options_of(form)
-        check_first_use(visit, form)
         added, secret = visit.account.add_endpoint(
-            **options, format=_format_of(form), headers=_headers_of(form)
+            **_options_of(form), format=_format_of(form), headers=_headers_of(form)
         )
-    except (ConfigurationError, Unusable) as error:
-        return _form(visit, None, form.as_typed(), str(error))
+    except REFUSALS as error:
+        return _form(visit, None, form.as_typed(), told(error))
     return visit.page(
         "secret.html", what="secret", secret=secret, endpoint=added.endpoint, is_new=True
     )
@@ -64,7 +61,7 @@ def show(visit: Visiting, endpoint_id: str) -> Response:
     return visit.page(
         "endpoint.html",
         described=visit.account.endpoint(endpoint_id),
-        numbers=visit.account.numbers().get(endpoint_id),
+        numbers=visit.account.numbers(endpoint_id).get(endpoint_id),
         deliveries=visit.account.deliveries(endpoint=endpoint_id, limit=_LATEST),
     )
 
@@ -84,16 +81,17 @@ def show_change(visit: Visiting, endpoint_id: str) -> Response:
 @router.post("/{endpoint_id}/change")
 def change(visit: Visiting, endpoint_id: str, form: Form) -> Response:
     """Change an endpoint."""
+    before = visit.account.endpoint(endpoint_id).endpoint
     try:
         options = _options_of(form)
+        if options["url"] == before.url:
+            del options["url"]
         kept = form.text("headers_are")
         if kept != "kept":
             options["headers"] = _headers_of(form) if kept == "replaced" else {}
         visit.account.change_endpoint(endpoint_id, **options)
-    except UnknownRecord:
-        raise
-    except (ConfigurationError, Unusable) as error:
-        return _form(visit, endpoint_id, form.as_typed(), str(error))
+    except REFUSALS as error:
+        return _form(visit, endpoint_id, form.as_typed(), told(error))
     return visit.go_to(f"/endpoints/{endpoint_id}", "changed")
 
 
@@ -121,7 +119,7 @@ def show_delete(visit: Visiting, endpoint_id: str) -> Response:
     return visit.page(
         "endpoint_delete.html",
         described=visit.account.endpoint(endpoint_id),
-        numbers=visit.account.numbers().get(endpoint_id),
+        numbers=visit.account.numbers(endpoint_id).get(endpoint_id),
     )
 
 
@@ -160,8 +158,7 @@ def send_test(visit: Visiting, endpoint_id: str) -> Response:
 @router.post("/{endpoint_id}/send-again")
 def send_again(visit: Visiting, endpoint_id: str) -> Response:
     """Send again what was given up."""
-    visit.account.endpoint(endpoint_id)
-    visit.account.send_again(endpoint=endpoint_id)
+    visit.account.send_several(endpoint_id, as_new=False, states=["dead"])
     return visit.go_to(f"/endpoints/{endpoint_id}", "all-again")
 
 

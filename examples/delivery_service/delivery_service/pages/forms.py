@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from delivery_service.problems import Problem
 from delivery_service.settings import Settings
+from frappe_hooksig import ConfigurationError, PayloadError
 
 _TYPE: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 100
@@ -23,6 +24,15 @@ ONCE: Final = "form_id"
 
 class Unusable(ValueError):
     """A field that cannot be used. Its text is a sentence for whoever filled it in."""
+
+
+#: What is told above a form that cannot be used.
+REFUSALS: Final = (ConfigurationError, PayloadError, Problem, Unusable)
+
+
+def told(error: Exception) -> str:
+    """Return what is told above a form."""
+    return error.detail if isinstance(error, Problem) else str(error)
 
 
 class Fields:

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from delivery_service.account import NewMessage
-from delivery_service.pages.forms import Form, Unusable
+from delivery_service.pages.forms import REFUSALS, Form, Unusable, told
 from delivery_service.pages.visits import Visit, Visiting, guarded
-from frappe_hooksig import ConfigurationError, PayloadError
+from frappe_hooksig import ConfigurationError
 from frappe_hooksig.outbox import Message, UnknownRecord
 
 router = APIRouter(prefix="/messages", include_in_schema=False, dependencies=[Depends(guarded)])
@@ -29,7 +29,7 @@ def list_messages(
 ) -> Response:
     """Show messages, the newest first."""
     event_type = event_type.strip()
-    filters: dict[str, Any] = {"event_types": event_type} if event_type else {}
+    filters: dict[str, Any] = {"event_type": event_type} if event_type else {}
     found: list[Message] = []
     problem = ""
     try:
@@ -62,8 +62,8 @@ def publish(visit: Visiting, form: Form) -> Response:
         text = form.text("payload", visit.settings.max_payload)
         message = NewMessage(event_type=form.text("event_type"), payload=_parsed(text))
         (message_id,) = visit.account.publish([message])
-    except (ConfigurationError, PayloadError, Unusable) as error:
-        return _form(visit, form.as_typed(), str(error))
+    except REFUSALS as error:
+        return _form(visit, form.as_typed(), told(error))
     return visit.go_to(f"/messages/{message_id}", "published")
 
 

@@ -52,7 +52,6 @@ NOTICES: Final = {
     "changed": "The endpoint was changed.",
     "deleted": "The endpoint was deleted.",
     "logged-out": "You are logged out.",
-    "not-again": "Nothing was sent: it is on its way already, or its endpoint was deleted.",
     "paused": "The endpoint is paused. What is published for it collects.",
     "published": "The message was published.",
     "resumed": "The endpoint gets deliveries again.",
@@ -159,7 +158,7 @@ _templates: Final = Environment(
 _templates.filters |= {
     name: getattr(showing, name)
     for name in (
-        "date", "duration", "excerpt", "indented", "moment", "name_of", "progress", "relative", "sentence", "size",
+        "date", "duration", "excerpt", "indented", "is_past", "moment", "name_of", "progress", "relative", "sentence", "size",
         "state_of", "visible",
     )
 }  # fmt: skip

@@ -123,6 +123,11 @@ def relative(seconds: float, now: float | None = None) -> str:
     return "now"
 
 
+def is_past(seconds: float) -> bool:
+    """Whether a time in Unix seconds has passed."""
+    return seconds <= time.time()
+
+
 def duration(seconds: float) -> str:
     """Return a duration with its unit.
 
@@ -193,7 +198,7 @@ def progress(delivery: DeliveryRecord, endpoint: Endpoint | None) -> str:
             pass
     if endpoint is not None and endpoint.state != "active":
         return f"It waits: the endpoint is {endpoint.state}. Resume the endpoint to send it."
-    if delivery.due_at <= time.time():
+    if is_past(delivery.due_at):
         return "It is to be sent now."
     return f"After {tried}, the next one is {relative(delivery.due_at)}."
 
