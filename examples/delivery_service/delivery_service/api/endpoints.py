@@ -189,7 +189,11 @@ class Rotation(Received):
     """How to rotate a secret."""
 
     overlap: Annotated[float, Field(ge=0, le=7 * _DAY)] = Field(
-        default=_DAY, description="For how many seconds the old secret signs beside the new one."
+        default=_DAY,
+        description=(
+            "For how many seconds the old secret signs beside the new one. Requests of the format "
+            "`x-webhook` have one signature, which is that of the new secret at once."
+        ),
     )
 
 
