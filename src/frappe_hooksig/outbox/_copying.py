@@ -77,9 +77,9 @@ TABLES: Final = (
         name="deliveries",
         key=("id",),
         others=(
-            *("message", "endpoint", "tenant", "sent_as", "new_id", "state", "due_at", "set_at", "size"),
-            *("attempts", "tries", "lost", "lane", "number", "hold_until", "is_set_aside", "created_at"),
-            *("ended_at", "status", "reason", "problem"),
+            *("message", "endpoint", "tenant", "sent_as", "new_id", "state", "due_at", "set_at"),
+            *("size", "attempts", "tries", "lost", "lane", "number", "hold_until", "is_set_aside"),
+            *("created_at", "ended_at", "status", "reason", "problem"),
         ),
         is_numbered=True,
     ),
