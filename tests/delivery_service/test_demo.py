@@ -1,0 +1,92 @@
+"""`make service`: the service, ready to try."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import sys
+from pathlib import Path
+from string import Template
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from tests.loopback import Answer, Server, send_to, served
+from tests.selection import at_full_size
+
+START = r"The service is at  http://127\.0\.0\.1:(?P<port>\d+)"
+COMMAND = re.compile(r"^  (curl .*(?:\n    .*)*)", re.MULTILINE)
+
+
+def curl(command: str, variables: dict[str, str]) -> Answer:
+    """Do what a command of curl does, as a shell would start it."""
+    name, flags, *words = shlex.split(command)
+    assert (name, flags) == ("curl", "-sS")
+    words = [Template(each).substitute(variables) for each in words]
+    url = urlsplit(next(each for each in words if each.startswith("http")))
+    options = [(words[i - 1], each) for i, each in enumerate(words) if words[i - 1][0] == "-"]
+    headers = [each.split(": ", 1) for name, each in options if name == "-H"]
+    bodies = [each.encode() for name, each in options if name == "-d"]
+    methods = [each for name, each in options if name == "-X"] + ["POST"] * len(bodies) + ["GET"]
+    assert url.port
+    return send_to(
+        url.port, url.path, b"".join(bodies), [(a, b) for a, b in headers], method=methods[0]
+    )
+
+
+def exported(text: str) -> dict[str, str]:
+    """Return the variables that a reader copies."""
+    found = re.search(r"^  export (.*)$", text, re.MULTILINE)
+    assert found
+    return dict(each.split("=", 1) for each in shlex.split(found[1]))
+
+
+def end(server: Server, number: signal.Signals) -> None:
+    """End it with a signal, and wait until it has."""
+    os.kill(server.pid, number)
+    server.wait_for("ending", 1)
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, at_full_size(signal.SIGINT)], ids=lambda each: each.name
+)
+def test_demo(tmp_path: Path, number: signal.Signals) -> None:
+    """It shows what is received, its commands work, and nothing stays when it ends."""
+    command = [sys.executable, "-W", "error", "-m", "delivery_service.demo"]
+    others = {"DELIVERY_SERVICE_KEYS": "of another service", "TMPDIR": str(tmp_path)}
+    with served(command, tmp_path, others, START) as server:
+        server.wait_for("  -> 204", 4)
+        assert server.has_logged("  -> 503", 2)
+        subscribe, publish, listing, again = COMMAND.findall(server.log)
+        variables = exported(server.log)
+
+        answer = curl(subscribe, variables)
+        assert answer.status == 201, answer
+        answer = curl(publish, variables)
+        assert answer.status in {200, 201, 202}, answer
+        server.wait_for('{"name": "INV-00001"}  -> 204', 2)
+        answer = curl(listing, variables)
+        assert answer.status == 200, answer
+        (first, *_) = answer.json()["items"]
+        answer = curl(again.replace("/1/", f"/{first['id']}/"), variables)
+        assert answer.status in {200, 202}, answer
+        server.wait_for('{"name": "INV-00001"}  -> 204', 3)
+        page = server.send("/", method="GET")
+        assert page.status in {200, 303}
+        end(server, number)
+
+    assert [*tmp_path.iterdir()] == []
+    assert "Traceback" not in server.log
+    assert "refused" not in server.log
+
+
+def test_login(tmp_path: Path) -> None:
+    """The password that it prints lets somebody in."""
+    command = [sys.executable, "-m", "delivery_service.demo"]
+    with served(command, tmp_path, {"TMPDIR": str(tmp_path)}, START) as server:
+        email, password = re.findall(r"^  (?:login|password) +(\S+)$", server.log, re.MULTILINE)
+        form = urlencode({"email": email, "password": password}).encode()
+        assert form
