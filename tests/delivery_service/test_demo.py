@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.loopback import Answer, Server, send_to, served
+from tests.loopback import ROOT, Answer, Server, send_to, served
 from tests.selection import at_full_size
 
 START = r"The service is at  http://127\.0\.0\.1:(?P<port>\d+)"
@@ -31,16 +31,15 @@ def curl(command: str, variables: dict[str, str]) -> Answer:
     bodies = [each.encode() for name, each in options if name == "-d"]
     methods = [each for name, each in options if name == "-X"] + ["POST"] * len(bodies) + ["GET"]
     assert url.port
-    return send_to(
-        url.port, url.path, b"".join(bodies), [(a, b) for a, b in headers], method=methods[0]
-    )
+    target = f"{url.path}?{url.query}" if url.query else url.path
+    pairs = [(header, value) for header, value in headers]
+    return send_to(url.port, target, b"".join(bodies), pairs, method=methods[0])
 
 
 def exported(text: str) -> dict[str, str]:
     """Return the variables that a reader copies."""
-    found = re.search(r"^  export (.*)$", text, re.MULTILINE)
-    assert found
-    return dict(each.split("=", 1) for each in shlex.split(found[1]))
+    words = re.findall(r"^  export (.*)$", text, re.MULTILINE)
+    return dict(each.split("=", 1) for each in shlex.split(" ".join(words)))
 
 
 def end(server: Server, number: signal.Signals) -> None:
@@ -83,10 +82,42 @@ def test_demo(tmp_path: Path, number: signal.Signals) -> None:
     assert "refused" not in server.log
 
 
+def test_commands_of_the_page(tmp_path: Path) -> None:
+    """The commands in the documentation work, in their order, with what `make service` prints."""
+    page = (ROOT / "docs" / "delivery-service.md").read_text("utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    commands = re.findall(r"^(curl .*(?:\n  .*)*)", "".join(blocks), re.MULTILINE)
+    command = [sys.executable, "-m", "delivery_service.demo"]
+    with served(command, tmp_path, {"TMPDIR": str(tmp_path)}, START) as server:
+        server.wait_for("  -> 204", 4)
+        variables = exported(server.log)
+        deliveries = curl('curl -sS "$API/deliveries?state=delivered" -H "$AUTH"', variables)
+        variables["DELIVERY"] = str(deliveries.json()["items"][0]["id"])
+        added = curl(commands[0], variables).json()
+        variables["ENDPOINT"] = added["id"]
+        assert added["secret"].startswith("whsec_")
+
+        answers = [(each, curl(each, variables)) for each in commands[1:]]
+
+        assert [each for each in answers if each[1].status not in {200, 202}] == []
+        assert len(answers) > 10
+        end(server, signal.SIGTERM)
+
+
 def test_login(tmp_path: Path) -> None:
     """The password that it prints lets somebody in."""
     command = [sys.executable, "-m", "delivery_service.demo"]
     with served(command, tmp_path, {"TMPDIR": str(tmp_path)}, START) as server:
-        email, password = re.findall(r"^  (?:login|password) +(\S+)$", server.log, re.MULTILINE)
-        form = urlencode({"email": email, "password": password}).encode()
-        assert form
+        server.wait_for("What the receivers get", 1)
+        (login,) = re.findall(r"^  login +(\S+)$", server.log, re.MULTILINE)
+        (password,) = re.findall(r"^  password +(\S+)$", server.log, re.MULTILINE)
+        answer = server.send(
+            "/login",
+            urlencode({"email": login, "password": password}).encode(),
+            {
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Origin": f"http://127.0.0.1:{server.port}",
+            },
+        )
+
+    assert answer.status == 303

@@ -50,7 +50,9 @@ The service is at  {url}  (Ctrl+C ends it; nothing stays)
 
 To try the API, copy this into another terminal:
 
-  export API={url}/v1 AUTH="Authorization: Bearer {key}" JSON="Content-Type: application/json"
+  export API={url}/v1
+  export AUTH="Authorization: Bearer {key}"
+  export JSON="Content-Type: application/json"
 
 Subscribe:
 
