@@ -213,7 +213,7 @@ def test_rotate_keys(operator: Operator) -> None:
             state.account("acme").add_endpoint(receiver.url)
         old, new = operator.variables["KEYS"], operator.must("new-key").strip()
         operator.variables["KEYS"] = f"{new},{old}"
-        assert operator.must("rotate-keys") == "1 endpoints are encrypted anew\n"
+        assert operator.must("rotate-keys") == "endpoints that are encrypted anew: 1\n"
 
         operator.variables["KEYS"] = new
         with operator.work():

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
 import typer
 import uvicorn
 from cryptography.fernet import Fernet
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from delivery_service import importing, moving
@@ -26,22 +20,29 @@ from delivery_service.api_keys import SCOPES, Scope, create_key
 from delivery_service.api_keys import list_keys as keys_of
 from delivery_service.api_keys import revoke_key as revoke
 from delivery_service.app import create_app
-from delivery_service.migrating import check_tables
 from delivery_service.migrating import migrate as migrate_tables
 from delivery_service.people import add_person as store_person
 from delivery_service.people import find_person
 from delivery_service.people import set_password as store_password
-from delivery_service.problems import Problem
-from delivery_service.settings import PREFIX, Settings, UnusableSettings
 from delivery_service.state import State
 from delivery_service.tables import Person, Tenant
-from frappe_hooksig import ConfigurationError
+from delivery_service.terminal import (
+    DATABASE,
+    ask_password,
+    day_of,
+    fail,
+    opened,
+    read_settings,
+    show,
+    told,
+    url_of,
+)
 from frappe_hooksig.outbox import Worker
 
 log = logging.getLogger("delivery_service")
 
 app = typer.Typer(
-    help="A webhook delivery service. Its settings are environment variables: see the README.",
+    help="A webhook delivery service. Its settings are variables of the environment.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # they would show local variables, such as passwords
@@ -54,8 +55,6 @@ Place = Annotated[
 ]
 #: How long requests may take to end after SIGTERM, in seconds.
 _PATIENCE: Final = 20
-_UNCONFIRMED: Final = "the database was copied or moved: `delivery-service confirm` lets it send"
-_DATABASE: Final = f"{PREFIX}DATABASE_URL"
 _LONGEST_NAME: Final = 200  # characters
 
 
@@ -68,14 +67,14 @@ def new_key() -> None:
 @app.command()
 def migrate() -> None:
     """Create the tables, or bring them to the newest version."""
-    with _opened(is_migrated=False) as state:
+    with opened(is_migrated=False) as state:
         migrate_tables(state.engine, state.outbox)
 
 
 @app.command()
 def check() -> None:
     """Say whether the settings and the tables can be used."""
-    with _opened():
+    with opened():
         typer.echo("the settings and the tables can be used")
 
 
@@ -85,20 +84,20 @@ def create_tenant(
 ) -> None:
     """Add a tenant."""
     if not re.fullmatch("[a-z0-9-]{1,64}", tenant):
-        _fail("the id of a tenant has up to 64 small letters, digits and hyphens")
+        fail("the id of a tenant has up to 64 small letters, digits and hyphens")
     _short(name)
-    with _opened() as state, state.sessions.begin() as session:
+    with opened() as state, state.sessions.begin() as session:
         if session.get(Tenant, tenant) is not None:
-            _fail(f"there is a tenant {tenant} already")
+            fail(f"there is a tenant {tenant} already")
         session.add(Tenant(id=tenant, name=name, created_at=int(time.time())))
 
 
 @app.command()
 def list_tenants() -> None:
     """Show the tenants."""
-    with _opened() as state, state.sessions() as session:
+    with opened() as state, state.sessions() as session:
         tenants = session.scalars(select(Tenant).order_by(Tenant.id))
-        _show(("TENANT", "CREATED", "NAME"), [(t.id, _day(t.created_at), t.name) for t in tenants])
+        show(("TENANT", "CREATED", "NAME"), [(t.id, day_of(t.created_at), t.name) for t in tenants])
 
 
 @app.command("create-key")
@@ -113,9 +112,9 @@ def create_api_key(
     wanted = set(scope or SCOPES)
     chosen: tuple[Scope, ...] = tuple(each for each in SCOPES if each in wanted)
     if len(chosen) < len(wanted):
-        _fail(f"--scope is one of {', '.join(SCOPES)}")
+        fail(f"--scope is one of {', '.join(SCOPES)}")
     _short(name)
-    with _opened() as state, state.sessions.begin() as session:
+    with opened() as state, state.sessions.begin() as session:
         _known(state, tenant)
         key = create_key(session, tenant, name, chosen)
     typer.echo(key)
@@ -124,17 +123,17 @@ def create_api_key(
 @app.command()
 def list_keys(tenant: TenantId) -> None:
     """Show the API keys of a tenant, without their secret parts."""
-    with _opened() as state, state.sessions() as session:
+    with opened() as state, state.sessions() as session:
         _known(state, tenant)
         rows = [
             (
                 each.id,
-                *map(_day, (each.created_at, each.last_used_at, each.revoked_at)),
+                *map(day_of, (each.created_at, each.last_used_at, each.revoked_at)),
                 *(each.scopes, each.name),
             )
             for each in keys_of(session, tenant)
         ]
-    _show(("KEY", "CREATED", "LAST USED", "REVOKED", "SCOPES", "NAME"), rows)
+    show(("KEY", "CREATED", "LAST USED", "REVOKED", "SCOPES", "NAME"), rows)
 
 
 @app.command()
@@ -144,23 +143,23 @@ def revoke_key(
     """Let an API key be valid no longer."""
     # Whoever pastes a whole key means its id.
     key_id = key.removeprefix("dsk_").partition("_")[0]
-    with _opened() as state, state.sessions.begin() as session:
+    with opened() as state, state.sessions.begin() as session:
         _known(state, tenant)
         if not revoke(session, tenant, key_id):
-            _fail("this tenant has no such valid key: list-keys shows them")
+            fail("this tenant has no such valid key: list-keys shows them")
 
 
 @app.command()
 def add_person(tenant: TenantId, email: Email) -> None:
     """Let somebody log in to the page of a tenant. Their password is asked for, or read."""
     if not re.fullmatch(r"[^@\s]{1,255}@[^@\s]{1,64}", email):
-        _fail("EMAIL is an address, such as anna@acme.example")
-    with _opened() as state:
+        fail("EMAIL is an address, such as anna@acme.example")
+    with opened() as state:
         _known(state, tenant)
         with state.sessions() as session:
             if find_person(session, email) is not None:
-                _fail(f"{email} can log in already: set-password changes the password")
-        password = _password()
+                fail(f"{email} can log in already: set-password changes the password")
+        password = ask_password()
         with state.sessions.begin() as session:
             store_person(session, tenant, email, password)
 
@@ -168,10 +167,10 @@ def add_person(tenant: TenantId, email: Email) -> None:
 @app.command()
 def set_password(email: Email) -> None:
     """Give somebody another password, which is asked for or read, and log them out."""
-    with _opened() as state:
+    with opened() as state:
         with state.sessions() as session:
             _person(session, email)
-        password = _password()
+        password = ask_password()
         with state.sessions.begin() as session:
             store_password(session, _person(session, email), password)
 
@@ -179,18 +178,18 @@ def set_password(email: Email) -> None:
 @app.command()
 def remove_person(email: Email) -> None:
     """Let somebody log in no longer, and log them out."""
-    with _opened() as state, state.sessions.begin() as session:
+    with opened() as state, state.sessions.begin() as session:
         session.delete(_person(session, email))
 
 
 @app.command()
 def list_people(tenant: TenantId) -> None:
     """Show who can log in to the page of a tenant."""
-    with _opened() as state, state.sessions() as session:
+    with opened() as state, state.sessions() as session:
         _known(state, tenant)
         query = select(Person).where(Person.tenant_id == tenant).order_by(Person.email)
-        rows = [(each.email, _day(each.created_at)) for each in session.scalars(query)]
-    _show(("EMAIL", "CREATED"), rows)
+        rows = [(each.email, day_of(each.created_at)) for each in session.scalars(query)]
+    show(("EMAIL", "CREATED"), rows)
 
 
 @app.command()
@@ -201,8 +200,8 @@ def serve(
         str, typer.Option(help="The address of a proxy whose X-Forwarded-For is true.")
     ] = "",
 ) -> None:
-    """Answer the API and the page, until SIGTERM or Ctrl+C. See the README for gunicorn."""
-    with _opened() as state:
+    """Answer the API and the page, until SIGTERM or Ctrl+C; gunicorn does it, too."""
+    with opened() as state:
         settings = state.settings
     uvicorn.run(
         create_app(settings),
@@ -221,7 +220,7 @@ def work(
 ) -> None:
     """Send what is due, until SIGTERM or Ctrl+C. Run as many as you like."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    with _opened() as state:
+    with opened() as state:
         worker = Worker(state.outbox, slots=slots)
         log.info("sending what is due, until SIGTERM")
         worker.run()
@@ -231,28 +230,28 @@ def work(
 @app.command()
 def confirm() -> None:
     """Send from this database, although it was copied or moved here."""
-    with _opened() as state:
+    with opened(is_confirmed=False) as state:
         state.outbox.confirm()
 
 
 @app.command()
 def rotate_keys() -> None:
     """Encrypt all secrets with the first key of DELIVERY_SERVICE_KEYS, so that others can go."""
-    with _opened() as state:
-        typer.echo(f"{state.outbox.rotate_keys()} endpoints are encrypted anew")
+    with opened() as state:
+        typer.echo(f"endpoints that are encrypted anew: {state.outbox.rotate_keys()}")
 
 
 @app.command()
 def move(source: Place, target: Place) -> None:
     """Copy everything to an empty database. Stop the service and its workers before."""
     old, new = (
-        _settings(name, database_url=_url(name, text))
+        read_settings(name, database_url=url_of(name, text))
         for name, text in (("SOURCE", source), ("TARGET", target))
     )
-    with _told("SOURCE or TARGET"):
+    with told("SOURCE or TARGET"):
         counts = moving.move(old, new)
-    _show(("TABLE", "ROWS"), [(name, str(count)) for name, count in counts.items()])
-    typer.echo(f"now set {_DATABASE} to the new database, and start the service")
+    show(("TABLE", "ROWS"), [(name, str(count)) for name, count in counts.items()])
+    typer.echo(f"now set {DATABASE} to the new database, and start the service")
 
 
 @app.command()
@@ -266,19 +265,19 @@ def import_subscriptions(
 
     It is safe to repeat. If one of them cannot be taken, nothing is done.
     """
-    with _opened() as state:
+    with opened() as state:
         _known(state, tenant)
         if "://" in source or source.startswith("env:"):
-            with _told("SOURCE"):
-                rows = importing.read_table(_url("SOURCE", source), table)
+            with told("SOURCE"):
+                rows = importing.read_table(url_of("SOURCE", source), table)
         else:
             rows = importing.read_file(Path(source))
         account = state.account(tenant)
         steps = importing.plan(rows, account, state.settings)
-        _show(("", "WHICH", "WHAT"), [(each.what, each.place, each.text) for each in steps])
+        show(("", "WHICH", "WHAT"), [(each.what, each.place, each.text) for each in steps])
         counts = Counter(each.what for each in steps)
         if counts["refuse"]:
-            _fail(f"{counts['refuse']} cannot be taken: nothing is done")
+            fail(f"{counts['refuse']} cannot be taken: nothing is done")
         if dry_run:
             typer.echo(f"{counts['add']} would be added; nothing is done")
             return
@@ -286,102 +285,19 @@ def import_subscriptions(
         typer.echo(f"{counts['add']} added, {counts['skip']} skipped")
 
 
-@contextmanager
-def _opened(*, is_migrated: bool = True) -> Generator[State]:
-    """Open what the settings name, and say what is wrong with them in one line."""
-    with _told():
-        state = State.of(_settings())
-        try:
-            if is_migrated and not check_tables(state.engine, state.outbox):
-                typer.echo(_UNCONFIRMED, err=True)
-            yield state
-        finally:
-            state.close()
-
-
-def _settings(database: str = _DATABASE, **given: str) -> Settings:
-    with _told(database):
-        return Settings.read(**given)
-
-
-@contextmanager
-def _told(database: str = _DATABASE) -> Generator[None]:
-    """Say in one line what is wrong, without a traceback, which may have a secret.
-
-    Args:
-        database: Where the URL of the database comes from.
-    """
-    try:
-        yield
-    except UnusableSettings as error:
-        for each in error.problems:
-            typer.echo(each.replace(_DATABASE, database), err=True)
-        raise typer.Exit(2) from None
-    except (ConfigurationError, ValueError) as error:
-        _fail(str(error).replace("source=", "SOURCE").replace("target=", "TARGET"))
-    except Problem as error:
-        _fail(error.detail)
-    except ModuleNotFoundError as error:
-        _fail(f"{database} needs a package that is not installed: {error.name}")
-    except (SQLAlchemyError, OSError) as error:
-        why = type(getattr(error, "orig", None) or error).__name__
-        _fail(f"{database}: the database cannot be used: {why}")
-
-
 def _known(state: State, tenant: str) -> None:
     with state.sessions() as session:
         if session.get(Tenant, tenant) is None:
-            _fail(f"there is no tenant {tenant}: add it with create-tenant")
+            fail(f"there is no tenant {tenant}: add it with create-tenant")
 
 
 def _short(name: str) -> None:
     if len(name) > _LONGEST_NAME:
-        _fail(f"NAME has up to {_LONGEST_NAME} characters")
+        fail(f"NAME has up to {_LONGEST_NAME} characters")
 
 
 def _person(session: Session, email: str) -> Person:
     person = find_person(session, email)
     if person is None:
-        _fail(f"nobody logs in with {email}")
+        fail(f"nobody logs in with {email}")
     return person
-
-
-def _password() -> str:
-    """Ask for a password, or read the first line of what is piped in. It is never an argument."""
-    if sys.stdin.isatty():
-        password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-        return password
-    return sys.stdin.readline().rstrip("\r\n")
-
-
-def _url(name: str, text: str) -> str:
-    """Return a URL, which may be in an environment variable: all users see arguments."""
-    if not text.startswith("env:"):
-        return text
-    variable = text.removeprefix("env:")
-    if not (url := os.environ.get(variable)):
-        _fail(f"{name}: the environment variable {variable} is not set")
-    return url
-
-
-def _day(seconds: int | None) -> str:
-    if seconds is None:
-        return "-"
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d")
-
-
-def _show(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table. What could change the terminal is not printed."""
-    cells = [
-        ["".join(c if c.isprintable() else "?" for c in cell) for cell in row]
-        for row in [names, *rows]
-    ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(padded).rstrip())
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(2)
