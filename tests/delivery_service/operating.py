@@ -18,6 +18,8 @@ from delivery_service.settings import PREFIX, Settings
 from delivery_service.state import State
 from typer.testing import CliRunner
 
+from frappe_hooksig.outbox import Worker
+
 from tests.loopback import Server, served
 
 PASSWORD = "correct horse battery"
@@ -92,6 +94,12 @@ class Operator:
         """Run a command in a process of its own, until the block ends."""
         command = [sys.executable, "-m", "delivery_service", *words]
         return served(command, self.folder, self.environment, ready)
+
+    @contextmanager
+    def sending(self) -> Iterator[State]:
+        """Run a worker in this process."""
+        with self.state() as state, Worker(state.outbox):
+            yield state
 
     def serve(self) -> AbstractContextManager[Server]:
         """Run the API and the page on a free port."""

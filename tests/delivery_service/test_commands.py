@@ -216,9 +216,8 @@ def test_rotate_keys(operator: Operator) -> None:
         assert operator.must("rotate-keys") == "endpoints that are encrypted anew: 1\n"
 
         operator.variables["KEYS"] = new
-        with operator.work():
-            with operator.state() as state:
-                state.account("acme").publish([NewMessage(event_type="a", payload=1)])
+        with operator.sending() as state:
+            state.account("acme").publish([NewMessage(event_type="a", payload=1)])
             receiver.wait_for(1, timeout=30)
 
 

@@ -84,13 +84,13 @@ def test_receiver_needs_no_change(operator: Operator) -> None:
     with tutorial_receiver(SECRET) as (url, came):
         source = written(operator, row(url=url, events=["order.*", "invoice.paid"]))
         operator.must("import-subscriptions", "acme", source)
-        with operator.state() as state, operator.work():
+        with operator.sending() as state:
             messages = [
                 NewMessage(event_type=each, payload={"name": each})
                 for each in ("invoice.voided", "order.created", "invoice.paid")
             ]
             state.account("acme").publish(messages)
-            found = dict([came.get(timeout=30), came.get(timeout=30)][i][1] for i in (0, 1))
+            found = dict(came.get(timeout=30)[1] for _ in range(2))
 
     assert {name: event["data"]["object"] for name, event in found.items()} == {
         "order.created": {"name": "order.created"},

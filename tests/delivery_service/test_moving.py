@@ -60,7 +60,7 @@ def test_move(operator: Operator, target: str) -> None:
                 person = check_password(session, "anna@acme.example", PASSWORD)
                 assert person
                 token = log_in(session, person, 1)
-            with operator.work():
+            with operator.sending():
                 receiver.wait_for(1, timeout=30)
             account.publish(
                 [NewMessage(event_type="a", payload=each, key="k") for each in (2, 3, 4)]
@@ -80,11 +80,10 @@ def test_move(operator: Operator, target: str) -> None:
         # The old database sends nothing any more.
         assert "was copied or moved" in operator.run("check").errors
         operator.variables["DATABASE_URL"] = target
-        with operator.work():
+        with operator.sending() as state:
             receiver.wait_for(5, timeout=30)
-            with operator.state() as state:
-                state.account("acme").publish([NewMessage(event_type="a", payload=5, key="k")])
-                receiver.wait_for(8, timeout=30)
+            state.account("acme").publish([NewMessage(event_type="a", payload=5, key="k")])
+            receiver.wait_for(8, timeout=30)
         sent = [each.body for each in receiver.requests]
         assert sent == [b"1", b"2", b"2", b"2", b"2", b"3", b"4", b"5"]
 
@@ -148,7 +147,7 @@ def test_source_that_is_not_migrated(operator: Operator, target: str) -> None:
 
 def test_worker_that_runs(operator: Operator, target: str) -> None:
     """A source whose worker runs is refused: both would send."""
-    with operator.work():
+    with operator.sending():
         ran = operator.run("move", operator.variables["DATABASE_URL"], target)
 
     assert ran.status == 2

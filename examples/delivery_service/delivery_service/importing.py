@@ -128,6 +128,7 @@ def plan(rows: Iterable[Mapping[str, Any]], account: Account, settings: Settings
                 where = "there" if identity in there else before
                 steps.append(Step(what="skip", place=place, text=f"{text}: it is {where} already"))
             else:
+                notes += [] if subscription.is_active else ["paused"]
                 text = "; ".join([text, *notes])
                 steps.append(Step(what="add", place=place, text=text, subscription=subscription))
     return steps
