@@ -19,6 +19,7 @@ from frappe_hooksig import (
     TimestampOutOfTolerance,
     VerificationError,
 )
+from frappe_hooksig.outbox import UnknownRecord
 
 EVERY = [
     ConfigurationError("no secret"),
@@ -29,6 +30,7 @@ EVERY = [
     VerificationError(Reason.MALFORMED_HEADER, "X-Signature", "it is empty"),
     TimestampOutOfTolerance(301.0, 300, "X-Time"),
     BodyTooLarge(10),
+    UnknownRecord("delivery", 7),
 ]
 
 
@@ -46,6 +48,24 @@ def test_pickle(error: HooksigError) -> None:
 def test_one_to_catch(error: HooksigError) -> None:
     """HooksigError catches them all."""
     assert isinstance(error, HooksigError)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (UnknownRecord("endpoint", "ep_1"), "there is no endpoint 'ep_1'"),
+        (UnknownRecord("message", "a\n\x1b\ud800"), "there is no message 'a\\n\\x1b\\ud800'"),
+        (UnknownRecord("message", "x" * 1000), f"there is no message '{'x' * 64}'"),
+        (UnknownRecord("delivery", 7), "there is no delivery 7"),
+        (UnknownRecord("delivery", 10**5000), "there is no delivery with such an id (int)"),
+        (UnknownRecord("endpoint", None), "there is no endpoint with such an id (NoneType)"),
+    ],
+    ids=["text", "control characters", "long", "number", "large", "neither"],
+)
+def test_unknown_record(error: UnknownRecord, sentence: str) -> None:
+    """It says what there is not, and nothing in the id controls a terminal or fills a log."""
+    assert isinstance(error, ConfigurationError)
+    assert str(error) == sentence
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ LAYERS = [
     | {"integrations.django._sending_again"},
     {"integrations.django._outbox_setting", "integrations.django._outbox_tables"},
     {"integrations.django.admin", "integrations.django.migrations.0002_outbox"}
+    | {"integrations.django.migrations.0003_outbox_lists"}
     | {"integrations.django.management.commands.hooksig_worker"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"integrations._request_signer"}

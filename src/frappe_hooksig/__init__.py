@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         SecretWarning,
         StoreError,
         TimestampOutOfTolerance,
+        UnknownRecord,
         VerificationError,
     )
     from frappe_hooksig.multi import MultiVerifier
@@ -48,6 +49,7 @@ __all__ = [
     "Signer",
     "StoreError",
     "TimestampOutOfTolerance",
+    "UnknownRecord",
     "Verification",
     "VerificationError",
     "VerifiedRequest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Literal
 
 __all__ = [
     "BodyTooLarge",
@@ -16,6 +17,7 @@ __all__ = [
     "SecretWarning",
     "StoreError",
     "TimestampOutOfTolerance",
+    "UnknownRecord",
     "VerificationError",
 ]
 
@@ -69,6 +71,29 @@ class ConfigurationError(HooksigError, ValueError):
     """A secret, a scheme or an option is wrong. It is never the sender's fault."""
 
 
+class UnknownRecord(ConfigurationError):
+    """An outbox has no endpoint, message or delivery with this id. An API answers it with HTTP 404.
+
+    What belongs to another tenant than `tenant=` is as unknown as what does not exist.
+
+    Attributes:
+        kind: `endpoint`, `message` or `delivery`.
+        id: The id, as it was given.
+    """
+
+    def __init__(self, kind: Literal["endpoint", "message", "delivery"], id: object) -> None:  # noqa: A002
+        super().__init__(kind, id)  # what pickle hands back to __init__
+        self.kind: Literal["endpoint", "message", "delivery"] = kind
+        self.id = id
+
+    def __str__(self) -> str:
+        if isinstance(self.id, str):
+            return f"there is no {self.kind} {self.id[:_LONGEST_ID]!a}"
+        if isinstance(self.id, int) and self.id.bit_length() < _LONGEST_ID:
+            return f"there is no {self.kind} {self.id}"
+        return f"there is no {self.kind} with such an id ({type(self.id).__name__})"
+
+
 class PayloadError(HooksigError, ValueError):
     """A payload cannot be serialised for signing, or a verified body cannot be parsed."""
 
@@ -113,6 +138,8 @@ _DETAILS = {
         "or the body was changed or serialised anew after signing"
     ),
 }
+
+_LONGEST_ID = 64  # characters that are shown, and bits
 
 # No two plausible clocks are this far apart, in seconds: 3170 years.
 _OTHER_UNIT = 1e11

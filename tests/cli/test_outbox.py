@@ -18,6 +18,7 @@ from frappe_hooksig.cli._excerpt import plain
 from frappe_hooksig.cli._outbox import ACTIONS
 from frappe_hooksig.cli._outbox_place import in_options
 from frappe_hooksig.cli._outbox_shown import duration_of
+from frappe_hooksig.outbox._tables import NEWEST
 from frappe_hooksig.testing import Answer, FakeReceiver
 from tests.cli.command import ENVIRONMENT, USAGE, VERIFIED, run_process, says
 from tests.cli.outboxes import FILE, NOTHING, REFERENCE, URL, Commands
@@ -69,7 +70,7 @@ class TestTables:
 
         _, err = commands.run(USAGE, "outbox", "list")
         assert "run `frappe-hooksig outbox migrate`" in err
-        assert commands.says("outbox", "migrate") == "changed the tables, in steps: 1"
+        assert commands.says("outbox", "migrate") == f"changed the tables, in steps: {NEWEST}"
         assert commands.says("outbox", "migrate") == "the tables are of this release"
         assert commands.says("outbox", "list") == "no deliveries"
 
@@ -407,6 +408,8 @@ class TestList:
         assert found("--state", "delivered", "--state", "due") == [2, 1]
         assert found("--message", messages[0]) == [1]
         assert found("--endpoint", other) == []
+        assert found("--tenant", "") == found("--event-type", "invoice.*") == [2, 1]
+        assert found("--tenant", "acme") == found("--event-type", "invoice") == []
         assert found("--since", "1h") == found("--since", "1h59m") == [2]
         assert found("--until", "60m") == [1]
         assert found("--since", "1d") == [2, 1]
@@ -432,6 +435,8 @@ class TestList:
             (["--until", "2h ago"], "--until must be Unix seconds, or a time such as"),
             (["--limit", "0"], "--limit must be a whole number from 1 to 1000"),
             (["--limit", "all"], "--limit must be a number"),
+            (["--event-type", ""], "an event type is up to 128 letters"),
+            (["--tenant", " "], "--tenant must be a str of up to 64 characters"),
         ],
     )
     def test_wrong_use(self, arguments: list[str], message: str, commands: Commands) -> None:

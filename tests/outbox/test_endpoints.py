@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 
 import frappe_hooksig
 from frappe_hooksig import ConfigurationError, Secret, providers
-from frappe_hooksig.outbox import DeliveryState, Endpoint, Outbox
+from frappe_hooksig.outbox import DeliveryState, Endpoint, Outbox, UnknownRecord
 from frappe_hooksig.outbox._database import time_of
 from frappe_hooksig.outbox._endpoints import alter_endpoint, stop_endpoint, takes
 from frappe_hooksig.sending import STANDARD_WEBHOOKS, RetrySchedule
@@ -400,9 +400,9 @@ def test_change_of_the_concurrency(place: Place) -> None:
     assert place.rows("SELECT ramp FROM hooksig_endpoints") == [(30,)]
 
 
-@pytest.mark.parametrize("name", ["tenant", "state", "id", "no_such"])
+@pytest.mark.parametrize("name", ["state", "id", "no_such"])
 def test_what_cannot_be_changed(sqlite: Place, name: str) -> None:
-    """Deliveries of one tenant must not turn up at another one."""
+    """What is no argument of `add_endpoint()` is no change."""
     outbox = sqlite.outbox()
     endpoint = add(outbox)
 
@@ -419,9 +419,9 @@ def test_no_such_endpoint(place: Place, name: str) -> None:
     use = getattr(place.outbox(), name)
 
     for endpoint in ODD_IDS:
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(UnknownRecord, match=r"^there is no endpoint") as caught:
             use(endpoint)
-        assert str(caught.value) == f"there is no endpoint {str(endpoint)[:60]!r}"
+        assert (caught.value.kind, caught.value.id) == ("endpoint", endpoint)
 
 
 def test_no_such_endpoint_to_change(place: Place) -> None:
@@ -429,7 +429,7 @@ def test_no_such_endpoint_to_change(place: Place) -> None:
     outbox = place.outbox()
 
     for endpoint in ODD_IDS:
-        with pytest.raises(ConfigurationError, match=r"^there is no endpoint"):
+        with pytest.raises(UnknownRecord, match=r"^there is no endpoint"):
             outbox.change_endpoint(endpoint, concurrency=3)
 
 
@@ -445,6 +445,66 @@ def test_list(place: Place) -> None:
     assert [each.id for each in outbox.endpoints(tenant="acme")] == [ids[0], ids[2]]
     assert [each.id for each in outbox.endpoints(tenant="")] == [ids[1]]
     assert outbox.endpoints(tenant="Acme") == []
+
+
+def test_pages(place: Place) -> None:
+    """Each page begins after the last endpoint of the one before it, within a tenant, too."""
+    outbox = place.outbox()
+    ids = [add(outbox, tenant=tenant).id for tenant in ("acme", "", "acme", "acme", "")]
+    for number, endpoint in enumerate(ids):
+        moment = {"at": number // 2, "id": endpoint}
+        place.change("UPDATE hooksig_endpoints SET created_at = :at WHERE id = :id", moment)
+    every = [each.id for each in outbox.endpoints()]
+    of_acme = [each for each in every if each in {ids[0], ids[2], ids[3]}]
+
+    def page(**options: Any) -> list[str]:
+        return [each.id for each in outbox.endpoints(**options)]
+
+    assert sorted(every) == sorted(ids)
+    assert page(limit=2) == every[:2]
+    assert [page(after=each, limit=2) for each in every] == [
+        every[start : start + 2] for start in range(1, 6)
+    ]
+    assert page(after=every[1]) == every[2:]
+    assert page(tenant="acme", limit=1) == of_acme[:1]
+    assert page(tenant="acme", after=of_acme[0], limit=5) == of_acme[1:]
+    for after in (ids[1], "ep_1", "", "a\x00"):
+        with pytest.raises(UnknownRecord, match="there is no endpoint"):
+            outbox.endpoints(tenant="acme", after=after)
+
+
+@pytest.mark.parametrize("limit", [0, 1001, "7", True], ids=named)
+def test_page_of_no_length(outbox: Outbox, limit: Any) -> None:
+    """A page has between one and a thousand endpoints."""
+    with pytest.raises(ConfigurationError, match="limit= must be a whole number from 1 to 1000"):
+        outbox.endpoints(limit=limit)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        Outbox.endpoint,
+        Outbox.delete_endpoint,
+        Outbox.pause,
+        Outbox.resume,
+        lambda outbox, endpoint, **options: outbox.change_endpoint(endpoint, rate=2, **options),
+        lambda outbox, endpoint, **options: outbox.numbers(endpoint=endpoint, **options),
+    ],
+    ids=["endpoint", "delete_endpoint", "pause", "resume", "change_endpoint", "numbers"],
+)
+def test_of_another_tenant(place: Place, use: Callable[..., object]) -> None:
+    """It is as unknown as what does not exist, nothing is changed, and its own tenant may."""
+    outbox = place.outbox()
+    endpoint = add(outbox, tenant="acme")
+
+    for tenant in ("", "Acme", "other"):
+        with pytest.raises(UnknownRecord) as caught:
+            use(outbox, endpoint.id, tenant=tenant)
+        assert str(caught.value) == f"there is no endpoint '{endpoint.id}'"
+    with pytest.raises(ConfigurationError, match="tenant= must be a str"):
+        use(outbox, endpoint.id, tenant=7)
+    assert outbox.endpoints() == [endpoint]
+    use(outbox, endpoint.id, tenant="acme")
 
 
 @pytest.mark.parametrize("tenant", [7, "a\x00b", "a\ud800"], ids=named)
@@ -566,7 +626,7 @@ def test_an_endpoint_that_is_deleted_meanwhile(place: Place) -> None:
     """A change that comes too late says so."""
     place.outbox()
 
-    with pytest.raises(ConfigurationError, match="there is no endpoint 'ep_1'"):
+    with pytest.raises(UnknownRecord, match="there is no endpoint 'ep_1'"):
         place.run(lambda it: alter_endpoint(it, "ep_1", {"ramp": 7}))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import pytest
 
@@ -15,11 +15,22 @@ from frappe_hooksig.outbox import (
     DeliveryRecord,
     DeliveryState,
     EndpointNumbers,
+    Message,
     Outbox,
+    UnknownRecord,
 )
-from frappe_hooksig.outbox._database import Connection, time_of
-from frappe_hooksig.outbox._endpoints import remove_endpoint
-from frappe_hooksig.outbox._history import AT_ONCE
+from frappe_hooksig.outbox._database import Connection, Values, time_of
+from frappe_hooksig.outbox._endpoints import list_endpoints, remove_endpoint
+from frappe_hooksig.outbox._history import (
+    AT_ONCE,
+    Selection,
+    chosen_deliveries,
+    count_numbers,
+    list_attempts,
+    list_deliveries,
+    list_messages,
+    states_of,
+)
 from tests.outbox.places import URL, Place
 
 DEAD = "UPDATE hooksig_deliveries SET state = 4, attempts = 3, tries = 3, lost = 2, ended_at = 5, "
@@ -59,10 +70,12 @@ def add(outbox: Outbox, **options: Any) -> str:
     return outbox.add_endpoint(URL, secret_from="env:A", **options).id
 
 
-def publish(place: Place, outbox: Outbox, count: int, **options: Any) -> list[str]:
+def publish(
+    place: Place, outbox: Outbox, count: int, event_type: str = "invoice.paid", **options: Any
+) -> list[str]:
     """Publish several messages and route them."""
     with place.caller() as caller:
-        ids = [outbox.publish(caller.theirs, "invoice.paid", {}, **options) for _ in range(count)]
+        ids = [outbox.publish(caller.theirs, event_type, {}, **options) for _ in range(count)]
         caller.commit()
     while place.route():
         pass
@@ -85,18 +98,100 @@ def test_no_such_message(place: Place) -> None:
     odd: list[Any] = ["msg_1", "", "%s", "🦄", "a\x00b", "a\ud800", "x" * 300, None, 7]
 
     for message in odd:
-        with pytest.raises(ConfigurationError) as caught:
-            outbox.message(message)
-        assert str(caught.value) == f"there is no message {str(message)[:60]!r}"
+        for use in (
+            outbox.message,
+            outbox.payload,
+            lambda each: outbox.messages(before=each or ""),
+        ):
+            with pytest.raises(UnknownRecord, match=r"^there is no message") as caught:
+                use(message)
+            assert (caught.value.kind, caught.value.id or None) == ("message", message or None)
 
 
-def test_repr_has_no_payload(place: Place) -> None:
-    """An error reporter that shows a message shows no payload."""
+def test_messages_of_another_tenant(place: Place) -> None:
+    """They are as unknown as what does not exist."""
     outbox = place.outbox()
+    (message,) = publish(place, outbox, 1, tenant="acme")
 
-    message = outbox.message(place.publish(outbox, "invoice.paid", "Qv3r0mZ8"))
+    for tenant in ("", "Acme", "other"):
+        for use in (
+            lambda **owner: outbox.message(message, **owner),
+            lambda **owner: outbox.payload(message, **owner),
+            lambda **owner: outbox.messages(before=message, **owner),
+        ):
+            with pytest.raises(UnknownRecord) as caught:
+                use(tenant=tenant)
+            assert str(caught.value) == f"there is no message '{message}'"
+        assert outbox.messages(tenant=tenant) == []
+    assert outbox.message(message, tenant="acme").id == message
+    assert outbox.payload(message, tenant="acme") == b"{}"
+    assert outbox.messages(before=message, tenant="acme") == []
+    with pytest.raises(ConfigurationError, match="tenant= must be a str"):
+        outbox.payload(message, tenant=cast("Any", 7))
 
-    assert "Qv3r0mZ8" not in repr(message)
+
+def test_pages_of_messages(place: Place) -> None:
+    """The newest come first, also those that no endpoint takes, and new ones move no page."""
+    outbox = place.outbox()
+    ids = publish(place, outbox, 7)
+
+    pages: list[list[Message]] = [outbox.messages(limit=3)]
+    publish(place, outbox, 2)
+    pages.append(outbox.messages(limit=3, before=pages[-1][-1].id))
+    pages.append(outbox.messages(limit=3, before=pages[-1][-1].id))
+    pages.append(outbox.messages(limit=3, before=pages[-1][-1].id))
+
+    assert [len(page) for page in pages] == [3, 3, 1, 0]
+    assert [each.id for page in pages for each in page] == ids[::-1]
+    assert pages[0][0] == outbox.message(ids[-1])
+
+
+def test_filters_of_messages(place: Place) -> None:
+    """Each filter narrows the list, and several do together."""
+    outbox = place.outbox()
+    (first,) = publish(place, outbox, 1)
+    (second,) = publish(place, outbox, 1, "invoice.sent", tenant="acme")
+    (third,) = publish(place, outbox, 1, "invoices", tenant="acme")
+    (fourth,) = publish(place, outbox, 1, "Invoice.paid", tenant="acme")
+    for number, message in enumerate((first, second, third, fourth)):
+        moment = {"at": (number + 1) * 1000, "id": message}
+        place.change("UPDATE hooksig_messages SET created_at = :at WHERE id = :id", moment)
+
+    def found(**filters: Any) -> list[str]:
+        return [each.id for each in outbox.messages(**filters)]
+
+    assert found() == found(event_types="*") == [fourth, third, second, first]
+    assert found(tenant="acme") == [fourth, third, second]
+    assert found(tenant="") == [first]
+    assert found(event_types="invoice.paid") == [first]
+    assert found(event_types=["invoice.*"]) == [second, first]
+    assert found(event_types=("invoice.*", "invoices"), tenant="acme") == [third, second]
+    assert found(event_types=["invoice.*", "*"]) == [fourth, third, second, first]
+    assert found(since=3) == [fourth, third]
+    assert found(until=2, tenant="acme") == [second]
+    assert found(since=2, until=3, before=third) == [second]
+
+
+BAD_FILTERS_OF_MESSAGES: list[tuple[dict[str, Any], str]] = [
+    ({"limit": 0}, "limit= must be a whole number from 1 to 1000"),
+    ({"tenant": 7}, "tenant= must be a str"),
+    ({"event_types": []}, "event_types= must be an event type such as invoice.paid, or"),
+    ({"event_types": 7}, "event_types= must be an event type such as invoice.paid, or"),
+    ({"event_types": [str(each) for each in range(101)]}, "or a list of up to 100 of them"),
+    ({"event_types": "a b"}, "an event type is up to 128 letters"),
+    ({"event_types": ["a.*.*"]}, "an event type is up to 128 letters"),
+    ({"since": -1}, "since= must be a number from 0"),
+    ({"until": "2026-01-01"}, "until= must be a number from 0"),
+]
+
+
+@pytest.mark.parametrize(("filters", "message"), BAD_FILTERS_OF_MESSAGES, ids=named)
+def test_filters_of_messages_that_cannot_be_used(
+    outbox: Outbox, filters: dict[str, Any], message: str
+) -> None:
+    """Each is refused by its name, and not by the database."""
+    with pytest.raises(ConfigurationError, match=message):
+        outbox.messages(**filters)
 
 
 # Deliveries
@@ -111,6 +206,7 @@ def test_what_a_delivery_has(place: Place) -> None:
     place.change(f"{DEAD}, {columns}")
     ((number,),) = place.rows("SELECT id FROM hooksig_deliveries")
 
+    assert outbox.deliveries() == [outbox.delivery(number)]
     assert outbox.deliveries() == [
         DeliveryRecord(
             id=number,
@@ -149,6 +245,27 @@ def test_pages(place: Place) -> None:
     assert [each.message_id for page in pages for each in page] == ids[::-1]
 
 
+def test_no_such_delivery(place: Place) -> None:
+    """Whatever is asked for, it is the same error; so it is for another tenant's."""
+    outbox = place.outbox()
+    add(outbox, tenant="acme")
+    publish(place, outbox, 1, tenant="acme")
+    ((number,),) = place.rows("SELECT id FROM hooksig_deliveries")
+    odd: list[Any] = [number + 1, 0, -1, 2**63, 2**99, True, "1", None, 1.0]
+
+    for delivery in odd:
+        with pytest.raises(UnknownRecord, match=r"^there is no delivery") as caught:
+            outbox.delivery(delivery)
+        assert (caught.value.kind, caught.value.id) == ("delivery", delivery)
+    for tenant in ("", "Acme", "other"):
+        with pytest.raises(UnknownRecord) as caught:
+            outbox.delivery(number, tenant=tenant)
+        assert str(caught.value) == f"there is no delivery {number}"
+    assert outbox.delivery(number, tenant="acme").tenant == "acme"
+    with pytest.raises(ConfigurationError, match="tenant= must be a str"):
+        outbox.delivery(number, tenant=cast("Any", 7))
+
+
 def test_a_page_is_not_moved_by_new_deliveries(place: Place) -> None:
     """What comes meanwhile is not on a later page, and shifts nothing."""
     outbox = place.outbox()
@@ -168,7 +285,7 @@ def test_filters(place: Place) -> None:
     one, two = add(outbox), add(outbox)
     other = add(outbox, tenant="acme")
     first, second = publish(place, outbox, 2)
-    (third,) = publish(place, outbox, 1, tenant="acme")
+    (third,) = publish(place, outbox, 1, "order.paid", tenant="acme")
     for number, message in enumerate((first, second, third)):
         moment = {"at": (number + 1) * 1000, "id": message}
         place.change("UPDATE hooksig_messages SET created_at = :at WHERE id = :id", moment)
@@ -186,7 +303,10 @@ def test_filters(place: Place) -> None:
     assert found(since=2) == {(second, one), (second, two), (third, other)}
     assert found(until=1) == {(first, one), (first, two)}
     assert found(since=1.5, until=2.5, endpoint=two) == {(second, two)}
-    assert found(endpoint="ep_1") == set()
+    assert found(endpoint="ep_1") == found(message="msg_1") == set()
+    assert found(event_type="order.paid") == found(event_type="order.*") == {(third, other)}
+    assert found(event_type="*", tenant="acme") == {(third, other)}
+    assert found(event_type="paid") == set()
 
 
 BAD_FILTERS: list[tuple[dict[str, Any], str]] = [
@@ -205,6 +325,8 @@ BAD_FILTERS: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": "a\ud800"}, "endpoint= must be a str"),
     ({"endpoint": ""}, "endpoint= must be a str"),
     ({"tenant": 7}, "tenant= must be a str"),
+    ({"event_type": 7}, "event_type= must be an event type"),
+    ({"event_type": "a b"}, "an event type is up to 128 letters"),
     ({"since": -1}, "since= must be a number from 0"),
     ({"since": math.nan}, "since= must be a number from 0"),
     ({"since": math.inf}, "since= must be a number from 0"),
@@ -259,6 +381,20 @@ def test_what_an_attempt_has(place: Place) -> None:
     ]
     assert outbox.attempts(9) == []
     assert "xff" not in repr(outbox.attempts(7))
+
+
+def test_attempts_of_another_tenant(place: Place) -> None:
+    """There are none, as of a delivery that does not exist."""
+    outbox = place.outbox()
+    endpoint = add(outbox, tenant="acme")
+    publish(place, outbox, 1, tenant="acme")
+    ((number,),) = place.rows("SELECT id FROM hooksig_deliveries")
+    add_attempt(place, delivery=number, endpoint=endpoint, started_at=1)
+
+    assert len(outbox.attempts(number)) == len(outbox.attempts(number, tenant="acme")) == 1
+    assert outbox.attempts(number, tenant="") == outbox.attempts(number, tenant="other") == []
+    with pytest.raises(ConfigurationError, match="tenant= must be a str"):
+        outbox.attempts(number, tenant=cast("Any", 7))
 
 
 @pytest.mark.parametrize("delivery", [-1, "7", None, 2**63, 1.0], ids=named)
@@ -382,6 +518,24 @@ def test_chosen_by_time(place: Place, send: Callable[..., int]) -> None:
 
 
 @pytest.mark.parametrize("send", [Outbox.send_again, Outbox.send_as_new])
+def test_chosen_by_tenant(place: Place, send: Callable[..., int]) -> None:
+    """What is another tenant's is not there, whatever else is said."""
+    outbox = place.outbox()
+    endpoint = add(outbox, tenant="acme")
+    (message,) = publish(place, outbox, 1, tenant="acme")
+    place.change(DEAD)
+    ((number,),) = place.rows("SELECT id FROM hooksig_deliveries")
+
+    for tenant in ("", "other"):
+        assert send(outbox, delivery=number, tenant=tenant) == 0
+        assert send(outbox, message=message, tenant=tenant) == 0
+        assert send(outbox, endpoint=endpoint, tenant=tenant) == 0
+        assert send(outbox, since=0, tenant=tenant) == 0
+    assert send(outbox, since=0, tenant="acme") == 1
+    assert {each.tenant for each in outbox.deliveries()} == {"acme"}
+
+
+@pytest.mark.parametrize("send", [Outbox.send_again, Outbox.send_as_new])
 def test_many(place: Place, send: Callable[..., int]) -> None:
     """It takes several transactions, and says how far it is. What it makes is not sent again."""
     outbox = place.outbox()
@@ -436,6 +590,8 @@ def test_while_an_endpoint_is_deleted(server_place: Place, send: Callable[..., i
 BAD_CHOICES: list[tuple[dict[str, Any], str]] = [
     ({}, "say which deliveries: delivery=, message=, endpoint=, since= or until="),
     ({"states": "dead"}, "say which deliveries"),
+    ({"tenant": "acme"}, "say which deliveries"),
+    ({"since": 0, "tenant": 7}, "tenant= must be a str"),
     ({"endpoint": "ep_1", "states": "due"}, "states= must be among delivered, dead, cancelled"),
     ({"endpoint": "ep_1", "states": ["dead", "claimed"]}, "states= must be among delivered"),
     ({"endpoint": "ep_1", "states": "ended"}, "a state of a delivery is one of"),
@@ -471,6 +627,76 @@ def test_workers_are_rung(sqlite: Place) -> None:
     outbox.send_as_new(endpoint="ep_1")
 
     assert rings == [True, True]
+
+
+# What is read
+
+
+class Explained:
+    """A connection to SQLite that notes how it finds the rows of each query."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.dialect = connection.dialect
+        self.steps: list[str] = []
+
+    def rows(self, statement: str, values: Values | None = None) -> list[tuple[Any, ...]]:
+        """Run a query, and note its plan."""
+        plan = self._connection.rows(f"EXPLAIN QUERY PLAN {statement}", values or {})
+        self.steps += [step for *_, step in plan if step != "SCAN CONSTANT ROW"]
+        return self._connection.rows(statement, values or {})
+
+    def change(self, statement: str, values: Values | None = None) -> int:
+        """Run a statement that writes."""
+        return self._connection.change(statement, values or {})
+
+    def change_each(self, statement: str, several: Sequence[Values]) -> None:
+        """Run a statement that writes, several times."""
+        self._connection.change_each(statement, several)
+
+
+def page(**filters: Any) -> Callable[[Connection], object]:
+    """Return what lists deliveries."""
+    selection = Selection(**filters)
+    return lambda it: list_deliveries(it, selection, before=9, limit=5)
+
+
+def page_of_messages(**filters: Any) -> Callable[[Connection], object]:
+    """Return what lists messages of a tenant."""
+    usual = {"event_types": (), "since": None, "until": None, "before": None, "limit": 5}
+    return lambda it: list_messages(it, tenant="acme", **{**usual, **filters})
+
+
+LISTS: dict[str, Callable[[Connection], object]] = {
+    "messages": page_of_messages(),
+    "messages by type": page_of_messages(event_types=("a", "b.*")),
+    "messages by time": page_of_messages(since=1, until=2),
+    "deliveries of a tenant": page(tenant="acme"),
+    "deliveries of a tenant by type": page(tenant="acme", event_types=("a",)),
+    "deliveries for an endpoint": page(endpoint="ep_1"),
+    "deliveries by state": page(endpoint="ep_1", tenant="acme", states=states_of("dead")),
+    "deliveries of a message": page(message="msg_1"),
+    "deliveries to send": lambda it: chosen_deliveries(it, Selection(endpoint="ep_1"), 0, 9),
+    "delivery": lambda it: list_deliveries(it, Selection(delivery=1), before=None, limit=1),
+    "attempts": lambda it: list_attempts(it, 1, "acme"),
+    "numbers": lambda it: count_numbers(it, "acme"),
+    "endpoints": lambda it: list_endpoints(it, "acme", None, 5),
+}
+
+
+@pytest.mark.parametrize("use", LISTS.values(), ids=LISTS)
+def test_no_table_is_read_as_a_whole(sqlite: Place, use: Callable[[Connection], object]) -> None:
+    """What is asked for is found by an index, and in its order."""
+    add(sqlite.outbox(), tenant="acme")
+
+    def explain(connection: Connection) -> list[str]:
+        explained = Explained(connection)
+        use(explained)
+        return explained.steps
+
+    steps = sqlite.run(explain)
+    assert steps
+    assert [step for step in steps if step.startswith(("SCAN", "USE TEMP"))] == []
 
 
 # Numbers
@@ -529,6 +755,51 @@ def test_numbers(place: Place) -> None:
     assert first.longest_seconds == pytest.approx(0.3)
     assert (second.due, second.attempts, second.mean_seconds) == (7, 0, None)
     assert second.oldest_due >= 3600
+
+
+def test_numbers_of_some(place: Place) -> None:
+    """Those of a tenant, or of one endpoint, have nothing of the others."""
+    outbox = place.outbox()
+    first, second, other = add(outbox, tenant="acme"), add(outbox, tenant="acme"), add(outbox)
+    publish(place, outbox, 2, tenant="acme")
+    publish(place, outbox, 3)
+    place.publish(outbox, "invoice.paid", {}, tenant="acme")
+    now = place.run(time_of)
+    for number, endpoint in enumerate((first, other)):
+        add_attempt(place, delivery=number, endpoint=endpoint, started_at=now, took_ms=20)
+
+    def found(**options: Any) -> tuple[int, int, dict[str, tuple[int, int]]]:
+        numbers = outbox.numbers(**options)
+        each = {one.endpoint_id: (one.due, one.attempts) for one in numbers.endpoints}
+        return numbers.unrouted, numbers.due, each
+
+    assert found() == (1, 7, {first: (2, 1), second: (2, 0), other: (3, 1)})
+    assert found(tenant="acme") == (1, 4, {first: (2, 1), second: (2, 0)})
+    assert found(tenant="") == (0, 3, {other: (3, 1)})
+    assert found(tenant="nobody") == (0, 0, {})
+    assert found(endpoint=first) == (1, 2, {first: (2, 1)})
+    assert found(endpoint=other) == found(endpoint=other, tenant="") == (0, 3, {other: (3, 1)})
+    with pytest.raises(UnknownRecord, match="there is no endpoint 'ep_1'"):
+        outbox.numbers(endpoint="ep_1")
+    with pytest.raises(ConfigurationError, match="tenant= must be a str"):
+        outbox.numbers(tenant=cast("Any", 7))
+
+
+def test_numbers_of_many_endpoints(sqlite: Place) -> None:
+    """Their attempts are looked up in several lists, and none is left out."""
+    outbox = sqlite.outbox()
+    for _ in range(AT_ONCE + 1):
+        add(outbox)
+    sqlite.change(
+        """\
+INSERT INTO hooksig_attempts
+SELECT 1, ROW_NUMBER() OVER (ORDER BY id), id, {now}, 20, 'delivered', 200, '', '', '', NULL
+FROM hooksig_endpoints"""
+    )
+
+    numbers = outbox.numbers()
+
+    assert [each.delivered for each in numbers.endpoints] == [1] * (AT_ONCE + 1)
 
 
 def arrange(place: Place, busy: str, paused: str) -> None:

@@ -69,7 +69,7 @@ def assert_poison_is_alone(
         seen = there.seen()
     tell(f"{crew.starts} starts, {len(seen)} requests, {seconds:.1f} s after the last death")
     assert {each.reason for each in dead} == {"worker-lost"}
-    assert {outbox.message(each.message_id).payload for each in dead} == {POISON}
+    assert {outbox.payload(each.message_id) for each in dead} == {POISON}
     assert len(dead) == poisons
     assert len({each["id"] for each in seen}) == others
     outbox.close()

@@ -32,12 +32,34 @@ def test_migrate_twice(place: Place) -> None:
 def test_migrate_after_an_interruption(place: Place) -> None:
     """A step that was left half done is done again."""
     outbox = place.outbox()
-    make_older(place)
+    place.change("UPDATE hooksig_installation SET version = 0")
     place.change("DROP TABLE hooksig_processes")
 
-    assert outbox.migrate() == 1
+    assert outbox.migrate() == NEWEST
 
     assert place.rows("SELECT COUNT(*) FROM hooksig_processes") == [(0,)]
+
+
+def test_migrate_rows_of_the_first_version(place: Place) -> None:
+    """Each delivery gets the tenant of its message, and the id as new if it has one."""
+    outbox = place.outbox()
+    outbox.add_endpoint(URL, secret_from="env:A", tenant="acme")
+    message = place.publish(outbox, "invoice.paid", {}, tenant="acme")
+    place.route()
+    place.change("UPDATE hooksig_deliveries SET state = 4, ended_at = 1")
+    outbox.send_as_new(message=message)
+    columns = "SELECT tenant, new_id FROM hooksig_deliveries ORDER BY id"
+    expected = place.rows(columns)
+    of_table = place.database().dialect.sql("{on_attempts}").replace("attempts", "deliveries")
+    for index, column in (("tenant", "tenant"), ("new", "new_id")):
+        place.change(f"DROP INDEX IF EXISTS hooksig_deliveries_{index} {of_table}")
+        place.change(f"ALTER TABLE hooksig_deliveries DROP COLUMN {column}")
+    place.change("UPDATE hooksig_installation SET version = 1")
+
+    outbox.migrate()
+
+    assert place.rows(columns) == expected
+    assert expected == [("acme", None), ("acme", outbox.deliveries()[0].sent_as)]
 
 
 def test_migrate_after_the_first_statement(place: Place) -> None:
@@ -133,6 +155,9 @@ USES: dict[str, Callable[[Outbox], object]] = {
     "pause": lambda outbox: outbox.pause("ep_1"),
     "resume": lambda outbox: outbox.resume("ep_1"),
     "message": lambda outbox: outbox.message("msg_1"),
+    "payload": lambda outbox: outbox.payload("msg_1"),
+    "messages": Outbox.messages,
+    "delivery": lambda outbox: outbox.delivery(1),
     "deliveries": Outbox.deliveries,
     "attempts": lambda outbox: outbox.attempts(1),
     "send_again": lambda outbox: outbox.send_again(delivery=1),

@@ -12,6 +12,7 @@ from frappe_hooksig.cli._options import add_json, schedule_named, scheme_named
 from frappe_hooksig.cli._outbox_chosen import endpoint_id
 from frappe_hooksig.cli._outbox_place import Refused, add_place, opened
 from frappe_hooksig.cli._outcome import DONE, WrongUse
+from frappe_hooksig.exceptions import UnknownRecord
 
 if TYPE_CHECKING:
     from frappe_hooksig.outbox import Endpoint, Outbox
@@ -276,6 +277,8 @@ def _existing(outbox: Outbox, endpoint: str) -> None:
     Raises:
         Refused: There is none.
     """
-    if all(each.id != endpoint for each in outbox.endpoints()):
+    try:
+        outbox.endpoint(endpoint)
+    except UnknownRecord:
         msg = "there is no endpoint with this id"
-        raise Refused(msg)
+        raise Refused(msg) from None

@@ -11,7 +11,7 @@ from frappe_hooksig.cli._outbox_chosen import add_chosen, any_id, chosen
 from frappe_hooksig.cli._outbox_place import Refused, add_place, opened
 from frappe_hooksig.cli._outcome import DONE
 from frappe_hooksig.cli._output import complain
-from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.exceptions import UnknownRecord
 
 if TYPE_CHECKING:
     from frappe_hooksig.outbox import AttemptRecord, DeliveryRecord, Endpoint, Message, Outbox
@@ -24,6 +24,12 @@ def add_list(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `list`."""
     parser.description = "List deliveries, the newest first."
     add_chosen(parser, _STATES, "all")
+    parser.add_argument("--tenant", metavar="NAME", help="only those of a tenant")
+    parser.add_argument(
+        "--event-type",
+        metavar="TYPE",
+        help="only those of messages of an event type, or invoice.* for all that begin so",
+    )
     parser.add_argument(
         "--limit", metavar="N", type=int, default=_LIMIT, help="how many (default: %(default)s)"
     )
@@ -47,7 +53,12 @@ def add_show(parser: argparse.ArgumentParser) -> None:
 
 def _list(options: argparse.Namespace) -> tuple[int, str]:
     with opened(options) as outbox:
-        deliveries = outbox.deliveries(**chosen(options), limit=options.limit)
+        deliveries = outbox.deliveries(
+            **chosen(options),
+            tenant=options.tenant,
+            event_type=options.event_type,
+            limit=options.limit,
+        )
     from frappe_hooksig.cli._outbox_shown import deliveries_table, described
 
     if len(deliveries) == options.limit:
@@ -65,14 +76,16 @@ def _show(options: argparse.Namespace) -> tuple[int, str]:
         if isinstance(wanted, int):
             delivery = _delivery(outbox, wanted)
             message = outbox.message(delivery.message_id)
+            payload = outbox.payload(message.id)
             attempts = outbox.attempts(delivery.id)
-            shown, values = _of_delivery(delivery, message, attempts)
+            shown, values = _of_delivery(delivery, message, payload, attempts)
         elif wanted.startswith("ep_"):
             shown, values = _of_endpoint(_endpoint(outbox, wanted))
         else:
             message = _message(outbox, wanted)
+            payload = outbox.payload(message.id)
             deliveries = outbox.deliveries(message=message.id, limit=1000)
-            shown, values = _of_message(message, deliveries)
+            shown, values = _of_message(message, payload, deliveries)
     if options.json:
         import json
 
@@ -81,17 +94,17 @@ def _show(options: argparse.Namespace) -> tuple[int, str]:
 
 
 def _delivery(outbox: Outbox, number: int) -> DeliveryRecord:
-    found = outbox.deliveries(before=number + 1, limit=1)
-    if not found or found[0].id != number:
+    try:
+        return outbox.delivery(number)
+    except UnknownRecord:
         msg = "there is no delivery with this number"
-        raise Refused(msg)
-    return found[0]
+        raise Refused(msg) from None
 
 
 def _endpoint(outbox: Outbox, endpoint: str) -> Endpoint:
     try:
         return outbox.endpoint(endpoint)
-    except ConfigurationError:
+    except UnknownRecord:
         msg = "there is no endpoint with this id"
         raise Refused(msg) from None
 
@@ -101,15 +114,21 @@ def _message(outbox: Outbox, message: str) -> Message:
     seen = outbox.deliveries(message=message, limit=1)
     try:
         return outbox.message(seen[0].message_id if seen else message)
-    except ConfigurationError:
+    except UnknownRecord:
         msg = "there is no message with this id"
         raise Refused(msg) from None
 
 
 def _of_delivery(
-    delivery: DeliveryRecord, message: Message, attempts: list[AttemptRecord]
+    delivery: DeliveryRecord, message: Message, payload: bytes, attempts: list[AttemptRecord]
 ) -> tuple[list[str], dict[str, Any]]:
-    from frappe_hooksig.cli._outbox_shown import described, last_of, lines, time_of
+    from frappe_hooksig.cli._outbox_shown import (
+        described,
+        described_message,
+        last_of,
+        lines,
+        time_of,
+    )
 
     ended = delivery.ended_at
     is_other = delivery.sent_as != delivery.message_id
@@ -129,12 +148,12 @@ def _of_delivery(
             ("ended", time_of(ended) if ended is not None else None),
         ]
     )
-    shown += _message_lines(message)
+    shown += _message_lines(message, payload)
     for each in attempts:
         shown += _attempt_lines(each)
     return shown, {
         "delivery": described(delivery),
-        "message": described(message),
+        "message": described_message(message, payload),
         "attempts": [described(each) for each in attempts],
     }
 
@@ -158,7 +177,7 @@ def _attempt_lines(attempt: AttemptRecord) -> list[str]:
     )
 
 
-def _message_lines(message: Message) -> list[str]:
+def _message_lines(message: Message, payload: bytes) -> list[str]:
     from frappe_hooksig.cli._outbox_shown import lines, preview, time_of
 
     return lines(
@@ -172,24 +191,24 @@ def _message_lines(message: Message) -> list[str]:
                 None if message.idempotency_key is None else plain(message.idempotency_key),
             ),
             ("published", time_of(message.created_at)),
-            (f"payload, {len(message.payload)} bytes", preview(message)),
+            (f"payload, {len(payload)} bytes", preview(payload)),
         ]
     )
 
 
 def _of_message(
-    message: Message, deliveries: list[DeliveryRecord]
+    message: Message, payload: bytes, deliveries: list[DeliveryRecord]
 ) -> tuple[list[str], dict[str, Any]]:
-    from frappe_hooksig.cli._outbox_shown import deliveries_table, described
+    from frappe_hooksig.cli._outbox_shown import deliveries_table, described, described_message
 
-    shown = _message_lines(message)
+    shown = _message_lines(message, payload)
     if deliveries:
         shown.append(deliveries_table(deliveries))
     else:
         no_endpoint = "no deliveries: no endpoint takes it"
         shown.append(no_endpoint if message.is_routed else "no deliveries yet: a worker makes them")
     return shown, {
-        "message": described(message),
+        "message": described_message(message, payload),
         "deliveries": [described(each) for each in deliveries],
     }
 

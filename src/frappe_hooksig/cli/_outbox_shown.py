@@ -70,9 +70,9 @@ def _printable(value: object) -> str:
     return text if text.isprintable() else escaped(text)
 
 
-def preview(message: Message) -> str:
+def preview(payload: bytes) -> str:
     """Return the start of a payload."""
-    return plain(message.payload[:_PREVIEW].decode("utf-8", "replace"))
+    return plain(payload[:_PREVIEW].decode("utf-8", "replace"))
 
 
 def described(
@@ -93,9 +93,13 @@ def described(
         elif name == "answer":
             value = excerpt(value)
         values[name] = value
-    if isinstance(record, Message):
-        values |= {"payload": preview(record), "bytes": len(record.payload)}
     return values
+
+
+def described_message(message: Message, payload: bytes) -> dict[str, Any]:
+    """Return a message as JSON, with the start of its payload."""
+    values = described(message)
+    return {**values, "payload": preview(payload), "bytes": values.pop("length")}
 
 
 def deliveries_table(deliveries: Sequence[DeliveryRecord]) -> str:

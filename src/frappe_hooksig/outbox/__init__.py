@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from frappe_hooksig.exceptions import UnknownRecord
 from frappe_hooksig.outbox._outbox import Outbox
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
@@ -28,5 +29,6 @@ __all__ = [
     "Order",
     "Outbox",
     "SQLiteDatabase",
+    "UnknownRecord",
     "Worker",
 ]

@@ -6,15 +6,16 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import Any, Final, cast
+from typing import Any, Final, TypedDict, cast
 
-from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.exceptions import ConfigurationError, UnknownRecord
 from frappe_hooksig.outbox._bounds import number, whole
 from frappe_hooksig.outbox._database import Connection, among, time_of
-from frappe_hooksig.outbox._publishing import check_event_type, check_tenant, is_key
-from frappe_hooksig.outbox._records import Endpoint
+from frappe_hooksig.outbox._publishing import check_event_type, check_tenant, is_key, owned
+from frappe_hooksig.outbox._records import Endpoint, Order
 from frappe_hooksig.outbox._states import DeliveryState
 from frappe_hooksig.providers import get
+from frappe_hooksig.scheme import Scheme
 from frappe_hooksig.sending._schedule import RetrySchedule
 from frappe_hooksig.sending._target import Target
 
@@ -41,6 +42,7 @@ INSERT INTO hooksig_endpoints (
     :concurrency, :rate, :schedule, 'active', '', '', {now}, 1, 0, 0, :ramp, 0
 )"""
 
+_CREATED: Final = "SELECT created_at FROM hooksig_endpoints WHERE id = :id"
 _REFERENCES: Final = "SELECT id, secrets, headers FROM hooksig_endpoints ORDER BY id {locked}"
 
 
@@ -59,6 +61,20 @@ class Row:
     secrets: tuple[str, ...]
     headers: Mapping[str, str]
     revision: int
+
+
+class Changes(TypedDict, total=False):
+    """What can be changed of an endpoint, besides its secrets and headers; see `add_endpoint()`."""
+
+    url: str
+    event_types: Sequence[str]
+    scheme: Scheme | str
+    method: str
+    order: Order
+    hold: float
+    concurrency: int
+    rate: float | None
+    schedule: RetrySchedule
 
 
 def new_endpoint_id() -> str:
@@ -85,35 +101,76 @@ def columns_of(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def endpoint_rows(
-    connection: Connection, where: str = "", values: Mapping[str, Any] | None = None
+    connection: Connection,
+    where: str = "",
+    values: Mapping[str, Any] | None = None,
+    limit: int | None = None,
 ) -> list[Row]:
     """Return the endpoints that a condition selects, in the order of their creation."""
     query = f"SELECT {_COLUMNS} FROM hooksig_endpoints {where} ORDER BY created_at, id"  # noqa: S608
-    return [_row(each) for each in connection.rows(query, values or {})]
+    own = {**(values or {})}
+    if limit is not None:
+        query += " LIMIT :limit"
+        own["limit"] = limit
+    return [_row(each) for each in connection.rows(query, own)]
 
 
-def endpoint_row(connection: Connection, endpoint: str) -> Row:
+def endpoint_row(connection: Connection, endpoint: str, tenant: str | None = None) -> Row:
     """Return an endpoint.
 
+    Args:
+        connection: A connection.
+        endpoint: Its id.
+        tenant: Only if it is that tenant's; None for whatever tenant.
+
     Raises:
-        ConfigurationError: There is none with this id.
+        ConfigurationError: `tenant` cannot be one.
+        UnknownRecord: There is none with this id, or it is another tenant's.
     """
+    condition, values = owned(tenant)
     if is_key(endpoint):
-        for each in endpoint_rows(connection, "WHERE id = :id", {"id": endpoint}):
+        where = f"WHERE id = :id{condition}"
+        for each in endpoint_rows(connection, where, {"id": endpoint, **values}):
             return each
     raise no_endpoint(endpoint)
 
 
-def no_endpoint(endpoint: object) -> ConfigurationError:
+def no_endpoint(endpoint: object) -> UnknownRecord:
     """Return the error for an id that no endpoint has."""
-    return ConfigurationError(f"there is no endpoint {str(endpoint)[:60]!r}")
+    return UnknownRecord("endpoint", endpoint)
+
+
+def list_endpoints(
+    connection: Connection, tenant: str | None, after: str | None, limit: int | None
+) -> list[Endpoint]:
+    """Return endpoints, in the order in which they were added.
+
+    Args:
+        connection: A connection.
+        tenant: Only those of one tenant.
+        after: The id of the last one of the page before; None for the first page.
+        limit: How many; None for all.
+
+    Raises:
+        ConfigurationError: `tenant` cannot be one.
+        UnknownRecord: `after` is no endpoint, or another tenant's.
+    """
+    condition, values = owned(tenant)
+    if after is not None:
+        last = is_key(after) and connection.rows(f"{_CREATED}{condition}", {"id": after, **values})
+        if not last:
+            raise no_endpoint(after)
+        condition += " AND created_at >= :created_at AND (created_at > :created_at OR id > :after)"
+        values |= {"created_at": last[0][0], "after": after}
+    where = f"WHERE 1 = 1{condition}"
+    return [each.endpoint for each in endpoint_rows(connection, where, values, limit)]
 
 
 def alter_endpoint(connection: Connection, endpoint: str, columns: Mapping[str, Any]) -> None:
     """Change columns of an endpoint.
 
     Raises:
-        ConfigurationError: There is none with this id.
+        UnknownRecord: There is none with this id.
     """
     sets = "".join(f", {name} = :{name}" for name in columns)
     statement = f"UPDATE hooksig_endpoints SET revision = revision + 1{sets} WHERE id = :id"  # noqa: S608
@@ -156,7 +213,7 @@ WHERE id = :id AND state = 'active'"""
     return bool(connection.change(statement, values))
 
 
-def resume_endpoint(connection: Connection, endpoint: str) -> bool:
+def resume_endpoint(connection: Connection, endpoint: str, tenant: str | None = None) -> bool:
     """Let an endpoint get deliveries again, and tell whether it was stopped.
 
     The time in which it was stopped does not count: neither for how long it is failing, nor for
@@ -164,11 +221,14 @@ def resume_endpoint(connection: Connection, endpoint: str) -> bool:
     begins with few attempts at once.
 
     Raises:
-        ConfigurationError: There is no such endpoint.
+        ConfigurationError: `tenant` cannot be one.
+        UnknownRecord: There is no such endpoint, or it is another tenant's.
     """
+    condition, values = owned(tenant)
     found = is_key(endpoint) and connection.rows(
-        "SELECT state, stopped_at, failing_since FROM hooksig_endpoints WHERE id = :id {locked}",
-        {"id": endpoint},
+        "SELECT state, stopped_at, failing_since FROM hooksig_endpoints "  # noqa: S608
+        f"WHERE id = :id{condition} {{locked}}",
+        {"id": endpoint, **values},
     )
     if not found:
         raise no_endpoint(endpoint)
@@ -202,16 +262,18 @@ WHERE endpoint = :id AND state = 1 AND state <> 3 AND hold_until IS NOT NULL""",
     return True
 
 
-def remove_endpoint(connection: Connection, endpoint: str) -> None:
+def remove_endpoint(connection: Connection, endpoint: str, tenant: str | None = None) -> None:
     """Delete an endpoint, and cancel what is on its way to it.
 
     Raises:
-        ConfigurationError: There is none with this id.
+        ConfigurationError: `tenant` cannot be one.
+        UnknownRecord: There is none with this id, or it is another tenant's.
     """
+    condition, values = owned(tenant)
     # Otherwise, a transaction that routes could make a delivery for it that nobody ever ends.
     connection.rows(LOCK_ROUTING)
-    statement = "DELETE FROM hooksig_endpoints WHERE id = :id"
-    if not is_key(endpoint) or not connection.change(statement, {"id": endpoint}):
+    statement = f"DELETE FROM hooksig_endpoints WHERE id = :id{condition}"  # noqa: S608
+    if not is_key(endpoint) or not connection.change(statement, {"id": endpoint, **values}):
         raise no_endpoint(endpoint)
     open_states, states = among("state", [int(each) for each in DeliveryState if not each.is_final])
     connection.change(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from threading import Lock
@@ -26,12 +27,13 @@ from frappe_hooksig.outbox._endpoints import (
     CHANGEABLE,
     CONCURRENCY,
     LOCK_ROUTING,
+    Changes,
     alter_endpoint,
     columns_of,
     endpoint_row,
-    endpoint_rows,
     insert_endpoint,
     is_elsewhere,
+    list_endpoints,
     new_endpoint_id,
     remove_endpoint,
     replace_references,
@@ -43,16 +45,20 @@ from frappe_hooksig.outbox._history import (
     Selection,
     chosen_deliveries,
     count_numbers,
+    find_delivery,
     find_message,
+    find_payload,
     list_attempts,
     list_deliveries,
+    list_messages,
     newest_delivery,
     send_again,
     send_as_new,
     states_of,
+    types_of,
 )
 from frappe_hooksig.outbox._processes import LEASE
-from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, check_tenant, publish
+from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, publish
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
     DeliveryRecord,
@@ -82,6 +88,11 @@ from frappe_hooksig.sending._attempt import shown
 from frappe_hooksig.sending._guard import AddressGuard
 from frappe_hooksig.sending._schedule import STANDARD_WEBHOOKS, RetrySchedule
 from frappe_hooksig.sending._sender import Sender
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+else:
+    from typing_extensions import Unpack
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -479,7 +490,8 @@ class Outbox:
         secret_from: str | Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
         headers_from: Mapping[str, str] | None = None,
-        **changes: Any,
+        tenant: str | None = None,
+        **changes: Unpack[Changes],
     ) -> Endpoint:
         """Change an endpoint. What is not given stays as it is.
 
@@ -489,11 +501,13 @@ class Outbox:
             secret_from: As for `add_endpoint()`. It replaces all secrets.
             headers: As for `add_endpoint()`. They replace all headers.
             headers_from: As for `add_endpoint()`. They replace all headers.
-            changes: Any other argument of `add_endpoint()` but `tenant`.
+            tenant: Only if it is this tenant's. The tenant of an endpoint cannot be changed.
+            changes: Any other argument of `add_endpoint()`.
 
         Raises:
-            ConfigurationError: An argument cannot be used, there is no such endpoint, or `url`
-                leads to another receiver, and nothing says what headers that is to get.
+            ConfigurationError: An argument cannot be used, or `url` leads to another receiver, and
+                nothing says what headers that is to get.
+            UnknownRecord: There is no such endpoint, or it is another tenant's.
         """
         unknown = changes.keys() - CHANGEABLE
         if unknown:
@@ -504,7 +518,7 @@ class Outbox:
             columns["ramp"] = columns["concurrency"]
 
         def change(connection: Connection) -> Endpoint:
-            before = endpoint_row(connection, endpoint_id).endpoint
+            before = endpoint_row(connection, endpoint_id, tenant).endpoint
             is_kept = headers is None and headers_from is None and before.header_names
             if is_kept and is_elsewhere(before.url, columns.get("url", before.url)):
                 msg = (
@@ -584,77 +598,167 @@ class Outbox:
             problem = str(error)
         raise ConfigurationError(problem)
 
-    def endpoint(self, endpoint_id: str) -> Endpoint:
+    def endpoint(self, endpoint_id: str, *, tenant: str | None = None) -> Endpoint:
         """Return an endpoint.
 
-        Raises:
-            ConfigurationError: There is none with this id.
-        """
-        return self._run(lambda each: endpoint_row(each, endpoint_id).endpoint)
+        Args:
+            endpoint_id: Its id.
+            tenant: Only if it is this tenant's; None for whatever tenant.
 
-    def endpoints(self, *, tenant: str | None = None) -> list[Endpoint]:
+        Raises:
+            ConfigurationError: `tenant` cannot be one.
+            UnknownRecord: There is none with this id, or it is another tenant's.
+        """
+        return self._run(lambda each: endpoint_row(each, endpoint_id, tenant).endpoint)
+
+    def endpoints(
+        self, *, tenant: str | None = None, after: str | None = None, limit: int | None = None
+    ) -> list[Endpoint]:
         """Return the endpoints, in the order in which they were added.
 
         Args:
             tenant: Only those of one tenant.
+            after: The id of the last endpoint of the page before.
+            limit: How many, up to 1000; None for all.
+
+        Raises:
+            ConfigurationError: `tenant` or `limit` cannot be used.
+            UnknownRecord: There is no endpoint `after`, or it is another tenant's.
+        """
+        if limit is not None:
+            whole("limit", limit, 1, LONGEST_LIST)
+        return self._run(lambda each: list_endpoints(each, tenant, after, limit))
+
+    def delete_endpoint(self, endpoint_id: str, *, tenant: str | None = None) -> None:
+        """Delete an endpoint. What is on its way to it is cancelled.
+
+        Args:
+            endpoint_id: The endpoint.
+            tenant: Only if it is this tenant's.
 
         Raises:
             ConfigurationError: `tenant` cannot be one.
+            UnknownRecord: There is none with this id, or it is another tenant's.
         """
-        if tenant is not None:
-            check_tenant(tenant)
-        where = "" if tenant is None else "WHERE tenant = :tenant"
-        found = self._run(lambda each: endpoint_rows(each, where, {"tenant": tenant}))
-        return [each.endpoint for each in found]
+        self._run(lambda each: remove_endpoint(each, endpoint_id, tenant))
 
-    def delete_endpoint(self, endpoint_id: str) -> None:
-        """Delete an endpoint. What is on its way to it is cancelled.
-
-        Raises:
-            ConfigurationError: There is none with this id.
-        """
-        self._run(lambda each: remove_endpoint(each, endpoint_id))
-
-    def pause(self, endpoint_id: str, message: str = "") -> bool:
+    def pause(self, endpoint_id: str, message: str = "", *, tenant: str | None = None) -> bool:
         """Send an endpoint nothing more for now. What is published for it collects.
 
         Args:
             endpoint_id: The endpoint.
             message: Why, for those who look at it later.
+            tenant: Only if it is this tenant's.
 
         Returns:
             Whether it was active.
 
         Raises:
-            ConfigurationError: There is none with this id.
+            ConfigurationError: `tenant` cannot be one.
+            UnknownRecord: There is none with this id, or it is another tenant's.
         """
 
         def pause(connection: Connection) -> bool:
-            endpoint_row(connection, endpoint_id)
+            endpoint_row(connection, endpoint_id, tenant)
             return stop_endpoint(connection, endpoint_id, "paused", "operator", shown(message))
 
         return self._run(pause)
 
-    def resume(self, endpoint_id: str) -> bool:
+    def resume(self, endpoint_id: str, *, tenant: str | None = None) -> bool:
         """Send to an endpoint again, beginning with what is due.
+
+        Args:
+            endpoint_id: The endpoint.
+            tenant: Only if it is this tenant's.
 
         Returns:
             Whether it was paused or disabled.
 
         Raises:
-            ConfigurationError: There is none with this id.
+            ConfigurationError: `tenant` cannot be one.
+            UnknownRecord: There is none with this id, or it is another tenant's.
         """
-        return self._changed(lambda each: resume_endpoint(each, endpoint_id))
+        return self._changed(lambda each: resume_endpoint(each, endpoint_id, tenant))
 
     # What was sent, and sending it once more
 
-    def message(self, message_id: str) -> Message:
+    def message(self, message_id: str, *, tenant: str | None = None) -> Message:
         """Return a message.
 
+        Args:
+            message_id: Its id.
+            tenant: Only if it is this tenant's; None for whatever tenant.
+
         Raises:
-            ConfigurationError: There is none with this id.
+            ConfigurationError: `tenant` cannot be one.
+            UnknownRecord: There is none with this id, or it is another tenant's.
         """
-        return self._run(lambda each: find_message(each, message_id))
+        return self._run(lambda each: find_message(each, message_id, tenant))
+
+    def payload(self, message_id: str, *, tenant: str | None = None) -> bytes:
+        """Return the bytes that are sent of a message.
+
+        Args:
+            message_id: The id of the message.
+            tenant: Only if it is this tenant's; None for whatever tenant.
+
+        Raises:
+            ConfigurationError: `tenant` cannot be one.
+            UnknownRecord: There is no message with this id, or it is another tenant's.
+        """
+        return self._run(lambda each: find_payload(each, message_id, tenant))
+
+    def messages(
+        self,
+        *,
+        tenant: str | None = None,
+        event_types: Sequence[str] | str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[Message]:
+        """Return messages, the newest first, also those that no endpoint takes.
+
+        Args:
+            tenant: Only those of a tenant. With it, no row of another tenant is read.
+            event_types: Only those of one of these event types, `invoice.*` for all that begin with
+                `invoice.`.
+            since: Only those that were published since then, in Unix seconds.
+            until: Only those that were published until then, in Unix seconds.
+            before: The id of the last message of the page before.
+            limit: How many, up to 1000.
+
+        Raises:
+            ConfigurationError: An argument cannot be used.
+            UnknownRecord: There is no message `before`, or it is another tenant's.
+        """
+        whole("limit", limit, 1, LONGEST_LIST)
+        types = () if event_types is None else types_of("event_types", event_types)
+        return self._run(
+            lambda each: list_messages(
+                each,
+                tenant=tenant,
+                event_types=types,
+                since=since,
+                until=until,
+                before=before,
+                limit=limit,
+            )
+        )
+
+    def delivery(self, delivery_id: int, *, tenant: str | None = None) -> DeliveryRecord:
+        """Return a delivery.
+
+        Args:
+            delivery_id: Its number.
+            tenant: Only if it is this tenant's; None for whatever tenant.
+
+        Raises:
+            ConfigurationError: `tenant` cannot be one.
+            UnknownRecord: There is none with this number, or it is another tenant's.
+        """
+        return self._run(lambda each: find_delivery(each, delivery_id, tenant))
 
     def deliveries(
         self,
@@ -662,6 +766,7 @@ class Outbox:
         message: str | None = None,
         endpoint: str | None = None,
         tenant: str | None = None,
+        event_type: str | None = None,
         states: Sequence[str] | str | None = None,
         since: float | None = None,
         until: float | None = None,
@@ -671,9 +776,11 @@ class Outbox:
         """Return deliveries, the newest first.
 
         Args:
-            message: Only those of a message.
+            message: Only those of a message; also by the id that a receiver saw.
             endpoint: Only those for an endpoint.
             tenant: Only those of a tenant.
+            event_type: Only those of messages of an event type, `invoice.*` for all that begin with
+                `invoice.`.
             states: Only those in one of these states, such as `dead`.
             since: Only those of messages that were published since then, in Unix seconds.
             until: Only those of messages that were published until then, in Unix seconds.
@@ -688,22 +795,24 @@ class Outbox:
             message=message,
             endpoint=endpoint,
             tenant=tenant,
+            event_types=() if event_type is None else types_of("event_type", event_type),
             states=None if states is None else states_of(states),
             since=since,
             until=until,
         )
         return self._run(lambda each: list_deliveries(each, selection, before=before, limit=limit))
 
-    def attempts(self, delivery: int) -> list[AttemptRecord]:
+    def attempts(self, delivery: int, *, tenant: str | None = None) -> list[AttemptRecord]:
         """Return the attempts of a delivery, the first one first.
 
         Args:
             delivery: The id of the delivery. If there is none with it, there are no attempts.
+            tenant: Only if the delivery is this tenant's. Else there are no attempts.
 
         Raises:
-            ConfigurationError: It is not a whole number.
+            ConfigurationError: It is not a whole number, or `tenant` cannot be one.
         """
-        return self._run(lambda each: list_attempts(each, delivery))
+        return self._run(lambda each: list_attempts(each, delivery, tenant))
 
     def send_again(
         self,
@@ -714,6 +823,7 @@ class Outbox:
         states: Sequence[str] | str = ("dead",),
         since: float | None = None,
         until: float | None = None,
+        tenant: str | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> int:
         """Send deliveries that have ended once more, with the same id.
@@ -728,6 +838,7 @@ class Outbox:
             states: Which of them: `dead`, `delivered` or `cancelled`.
             since: Only those of messages that were published since then, in Unix seconds.
             until: Only those of messages that were published until then, in Unix seconds.
+            tenant: Only those of this tenant, whatever else is given.
             progress: Gets the number of deliveries so far, now and then.
 
         Returns:
@@ -737,7 +848,13 @@ class Outbox:
             ConfigurationError: Nothing says which deliveries are meant.
         """
         selection = _selection(
-            states, delivery=delivery, message=message, endpoint=endpoint, since=since, until=until
+            states,
+            delivery=delivery,
+            message=message,
+            endpoint=endpoint,
+            since=since,
+            until=until,
+            tenant=tenant,
         )
         return self._each_chosen(selection, send_again, progress)
 
@@ -750,6 +867,7 @@ class Outbox:
         states: Sequence[str] | str = ("dead",),
         since: float | None = None,
         until: float | None = None,
+        tenant: str | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> int:
         """Send deliveries that have ended once more, with a new id.
@@ -763,6 +881,7 @@ class Outbox:
             states: As for `send_again()`.
             since: As for `send_again()`.
             until: As for `send_again()`.
+            tenant: As for `send_again()`.
             progress: As for `send_again()`.
 
         Returns:
@@ -772,7 +891,13 @@ class Outbox:
             ConfigurationError: Nothing says which deliveries are meant.
         """
         selection = _selection(
-            states, delivery=delivery, message=message, endpoint=endpoint, since=since, until=until
+            states,
+            delivery=delivery,
+            message=message,
+            endpoint=endpoint,
+            since=since,
+            until=until,
+            tenant=tenant,
         )
         return self._each_chosen(selection, send_as_new, progress)
 
@@ -801,9 +926,25 @@ class Outbox:
                 return count
             after = last
 
-    def numbers(self) -> Numbers:
-        """Return what is due and for how long, and how the attempts of each endpoint went."""
-        return self._run(count_numbers)
+    def numbers(self, *, tenant: str | None = None, endpoint: str | None = None) -> Numbers:
+        """Return what is due and for how long, and how the attempts of each endpoint went.
+
+        Args:
+            tenant: Only of this tenant. With it, no delivery of another tenant is counted.
+            endpoint: Only of this endpoint, and the messages of its tenant that are not routed yet.
+
+        Raises:
+            ConfigurationError: `tenant` cannot be one.
+            UnknownRecord: There is no such endpoint, or it is another tenant's.
+        """
+
+        def count(connection: Connection) -> Numbers:
+            owner = tenant
+            if endpoint is not None:
+                owner = endpoint_row(connection, endpoint, tenant).endpoint.tenant
+            return count_numbers(connection, owner, endpoint)
+
+        return self._run(count)
 
     # Sending
 
@@ -924,6 +1065,7 @@ def _selection(
     endpoint: str | None,
     since: float | None,
     until: float | None,
+    tenant: str | None,
 ) -> Selection:
     if all(each is None for each in (delivery, message, endpoint, since, until)):
         msg = "say which deliveries: delivery=, message=, endpoint=, since= or until="
@@ -938,6 +1080,7 @@ def _selection(
         delivery=delivery,
         message=message,
         endpoint=endpoint,
+        tenant=tenant,
         states=wanted,
         since=since,
         until=until,

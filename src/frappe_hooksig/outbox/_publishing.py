@@ -146,6 +146,21 @@ def check_tenant(tenant: object) -> None:
         raise ConfigurationError(msg)
 
 
+def owned(tenant: str | None) -> tuple[str, dict[str, Any]]:
+    """Return what a condition needs besides, for rows of one tenant only, and its values.
+
+    >>> owned("acme"), owned(None)
+    ((' AND tenant = :tenant', {'tenant': 'acme'}), ('', {}))
+
+    Raises:
+        ConfigurationError: `tenant` cannot be one.
+    """
+    if tenant is None:
+        return "", {}
+    check_tenant(tenant)
+    return " AND tenant = :tenant", {"tenant": tenant}
+
+
 def _is_unicode(text: str) -> bool:
     try:
         text.encode()

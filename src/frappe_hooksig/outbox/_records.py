@@ -73,7 +73,7 @@ class Message:
         tenant: Whose it is.
         key: Messages with the same key have an order; None if it has none.
         idempotency_key: The caller's own key for it, or None.
-        payload: The bytes that are sent.
+        length: The length of its payload, in bytes; see `Outbox.payload()`.
         created_at: When it was published, in Unix seconds.
         is_routed: Whether its deliveries exist.
     """
@@ -83,7 +83,7 @@ class Message:
     tenant: str
     key: str | None
     idempotency_key: str | None
-    payload: bytes = field(repr=False)
+    length: int
     created_at: float
     is_routed: bool
 
@@ -192,7 +192,8 @@ class Numbers:
     """How an outbox does.
 
     Attributes:
-        unrouted: How many messages have no deliveries yet.
+        unrouted: How many messages have no deliveries yet; those of the tenant, if only the numbers
+            of one tenant or of one endpoint were asked for.
         due: How many deliveries are due now, without those of endpoints that are not active.
         oldest_due: How long the oldest of them has been due, in seconds; 0 without any.
         endpoints: The numbers of each endpoint.

@@ -24,11 +24,11 @@ SELECT seq, id, tenant, event_type, lane, size FROM hooksig_messages
 WHERE is_routed = 0 ORDER BY seq LIMIT :limit {skip_locked}"""
 _INSERT: Final = """\
 INSERT INTO hooksig_deliveries (
-    message, endpoint, sent_as, state, due_at, set_at, size, attempts, tries, lost, lane, number,
-    is_set_aside, created_at, reason, problem
+    message, endpoint, tenant, sent_as, state, due_at, set_at, size, attempts, tries, lost, lane,
+    number, is_set_aside, created_at, reason, problem
 ) VALUES (
-    :message, :endpoint, :sent_as, :state, :now, :now, :size, 0, 0, 0, :lane, :number, 0, :now,
-    '', ''
+    :message, :endpoint, :tenant, :sent_as, :state, :now, :now, :size, 0, 0, 0, :lane, :number, 0,
+    :now, '', ''
 )"""
 
 
@@ -63,6 +63,7 @@ def route(connection: Connection, now: int) -> int | None:
                     {
                         "message": seq,
                         "endpoint": endpoint,
+                        "tenant": tenant,
                         "sent_as": message_id,
                         "state": int(DeliveryState.DUE),
                         "now": now,

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.outbox._database import Connection
 
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column that a version adds to a table.
+
+    Attributes:
+        table: The table.
+        name: The name of the column.
+        kind: Its type. It may be null or has a default, because there may be rows.
+    """
+
+    table: str
+    name: str
+    kind: str
+
+    def add(self, connection: Connection) -> None:
+        """Add it, unless it is there already. SQLite has no `IF NOT EXISTS` for a column.
+
+        In MariaDB, another process may add it at the same moment.
+        """
+        if not connection.rows("{has_column}", {"table": self.table, "column": self.name}):
+            column = f"{{unless_there}} {self.name} {self.kind}"
+            connection.change(f"ALTER TABLE {self.table} ADD COLUMN {column}")
+
+
 # Each entry brings the tables from the version before it to the next one. Nothing is ever changed
 # in an entry that was released.
 #
 # States of a delivery: 0 waits in its lane, 1 is to be sent, 2 is claimed, 3 was delivered, 4 is a
 # dead letter, 5 was cancelled. See _states.py.
-_VERSIONS: Final = (
+_VERSIONS: Final[tuple[tuple[str | _Column, ...], ...]] = (
     (
         """\
 CREATE TABLE IF NOT EXISTS hooksig_endpoints (
@@ -127,6 +153,40 @@ CREATE TABLE IF NOT EXISTS hooksig_processes (
     beat_at BIGINT NOT NULL
 ) {options}""",
     ),
+    # Lists that read only what they show: of one tenant or endpoint, or by an id that was sent as
+    # new.
+    (
+        _Column("hooksig_deliveries", "tenant", "VARCHAR(64) NOT NULL DEFAULT ''"),
+        _Column("hooksig_deliveries", "new_id", "VARCHAR(255)"),
+        """\
+UPDATE hooksig_deliveries
+SET tenant = COALESCE(
+        (SELECT m.tenant FROM hooksig_messages m WHERE m.seq = hooksig_deliveries.message), ''
+    ),
+    new_id = (
+        SELECT CASE WHEN m.id = hooksig_deliveries.sent_as THEN NULL
+            ELSE hooksig_deliveries.sent_as END
+        FROM hooksig_messages m WHERE m.seq = hooksig_deliveries.message
+    )""",
+        """\
+CREATE INDEX IF NOT EXISTS hooksig_endpoints_tenant
+ON hooksig_endpoints (tenant, created_at, id)""",
+        # The time and the event type are for filters, so that no payload is read for them.
+        """\
+CREATE INDEX IF NOT EXISTS hooksig_messages_tenant
+ON hooksig_messages (tenant, seq, created_at, event_type)""",
+        """\
+CREATE INDEX IF NOT EXISTS hooksig_deliveries_tenant
+ON hooksig_deliveries (tenant, id) {where_owned}""",
+        """\
+CREATE INDEX IF NOT EXISTS hooksig_deliveries_endpoint ON hooksig_deliveries (endpoint, id)""",
+        """\
+CREATE INDEX IF NOT EXISTS hooksig_deliveries_new ON hooksig_deliveries (new_id) {where_new}""",
+        """\
+CREATE INDEX IF NOT EXISTS hooksig_attempts_endpoint
+ON hooksig_attempts (endpoint, started_at, outcome, took_ms)""",
+        "DROP INDEX IF EXISTS hooksig_attempts_started {on_attempts}",
+    ),
 )
 
 #: The version of the tables that this release works with.
@@ -176,7 +236,10 @@ def migrate(connection: Connection, fingerprint: str) -> int:
         raise ConfigurationError(msg)
     for number, statements in enumerate(_VERSIONS[version:], version + 1):
         for statement in statements:
-            connection.change(statement)
+            if isinstance(statement, _Column):
+                statement.add(connection)
+            else:
+                connection.change(statement)
         # After each: MariaDB commits with each CREATE, so a step may be left half done.
         connection.change("UPDATE hooksig_installation SET version = :version", {"version": number})
     return NEWEST - version

@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.exceptions import UnknownRecord
 from frappe_hooksig.integrations.django._outbox_setting import configured_outbox, is_configured
 from frappe_hooksig.integrations.django._sending_again import WAYS, send_each
 from frappe_hooksig.integrations.django.models import (
@@ -216,7 +216,7 @@ class EndpointAdmin(_ReadOnly):
         for each in several:
             try:
                 is_done = act(each.id)
-            except ConfigurationError:  # it was deleted meanwhile
+            except UnknownRecord:  # it was deleted meanwhile
                 continue
             if is_done:
                 count += 1
