@@ -11,6 +11,7 @@ import pytest
 from frappe_hooksig import (
     BodyTooLarge,
     ConfigurationError,
+    EndpointNotActive,
     HooksigError,
     MalformedPayload,
     PayloadError,
@@ -23,6 +24,7 @@ from frappe_hooksig.outbox import UnknownRecord
 
 EVERY = [
     ConfigurationError("no secret"),
+    EndpointNotActive("ep_1", "paused"),
     PayloadError("a set"),
     MalformedPayload("not JSON"),
     RawBodyUnavailable("gone"),

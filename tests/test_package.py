@@ -61,6 +61,7 @@ LAYERS = [
     {
         "outbox._bell",
         "outbox._lanes",
+        "outbox._masking",
         "outbox._publishing",
         "outbox._retention",
         "outbox._servers",

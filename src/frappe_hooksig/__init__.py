@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from frappe_hooksig.exceptions import (
         BodyTooLarge,
         ConfigurationError,
+        EndpointNotActive,
         HooksigError,
         IdempotencyConflict,
         MalformedPayload,
@@ -35,6 +36,7 @@ __all__ = [
     "BodyTooLarge",
     "ConfigurationError",
     "Delivery",
+    "EndpointNotActive",
     "HooksigError",
     "IdempotencyConflict",
     "MalformedPayload",

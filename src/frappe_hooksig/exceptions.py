@@ -8,6 +8,7 @@ from typing import Literal
 __all__ = [
     "BodyTooLarge",
     "ConfigurationError",
+    "EndpointNotActive",
     "HooksigError",
     "IdempotencyConflict",
     "MalformedPayload",
@@ -92,6 +93,23 @@ class UnknownRecord(ConfigurationError):
         if isinstance(self.id, int) and self.id.bit_length() < _LONGEST_ID:
             return f"there is no {self.kind} {self.id}"
         return f"there is no {self.kind} with such an id ({type(self.id).__name__})"
+
+
+class EndpointNotActive(ConfigurationError):
+    """An endpoint is paused or disabled, so it gets no test. Resume it first.
+
+    Attributes:
+        endpoint_id: The id of the endpoint.
+        state: `paused` or `disabled`.
+    """
+
+    def __init__(self, endpoint_id: str, state: str) -> None:
+        super().__init__(endpoint_id, state)  # pickle passes these to __init__
+        self.endpoint_id = endpoint_id
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"the endpoint {self.endpoint_id} is {self.state}: resume it first"
 
 
 class PayloadError(HooksigError, ValueError):

@@ -166,6 +166,7 @@ class TestEndpoints:
             "method": "PUT",
             "scheme": "stripe",
             "secret_from": ["env:WHSEC", "file:/old"],
+            "old_secret_ends": None,
             "header_names": ["Authorization"],
             "order": "key",
             "hold": 60.0,
@@ -215,6 +216,36 @@ class TestEndpoints:
 
         assert json.loads(out)["state"] == "active"
 
+    def test_test(self, commands: Commands) -> None:
+        """It prints the number of a delivery, which a worker sends to this endpoint alone."""
+        with FakeReceiver() as receiver:
+            endpoint = commands.add("--event-type", "order.*", url=receiver.url)
+            commands.add(url=receiver.url)
+            test = ["outbox", "endpoints", "test", endpoint]
+
+            assert commands.says(*test) == "delivery 1: see frappe-hooksig outbox show 1"
+            assert commands.json(*test) == {"endpoint": endpoint, "delivery": 2}
+            commands.work()
+            assert [each.json() for each in receiver.requests] == [{"test": True}] * 2
+
+        assert states(commands) == ["delivered"] * 2
+        commands.says("outbox", "pause", endpoint)
+        assert commands.run(NOTHING, *test) == (
+            "",
+            "frappe-hooksig: the endpoint is paused: resume it first\n",
+        )
+
+    def test_old_secret(self, commands: Commands) -> None:
+        """It is shown until when the secret before signs, too."""
+        endpoint = commands.add()
+        until = "encrypted:1764496800000:token"
+        commands.execute(f'UPDATE hooksig_endpoints SET secrets = \'["env:A", "{until}"]\'')
+
+        shown = commands.says("outbox", "show", endpoint)
+        assert "secret from: env:A encrypted\nold secret until: 2025-11-30T10:00:00Z\n" in shown
+        described = commands.json("outbox", "show", endpoint)
+        assert described["old_secret_ends"] == "2025-11-30T10:00:00.000Z"
+
     def test_delete(self, commands: Commands) -> None:
         """What is on its way is cancelled."""
         endpoint, _ = deliver(commands, 500)
@@ -238,7 +269,11 @@ class TestEndpoints:
         assert commands.says(*pause) == f"was not active: {endpoint}"
 
     @pytest.mark.parametrize(
-        "action", [["endpoints", "delete"], ["endpoints", "change"], ["pause"], ["resume"]]
+        "action",
+        [
+            *(["endpoints", "delete"], ["endpoints", "change"], ["endpoints", "test"]),
+            *(["pause"], ["resume"]),
+        ],
     )
     def test_unknown(self, action: list[str], commands: Commands) -> None:
         """An id that no endpoint has is not found."""

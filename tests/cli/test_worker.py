@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,20 @@ def test_once(commands: Commands) -> None:
     verifier = Verifier(WHSEC, scheme=providers.STANDARD_WEBHOOKS)
     assert verifier.verify(request.body, request.headers).id == message
     assert commands.json(*ONCE) == {"attempts": 0}
+
+
+def test_untrusted_urls(commands: Commands) -> None:
+    """An address that is not allowed pauses nothing, and takes the whole timeout."""
+    endpoint = commands.add()
+    commands.publish()
+    begin = time.monotonic()
+
+    commands.run(VERIFIED, "worker", "--once", "--untrusted-urls", "--timeout", "0.5")
+
+    assert time.monotonic() - begin > 0.5
+    assert commands.json("outbox", "show", endpoint)["state"] == "active"
+    (attempt,) = commands.json("outbox", "show", "1")["attempts"]
+    assert attempt["reason"] == "address-not-allowed"
 
 
 def test_log(commands: Commands) -> None:

@@ -195,6 +195,22 @@ def test_pause_and_resume() -> None:
     assert [each.state for each in outbox.endpoints()] == ["active", "active"]
 
 
+def test_sending_a_test() -> None:
+    """Each active endpoint gets one, and the admin's history tells of it."""
+    with FakeReceiver() as receiver:
+        paused, active = add_endpoint(receiver.url), add_endpoint(receiver.url)
+        outbox.pause(paused)
+
+        page = act(client_of("root"), "endpoint/", "send_test", paused, active).content.decode()
+        outbox.drain()
+        assert [each.json() for each in receiver.requests] == [{"test": True}]
+
+    assert "1 of 2 endpoints were sent a test." in page
+    assert "It was sent a test." in shown(client_of("root"), f"endpoint/{quote(active)}/history/")
+    (delivery,) = outbox.deliveries()
+    assert (delivery.endpoint_id, str(delivery.state)) == (active, "delivered")
+
+
 def test_endpoint_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was deleted since the list was made is not counted."""
     endpoint = add_endpoint()

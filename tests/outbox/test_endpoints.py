@@ -57,6 +57,7 @@ def test_what_an_endpoint_has(place: Place) -> None:
         method="POST",
         scheme="standard-webhooks",
         secret_from=("env:A",),
+        old_secret_ends=None,
         header_names=(),
         order="none",
         hold=3600.0,

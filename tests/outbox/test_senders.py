@@ -38,11 +38,16 @@ class Kept:
         self.made: list[Sender] = []
         self.key = Fernet.generate_key()
         self.vault = Vault([self.key], {"own": self.values.get})
-        self.senders = Senders(self.vault, self.make)
+        self.now: float | None = None  # by default, that of this machine
+        self.senders = Senders(self.vault, self.make, self.clock)
+
+    def clock(self) -> float:
+        """Return the time of the senders."""
+        return time.time() if self.now is None else self.now
 
     def make(self, secret: Any, **options: Any) -> Sender:
         """Make a sender, and remember it."""
-        sender = Sender(secret, guard=LOOPBACK, observe=(), **options)
+        sender = Sender(secret, guard=LOOPBACK, observe=(), clock=self.clock, **options)
         self.made.append(sender)
         return sender
 
@@ -70,6 +75,7 @@ def row(
         "method": "POST",
         "scheme": "standard-webhooks",
         "secret_from": secrets,
+        "old_secret_ends": None,
         "header_names": tuple(headers or {}),
         "order": "none",
         "hold": 0.0,
@@ -147,6 +153,24 @@ def test_a_secret_that_has_changed(kept: Kept) -> None:
     assert second is not first
     assert kept.senders.of(row(), is_json=True) is second
     assert kept.senders.of(row(), is_json=True) is second
+
+
+def test_a_secret_that_has_ended(kept: Kept) -> None:
+    """It signs until then, with whatever sender, and is not even read after that."""
+    token = kept.vault.encrypted("ep_1", Secret(OLD)).partition(":")[2]
+    both = row(secrets=("own:secret", f"encrypted:2000000009000:{token}"))
+    unreadable = row(secrets=("own:secret", "encrypted:2000000009000:lost"))
+    kept.now = 2_000_000_008.9
+
+    with FakeReceiver() as receiver:
+        sender = kept.senders.of(both, is_json=True)
+        sender.send(receiver.url, b"{}")
+        kept.now = 2_000_000_009.0
+        sender.send(receiver.url, b"{}")
+        kept.senders.of(replace(unreadable, revision=2), is_json=True).send(receiver.url, b"{}")
+        counts = [len(str(each.header("webhook-signature")).split()) for each in receiver.requests]
+
+    assert counts == [2, 1, 1]
 
 
 def test_a_secret_that_is_gone(kept: Kept) -> None:

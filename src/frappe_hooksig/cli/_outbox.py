@@ -20,7 +20,7 @@ from frappe_hooksig.cli._output import complain
 ACTIONS: Final[Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]]] = {
     "init": ("create the tables, and the file of SQLite", add_init),
     "migrate": ("bring the tables of an older release to the newest version", add_migrate),
-    "endpoints": ("list, add, change and delete endpoints", add_endpoints),
+    "endpoints": ("list, add, change, test and delete endpoints", add_endpoints),
     "publish": ("publish an event", add_publish),
     "list": ("list deliveries", add_list),
     "show": ("show a delivery with its attempts, a message or an endpoint", add_show),

@@ -31,13 +31,16 @@ examples:
   frappe-hooksig outbox endpoints
   frappe-hooksig outbox endpoints add https://example.com/webhook --secret-from env:SECRET
   frappe-hooksig outbox endpoints change ep_... --secret-from env:NEW --secret-from env:OLD
+  frappe-hooksig outbox endpoints test ep_...
   frappe-hooksig outbox endpoints delete ep_...
 """
 
 
 def add_endpoints(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `endpoints`, and its own actions."""
-    parser.description = "List, add, change and delete endpoints. Without an action, list them."
+    parser.description = (
+        "List, add, change, test and delete endpoints. Without an action, list them."
+    )
     parser.epilog = _EXAMPLES
     _add_tenant(parser, "list only those of a tenant", default=None)
     add_json(parser)
@@ -47,6 +50,7 @@ def add_endpoints(parser: argparse.ArgumentParser) -> None:
     for name, description, add in (
         ("add", "add an endpoint, and print its id", _add_add),
         ("change", "change an endpoint; what is not named stays as it is", _add_change),
+        ("test", "send a test to an endpoint, and print the number of its delivery", _add_test),
         ("delete", "delete an endpoint, and cancel what is on its way to it", _add_delete),
     ):
         action = actions.add_parser(name, help=description)
@@ -102,6 +106,11 @@ def _add_change(parser: argparse.ArgumentParser) -> None:
 def _add_delete(parser: argparse.ArgumentParser) -> None:
     _add_id(parser)
     parser.set_defaults(act=_delete)
+
+
+def _add_test(parser: argparse.ArgumentParser) -> None:
+    _add_id(parser)
+    parser.set_defaults(act=_test)
 
 
 def _add_parts(parser: argparse.ArgumentParser) -> None:
@@ -247,6 +256,23 @@ def _delete(options: argparse.Namespace) -> tuple[int, str]:
         _existing(outbox, options.endpoint)
         outbox.delete_endpoint(options.endpoint)
     return DONE, _said(options, "deleted", is_changed=True)
+
+
+def _test(options: argparse.Namespace) -> tuple[int, str]:
+    from frappe_hooksig.exceptions import EndpointNotActive
+
+    with opened(options) as outbox:
+        _existing(outbox, options.endpoint)
+        try:
+            delivery = outbox.send_test(options.endpoint)
+        except EndpointNotActive as error:
+            msg = f"the endpoint is {error.state}: resume it first"
+            raise Refused(msg) from None
+    if not options.json:
+        return DONE, f"delivery {delivery}: see frappe-hooksig outbox show {delivery}"
+    import json
+
+    return DONE, json.dumps({"endpoint": options.endpoint, "delivery": delivery})
 
 
 def _pause(options: argparse.Namespace) -> tuple[int, str]:

@@ -218,7 +218,7 @@ def _of_endpoint(endpoint: Endpoint) -> tuple[list[str], dict[str, Any]]:
     from frappe_hooksig.cli._outbox_shown import described, duration_of, lines, time_of
 
     delays = endpoint.schedule.delays
-    failing = endpoint.failing_since
+    failing, old_ends = endpoint.failing_since, endpoint.old_secret_ends
     shown = lines(
         [
             ("endpoint", endpoint.id),
@@ -231,6 +231,7 @@ def _of_endpoint(endpoint: Endpoint) -> tuple[list[str], dict[str, Any]]:
             ("method", endpoint.method),
             ("scheme", endpoint.scheme),
             ("secret from", plain(" ".join(endpoint.secret_from))),
+            ("old secret until", time_of(old_ends) if old_ends is not None else None),
             ("headers", plain(" ".join(endpoint.header_names))),
             ("order", endpoint.order),
             ("hold", duration_of(endpoint.hold) if endpoint.order == "key" else None),

@@ -19,7 +19,9 @@ from frappe_hooksig.outbox import (
 )
 from frappe_hooksig.sending._schedule import RetrySchedule
 
-_TIMES: Final = {"created_at", "due_at", "ended_at", "started_at", "failing_since"}
+_TIMES: Final = {
+    *("created_at", "due_at", "ended_at", "started_at", "failing_since", "old_secret_ends"),
+}
 _PREVIEW: Final = 2000  # bytes of a payload, of which the first 200 characters are shown
 _SECONDS: Final = {"d": 86_400, "h": 3600, "min": 60}
 

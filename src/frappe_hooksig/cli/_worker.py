@@ -51,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an address, a network (10.0.0.0/8) or a host's name that may be sent to although it "
         "is not public; several times for several",
     )
+    parser.add_argument(
+        "--untrusted-urls",
+        action="store_true",
+        default=None,
+        help="the URLs are chosen by people who must not learn what your network looks like: an "
+        "address that is not allowed pauses nothing, and no answer takes the whole timeout",
+    )
     add_json(parser)
     add_place(parser)
 
@@ -66,7 +73,8 @@ def run(options: argparse.Namespace) -> tuple[int, str]:
     except ConfigurationError as error:
         msg = str(error).replace("allow=", "--allow")
         raise WrongUse(msg) from None
-    with opened(options, guard=guard, timeout=options.timeout) as outbox:
+    arguments = {"timeout": options.timeout, "untrusted_urls": options.untrusted_urls}
+    with opened(options, guard=guard, **arguments) as outbox:
         worker = Worker(outbox, slots=options.slots)
         _log_to_standard_error()
         complain(_greeting(options))

@@ -11,8 +11,7 @@ from threading import Thread, current_thread
 from typing import Final
 
 from frappe_hooksig.outbox._claims import Claimed, Pace
-from frappe_hooksig.outbox._settling import Done, Fault
-from frappe_hooksig.sending._attempt import Attempt
+from frappe_hooksig.outbox._settling import Done
 
 #: An attempt that takes longer than this gives its slot back, and goes on beside, in seconds.
 QUICK: Final = 0.25
@@ -62,7 +61,7 @@ class Crew:
             claim a delivery again while an attempt runs.
     """
 
-    def __init__(self, attempt: Callable[[Claimed], Attempt | Fault], slots: int) -> None:
+    def __init__(self, attempt: Callable[[Claimed], Done], slots: int) -> None:
         self._attempt = attempt
         self._slots = slots
         self._inbox: SimpleQueue[Done | _Ring] = SimpleQueue()
@@ -167,4 +166,4 @@ class Crew:
                 self._threads.remove(current_thread())
                 return
             flight.began = time.monotonic()
-            self._inbox.put(Done(flight.claimed, self._attempt(flight.claimed)))
+            self._inbox.put(self._attempt(flight.claimed))

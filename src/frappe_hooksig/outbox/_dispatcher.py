@@ -72,6 +72,8 @@ class Options:
         is_confirmed: Whether this is the installation that the tables belong to.
         paces: How quick the endpoints were. The process remembers it: an engine makes many
             dispatchers.
+        silence: How long each attempt without an answer is to take, in seconds, so that nobody sees
+            why there was none. None if that does not matter.
         is_held: Whether nothing is to be begun for now.
     """
 
@@ -83,6 +85,7 @@ class Options:
     tell: Callable[[OutboxEvent], None]
     is_confirmed: Callable[[Connection], bool]
     paces: dict[str, Pace]
+    silence: float | None = None
     is_held: Callable[[], bool] = lambda: False
 
 
@@ -312,7 +315,7 @@ class Dispatcher:
             self._paces.clear()
         for each in done:
             if isinstance(each.result, Attempt):
-                is_quick = each.result.seconds <= QUICK
+                is_quick = each.result.seconds + each.held <= QUICK
                 self._paces[each.claimed.endpoint] = "quick" if is_quick else "slow"
 
     def _wait_for(self, turn: _Turn) -> float:
@@ -345,9 +348,16 @@ class Dispatcher:
         self._version = version
         return has_changed
 
-    def _attempt(self, claimed: Claimed) -> Attempt | Fault:
+    def _attempt(self, claimed: Claimed) -> Done:
         """Send a delivery, in a thread of the crew."""
-        return self._senders.attempt(self._rows[claimed.endpoint], claimed)
+        result = self._senders.attempt(self._rows[claimed.endpoint], claimed)
+        silence = self._options.silence
+        if silence is None or isinstance(result, Fault) or result.status is not None:
+            return Done(claimed, result)
+        # Nothing shows that the attempt is over: its claim, its slot and its thread are in use.
+        held = max(0.0, silence - result.seconds)
+        time.sleep(held)
+        return Done(claimed, result, held, is_hidden=True)
 
     def _signed_time(self) -> float:
         """Return the time that is signed: that of the database, which is the one all agree on."""

@@ -13,6 +13,7 @@ from frappe_hooksig.outbox._bounds import number, whole
 from frappe_hooksig.outbox._database import Connection, among, time_of
 from frappe_hooksig.outbox._publishing import check_event_type, check_tenant, is_key, owned
 from frappe_hooksig.outbox._records import Endpoint, Order
+from frappe_hooksig.outbox._secrets import end_of, is_encrypted, not_ended
 from frappe_hooksig.outbox._states import DeliveryState
 from frappe_hooksig.providers import get
 from frappe_hooksig.scheme import Scheme
@@ -43,6 +44,7 @@ INSERT INTO hooksig_endpoints (
 )"""
 
 _CREATED: Final = "SELECT created_at FROM hooksig_endpoints WHERE id = :id"
+_LOCK: Final = "SELECT id FROM hooksig_endpoints WHERE id = :id {locked}"
 _REFERENCES: Final = "SELECT id, secrets, headers FROM hooksig_endpoints ORDER BY id {locked}"
 
 
@@ -135,6 +137,18 @@ def endpoint_row(connection: Connection, endpoint: str, tenant: str | None = Non
     raise no_endpoint(endpoint)
 
 
+def locked_endpoint_row(connection: Connection, endpoint: str, tenant: str | None = None) -> Row:
+    """Return an endpoint that no other transaction can change until this one ends.
+
+    Raises:
+        ConfigurationError: `tenant` cannot be one.
+        UnknownRecord: There is none with this id, or it is another tenant's.
+    """
+    endpoint_row(connection, endpoint, tenant)
+    connection.rows(_LOCK, {"id": endpoint})
+    return endpoint_row(connection, endpoint)
+
+
 def no_endpoint(endpoint: object) -> UnknownRecord:
     """Return the error for an id that no endpoint has."""
     return UnknownRecord("endpoint", endpoint)
@@ -181,19 +195,23 @@ def alter_endpoint(connection: Connection, endpoint: str, columns: Mapping[str, 
 def replace_references(connection: Connection, replace: Callable[[str, str], str]) -> int:
     """Replace the references of all secrets and headers; return how many are others now.
 
+    Those of secrets that have ended are dropped.
+
     Args:
         connection: A connection in a transaction.
         replace: Gets the id of an endpoint and a reference, and returns the new reference.
     """
     count = 0
+    now = time_of(connection)
     for endpoint, secrets, headers in connection.rows(_REFERENCES):
-        old: list[str] = json.loads(secrets)
+        stored: list[str] = json.loads(secrets)
+        old = not_ended(stored, now)
         old_headers: dict[str, str] = json.loads(headers)
         new = [replace(endpoint, each) for each in old]
         new_headers = {name: replace(endpoint, each) for name, each in old_headers.items()}
         before, after = [*old, *old_headers.values()], [*new, *new_headers.values()]
         changed = sum(one != other for one, other in zip(before, after, strict=True))
-        if changed:
+        if changed or len(old) < len(stored):
             columns = {"secrets": json.dumps(new), "headers": json.dumps(new_headers)}
             alter_endpoint(connection, endpoint, columns)
         count += changed
@@ -335,6 +353,7 @@ def _row(columns: tuple[Any, ...]) -> Row:
         revision,
     ) = columns
     references = tuple(json.loads(secrets))
+    ends = [end for each in references if (end := end_of(each)) is not None]
     named = json.loads(headers)
     return Row(
         Endpoint(
@@ -345,6 +364,7 @@ def _row(columns: tuple[Any, ...]) -> Row:
             method=method,
             scheme=scheme,
             secret_from=tuple(_shown(each) for each in references),
+            old_secret_ends=None if not ends else max(ends) / 1000,
             header_names=tuple(named),
             order="key" if is_ordered else "none",
             hold=hold_ms / 1000,
@@ -365,7 +385,7 @@ def _row(columns: tuple[Any, ...]) -> Row:
 
 
 def _shown(reference: str) -> str:
-    return "encrypted" if reference.startswith("encrypted:") else reference
+    return "encrypted" if is_encrypted(reference) else reference
 
 
 def _url(url: object) -> dict[str, Any]:

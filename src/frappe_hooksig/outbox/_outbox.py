@@ -13,7 +13,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from frappe_hooksig._payload import Payload
 from frappe_hooksig._raw_body import MAX_BODY
-from frappe_hooksig.exceptions import ConfigurationError
+from frappe_hooksig.exceptions import ConfigurationError, EndpointNotActive
 from frappe_hooksig.observe._attempt_event import AttemptObserver
 from frappe_hooksig.observe._log import log
 from frappe_hooksig.observe._outbox_event import OutboxEvent, OutboxObserver
@@ -21,7 +21,7 @@ from frappe_hooksig.observe._threads import Observers
 from frappe_hooksig.outbox._bell import Ringer, answer
 from frappe_hooksig.outbox._bounds import number, whole
 from frappe_hooksig.outbox._claims import Pace
-from frappe_hooksig.outbox._database import Connection, Database
+from frappe_hooksig.outbox._database import Connection, Database, time_of
 from frappe_hooksig.outbox._dispatcher import Dispatcher, Options
 from frappe_hooksig.outbox._endpoints import (
     CHANGEABLE,
@@ -34,6 +34,7 @@ from frappe_hooksig.outbox._endpoints import (
     insert_endpoint,
     is_elsewhere,
     list_endpoints,
+    locked_endpoint_row,
     new_endpoint_id,
     remove_endpoint,
     replace_references,
@@ -57,6 +58,7 @@ from frappe_hooksig.outbox._history import (
     states_of,
     types_of,
 )
+from frappe_hooksig.outbox._masking import MARGIN, Told, masked
 from frappe_hooksig.outbox._processes import LEASE
 from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, publish
 from frappe_hooksig.outbox._records import (
@@ -68,7 +70,8 @@ from frappe_hooksig.outbox._records import (
     Order,
 )
 from frappe_hooksig.outbox._retention import RETENTION, Pruning
-from frappe_hooksig.outbox._secrets import Unavailable, Vault
+from frappe_hooksig.outbox._routing import route_to
+from frappe_hooksig.outbox._secrets import Unavailable, Vault, in_use, is_encrypted
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._sqlite import SQLiteDatabase
 from frappe_hooksig.outbox._states import DeliveryState
@@ -99,7 +102,9 @@ _P = ParamSpec("_P")
 
 _DAY: Final = 86_400
 _LONGEST: Final = 3650 * _DAY  # seconds
+_LONGEST_OVERLAP: Final = 30 * _DAY  # seconds
 _PUBLIC: Final = AddressGuard()
+_TEST: Final[Payload] = {"test": True}
 _MOST_PROCESSES: Final = 1000
 _ENDED: Final = tuple(str(each) for each in DeliveryState if each.is_final)
 
@@ -169,6 +174,9 @@ class Outbox:
         observe: A function, or several, that get an `OutboxEvent` when somebody should know
             something. By default, a line is logged.
         observe_attempts: As `observe=` of `Sender`.
+        untrusted_urls: Whether the URLs are chosen by people who must not learn what the network of
+            the workers looks like. Then an address that is not allowed pauses nothing, and each
+            attempt without an answer takes the whole timeout. See `for_tenant()`, too.
 
     Raises:
         ConfigurationError: An argument cannot be used.
@@ -193,6 +201,7 @@ class Outbox:
         bell: Callable[[], object] | None = None,
         observe: OutboxObserver | Sequence[OutboxObserver] = log,
         observe_attempts: AttemptObserver | Sequence[AttemptObserver] = log,
+        untrusted_urls: bool = False,
     ) -> None:
         self._vault = Vault(keys, references or {})
         self._database = _database_of(database)
@@ -218,6 +227,8 @@ class Outbox:
         self._max_payload = max_payload
         self._disable_after = disable_after
         self._lease = lease
+        self._timeout = timeout
+        self._untrusted_urls = untrusted_urls
         self._installation = installation
         self._observers = Observers(observe)
         self._observers.refuse_raw("an Outbox")
@@ -518,7 +529,8 @@ class Outbox:
             columns["ramp"] = columns["concurrency"]
 
         def change(connection: Connection) -> Endpoint:
-            before = endpoint_row(connection, endpoint_id, tenant).endpoint
+            row = locked_endpoint_row(connection, endpoint_id, tenant)
+            before = row.endpoint
             is_kept = headers is None and headers_from is None and before.header_names
             if is_kept and is_elsewhere(before.url, columns.get("url", before.url)):
                 msg = (
@@ -530,6 +542,9 @@ class Outbox:
             stored = self._stored(
                 endpoint_id, scheme, secret, secret_from, headers=headers, headers_from=headers_from
             )
+            if "secrets" not in stored:
+                kept = in_use(row.secrets, time_of(connection), get(scheme).capacity)
+                stored["secrets"] = json.dumps(kept)
             alter_endpoint(connection, endpoint_id, {**columns, **stored})
             return endpoint_row(connection, endpoint_id).endpoint
 
@@ -579,6 +594,58 @@ class Outbox:
             }
             columns["headers"] = json.dumps(named)
         return columns
+
+    @_without_frames
+    def rotate_secret(
+        self,
+        endpoint_id: str,
+        secret: str | Secret,
+        *,
+        overlap: float = _DAY,
+        tenant: str | None = None,
+    ) -> Endpoint:
+        """Give an endpoint a new secret. For a while, the old one signs, too.
+
+        It is for secrets that are stored encrypted. A scheme with room for one signature gets that
+        of the new secret at once.
+
+        Args:
+            endpoint_id: The endpoint.
+            secret: The new secret.
+            overlap: How long the old one signs beside it, in seconds, up to 30 days. Older ones
+                that still do end then at the latest. 0 if the old one was stolen.
+            tenant: Only if it is this tenant's; None for whatever tenant.
+
+        Raises:
+            ConfigurationError: An argument cannot be used, the secret is the same, or one of those
+                so far is not stored encrypted.
+            UnknownRecord: There is no such endpoint, or it is another tenant's.
+        """
+        number("overlap", overlap, 0, _LONGEST_OVERLAP)
+        own = secret if isinstance(secret, Secret) else Secret(secret)
+
+        def change(connection: Connection) -> Endpoint:
+            row = locked_endpoint_row(connection, endpoint_id, tenant)
+            if not all(map(is_encrypted, row.secrets)):
+                msg = (
+                    "rotate_secret() is for secrets that are stored encrypted, and this endpoint "
+                    "names where its secret is: name both with change_endpoint(secret_from=[...])"
+                )
+                raise ConfigurationError(msg)
+            scheme = get(row.endpoint.scheme)
+            self._make_sender(own, scheme=scheme).close()  # which refuses what it does not take
+            now = time_of(connection)
+            several = self._vault.replaced(
+                endpoint_id,
+                in_use(row.secrets, now, scheme.capacity),
+                own,
+                end=now + int(overlap * 1000),
+                most=scheme.capacity if overlap else 1,
+            )
+            alter_endpoint(connection, endpoint_id, {"secrets": json.dumps(several)})
+            return endpoint_row(connection, endpoint_id).endpoint
+
+        return self._changed(change)
 
     def rotate_keys(self) -> int:
         """Encrypt all secrets and headers anew, with the first one of `keys=`.
@@ -680,7 +747,66 @@ class Outbox:
         """
         return self._changed(lambda each: resume_endpoint(each, endpoint_id, tenant))
 
+    @_without_frames
+    def send_test(
+        self,
+        endpoint_id: str,
+        *,
+        event_type: str = "test",
+        payload: Payload = _TEST,
+        tenant: str | None = None,
+    ) -> int:
+        """Send a test to one endpoint alone, whatever its event types are.
+
+        A worker sends it like anything else, and tries again. It is in no order.
+
+        Args:
+            endpoint_id: The endpoint.
+            event_type: The event type of the test.
+            payload: As for `publish()`.
+            tenant: Only if it is this tenant's; None for whatever tenant.
+
+        Returns:
+            The id of the delivery, for `attempts()`.
+
+        Raises:
+            EndpointNotActive: The endpoint is paused or disabled.
+            ConfigurationError: An argument cannot be used.
+            UnknownRecord: There is no such endpoint, or it is another tenant's.
+            PayloadError: As for `publish()`.
+        """
+
+        def insert(connection: Connection) -> int:
+            connection.rows(LOCK_ROUTING)  # so that the endpoint is not deleted meanwhile
+            endpoint = endpoint_row(connection, endpoint_id, tenant).endpoint
+            if endpoint.state != "active":
+                raise EndpointNotActive(endpoint.id, endpoint.state)
+            message_id = publish(
+                connection,
+                event_type,
+                payload,
+                key=None,
+                idempotency_key=None,
+                tenant=endpoint.tenant,
+                max_payload=self._max_payload,
+            )
+            return route_to(connection, time_of(connection), message_id, endpoint.id)
+
+        return self._changed(insert)
+
     # What was sent, and sending it once more
+
+    def for_tenant(self, record: Told) -> Told:
+        """Return a record as it may be shown to whoever chose the URL (`untrusted_urls=`).
+
+        In it, an address that is not allowed, a name that does not exist, a port that is closed, a
+        certificate that is not trusted and a receiver that keeps silent are all the same. What a
+        receiver has answered stays.
+
+        Args:
+            record: An `AttemptRecord`, a `DeliveryRecord`, an `Endpoint` or `EndpointNumbers`.
+        """
+        return masked(record, self._timeout)
 
     def message(self, message_id: str, *, tenant: str | None = None) -> Message:
         """Return a message.
@@ -998,13 +1124,16 @@ class Outbox:
         self._run(check_tables)
         options = Options(
             database=self._database,
-            senders=lambda clock: Senders(self._vault, partial(self._make_sender, clock=clock)),
+            senders=lambda clock: Senders(
+                self._vault, partial(self._make_sender, clock=clock), clock
+            ),
             lease=self._lease,
             disable_after=self._disable_after,
             pruning=self._pruning,
             tell=self._tell,
             is_confirmed=self._is_confirmed,
             paces=self._paces,
+            silence=self._timeout + MARGIN if self._untrusted_urls else None,
             is_held=lambda: self._holds > 0,
         )
         dispatcher = Dispatcher(options, slots)

@@ -26,6 +26,8 @@ class Endpoint:
         method: The HTTP method.
         scheme: The name of the scheme that signs.
         secret_from: Where its secrets are, the newest first; `encrypted` for one that is stored.
+        old_secret_ends: Until when a secret that `rotate_secret()` has replaced signs, too, in Unix
+            seconds. It may have passed. None if there is none.
         header_names: The names of the further headers that it gets.
         order: `key` if messages with the same key arrive in their order.
         hold: How long a message that fails holds back those after it, in seconds.
@@ -49,6 +51,7 @@ class Endpoint:
     method: str
     scheme: str
     secret_from: tuple[str, ...]
+    old_secret_ends: float | None
     header_names: tuple[str, ...]
     order: Order
     hold: float
@@ -143,7 +146,7 @@ class AttemptRecord:
         seconds: How long it took, in seconds.
         outcome: As in `sending.Attempt`.
         status: The HTTP status of the answer, or None.
-        reason: A code; see `sending.Attempt`.
+        reason: A code; see `sending.Attempt`. `no-answer` in what `Outbox.for_tenant()` returns.
         message: A sentence; see `sending.Attempt`.
         answer: The start of the answer's body. It is what a stranger sent.
         address: The address of the receiver, or None.

@@ -31,6 +31,9 @@ INSERT INTO hooksig_deliveries (
     :now, '', ''
 )"""
 
+_NEW: Final = "SELECT seq, size FROM hooksig_messages WHERE id = :id"
+_ITS_DELIVERY: Final = "SELECT id FROM hooksig_deliveries WHERE message = :message"
+
 
 def is_unrouted(connection: Connection) -> bool:
     """Whether there are messages without deliveries."""
@@ -77,6 +80,30 @@ def route(connection: Connection, now: int) -> int | None:
     names, values = among("seq", routed)
     connection.change(f"UPDATE hooksig_messages SET is_routed = 1 WHERE seq IN {names}", values)  # noqa: S608
     return len(routed)
+
+
+def route_to(connection: Connection, now: int, message_id: str, endpoint: str) -> int:
+    """Make the delivery of a message that goes to one endpoint alone, and return its id.
+
+    The message must be from this transaction: then nobody else can route it.
+    """
+    ((seq, size),) = connection.rows(_NEW, {"id": message_id})
+    connection.change(
+        _INSERT,
+        {
+            "message": seq,
+            "endpoint": endpoint,
+            "sent_as": message_id,
+            "state": int(DeliveryState.DUE),
+            "now": now,
+            "size": size,
+            "lane": None,
+            "number": 0,
+        },
+    )
+    connection.change("UPDATE hooksig_messages SET is_routed = 1 WHERE seq = :seq", {"seq": seq})
+    delivery: int = connection.rows(_ITS_DELIVERY, {"message": seq})[0][0]
+    return delivery
 
 
 def _endpoints(

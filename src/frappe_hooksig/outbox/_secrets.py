@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
 _ENCRYPTED: Final = "encrypted"
+# A stored secret that was replaced: when it ends, in milliseconds, before what is encrypted.
+_WITH_END: Final = re.compile(rf"{_ENCRYPTED}:([0-9]{{1,13}}):(.*)", re.DOTALL)
 _LONGEST: Final = 4096  # characters of a reference, as of a path
 
 
@@ -37,7 +41,8 @@ class Vault:
 
     A reference is `env:NAME`, `file:/path`, one with a prefix of the app's own, or
     `encrypted:...`. The latter has the endpoint's id inside, so that whoever can write rows
-    cannot let one endpoint sign with the secret of another.
+    cannot let one endpoint sign with the secret of another. After a rotation, that of the old
+    secret is `encrypted:END:...`, with the time at which it ends.
 
     Args:
         keys: Fernet keys for what is stored encrypted, the newest first.
@@ -118,7 +123,7 @@ class Vault:
         """
         prefix, _, rest = reference.partition(":")
         if prefix == _ENCRYPTED:
-            return self._decrypted(endpoint, rest)
+            return self._decrypted(endpoint, _token_of(reference))
         reader = self._readers.get(prefix)
         if reader is None:
             msg = f"nothing is known to read {prefix}: references (references= of the outbox)"
@@ -146,11 +151,42 @@ class Vault:
         Raises:
             Unavailable: It cannot be decrypted.
         """
-        prefix, _, token = reference.partition(":")
-        if prefix != _ENCRYPTED:
+        if not is_encrypted(reference):
             return reference
+        token = _token_of(reference)
         self._decrypted(endpoint, token)  # refuses one of another endpoint
-        return f"{_ENCRYPTED}:{self._keys.rotate(token.encode()).decode()}"
+        anew = f"{_ENCRYPTED}:{self._keys.rotate(token.encode()).decode()}"
+        end = end_of(reference)
+        return anew if end is None else _ending(anew, end)
+
+    def replaced(
+        self, endpoint: str, references: Sequence[str], secret: Secret, *, end: int, most: int
+    ) -> list[str]:
+        """Return the references of secrets after a rotation, that of the new secret first.
+
+        Args:
+            endpoint: The endpoint.
+            references: Those of the secrets so far, the newest first, all of them encrypted.
+            secret: The new secret.
+            end: When those so far end, in milliseconds. One that ends before keeps its end.
+            most: How many there may be. The oldest ones go.
+
+        Raises:
+            ConfigurationError: The new secret is the newest already, or there is no key.
+        """
+        kept: list[str] = []
+        for number, each in enumerate(references):
+            with suppress(Unavailable):  # its key is lost, so nobody can sign with it any more
+                if not self._is_of(endpoint, each, secret):
+                    kept.append(_ending(each, min(end, end_of(each) or end)))
+                elif not number:
+                    msg = "secret= is the secret of the endpoint already: a rotation needs another"
+                    raise ConfigurationError(msg)
+        return [self.encrypted(endpoint, secret), *kept][:most]
+
+    def _is_of(self, endpoint: str, reference: str, secret: Secret) -> bool:
+        stored = self.read(endpoint, reference).encode("utf-8", "surrogateescape")
+        return hmac.compare_digest(stored, secret.reveal())
 
     @property
     def _keys(self) -> MultiFernet:
@@ -179,6 +215,46 @@ class Vault:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
+
+
+def is_encrypted(reference: str) -> bool:
+    """Whether a reference contains its value, encrypted."""
+    return reference.startswith(f"{_ENCRYPTED}:")
+
+
+def end_of(reference: str) -> int | None:
+    """Return when a secret ends, in milliseconds since 1970; None if it has no end."""
+    found = _WITH_END.fullmatch(reference)
+    return None if found is None else int(found[1])
+
+
+def not_ended(references: Iterable[str], now: float) -> list[str]:
+    """Return the references of secrets that have not ended at a time, in milliseconds."""
+    return [each for each in references if (end := end_of(each)) is None or now < end]
+
+
+def in_use(references: Iterable[str], now: float, most: int) -> list[str]:
+    """Return the references of secrets that have not ended, and that a scheme has room for.
+
+    Args:
+        references: All of them, the newest first.
+        now: The time, in milliseconds.
+        most: How many signatures a request can carry. Secrets without an end are never dropped.
+    """
+    return [
+        each
+        for place, each in enumerate(not_ended(references, now))
+        if place < most or end_of(each) is None
+    ]
+
+
+def _ending(reference: str, end: int) -> str:
+    return f"{_ENCRYPTED}:{end}:{_token_of(reference)}"
+
+
+def _token_of(reference: str) -> str:
+    found = _WITH_END.fullmatch(reference)
+    return reference.partition(":")[2] if found is None else found[2]
 
 
 def _fernet_of(keys: list[Any]) -> MultiFernet:

@@ -14,7 +14,7 @@ from typing import Final
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.outbox._claims import Claimed
 from frappe_hooksig.outbox._endpoints import Row
-from frappe_hooksig.outbox._secrets import Unavailable, Vault
+from frappe_hooksig.outbox._secrets import Unavailable, Vault, end_of, not_ended
 from frappe_hooksig.outbox._settling import Fault
 from frappe_hooksig.providers import get
 from frappe_hooksig.secret import Secret
@@ -46,11 +46,15 @@ class Senders:
     Args:
         vault: Reads secrets and headers.
         make: Makes a `Sender`, with the guard and the other options of the outbox.
+        clock: The clock of these senders, in Unix seconds.
     """
 
-    def __init__(self, vault: Vault, make: Callable[..., Sender]) -> None:
+    def __init__(
+        self, vault: Vault, make: Callable[..., Sender], clock: Callable[[], float] = time.time
+    ) -> None:
         self._vault = vault
         self._make = make
+        self._clock = clock
         self._kept: OrderedDict[tuple[str, bool], _Kept] = OrderedDict()
         self._lock = Lock()
 
@@ -96,13 +100,14 @@ class Senders:
         if kept is not None and kept.revision == row.revision and now - kept.read_at < _FRESH:
             return kept.sender
         endpoint = row.endpoint.id
-        references = [*row.secrets, *row.headers.values()]
+        secrets = not_ended(row.secrets, self._clock() * 1000)
+        references = [*secrets, *row.headers.values()]
         values = [self._vault.read(endpoint, each) for each in references]
         if kept is not None and kept.revision == row.revision and kept.values == values:
             kept.read_at = now
             return kept.sender
         try:
-            sender = self._made(row, values, is_json=is_json)
+            sender = self._made(row, secrets, values, is_json=is_json)
         except ConfigurationError:
             del values  # error reporters show the local variables of every frame
             raise
@@ -114,15 +119,15 @@ class Senders:
                 old.sender.close()
         return sender
 
-    def _made(self, row: Row, values: list[str], *, is_json: bool) -> Sender:
-        count = len(row.secrets)
+    def _made(self, row: Row, secrets: list[str], values: list[str], *, is_json: bool) -> Sender:
+        count = len(secrets)
         headers = dict(zip(row.headers, values[count:], strict=True))
         if is_json and "content-type" not in map(str.lower, headers):
             headers["Content-Type"] = "application/json"
         problem = ""
         try:
             return self._make(
-                [Secret(each.encode("utf-8", "surrogateescape")) for each in values[:count]],
+                [*map(_secret_of, secrets, values[:count])],
                 scheme=get(row.endpoint.scheme),
                 method=row.endpoint.method,
                 headers=headers,
@@ -139,6 +144,13 @@ class Senders:
             self._kept.clear()
         for each in kept:
             each.sender.close()
+
+
+def _secret_of(reference: str, value: str) -> Secret:
+    end = end_of(reference)
+    content = value.encode("utf-8", "surrogateescape")
+    del value  # error reporters show the local variables of every frame
+    return Secret(content, not_after=None if end is None else end / 1000)
 
 
 def _failed(claimed: Claimed, reason: str, message: str, started: float) -> Attempt:

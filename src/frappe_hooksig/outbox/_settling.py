@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from frappe_hooksig.observe._outbox_event import OutboxEvent
@@ -40,9 +40,6 @@ UPDATE hooksig_endpoints
 SET failures = :failures, failing_since = :failing_since, open_until = :open_until, ramp = :ramp
 WHERE id = :id"""
 
-# The outcomes that are a fault of the endpoint, which no later attempt mends by itself.
-_STOPS: Final = {"gone": "gone", "blocked": ""}
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -66,10 +63,27 @@ class Done:
     Attributes:
         claimed: The delivery.
         result: The attempt, or why there was none.
+        held: How long the result was held back, in seconds.
+        is_hidden: Whether nobody may see why there was no answer. Then an attempt that was blocked
+            counts as any other one without an answer.
     """
 
     claimed: Claimed
     result: Attempt | Fault
+    held: float = 0.0
+    is_hidden: bool = False
+
+    @property
+    def fault(self) -> tuple[str, str] | None:
+        """A fault of the endpoint, which no later attempt mends by itself: reason and message."""
+        result = self.result
+        if isinstance(result, Fault):
+            return (result.reason, result.message) if result.is_of_endpoint else None
+        if result.outcome == "gone":
+            return "gone", result.message
+        if result.outcome == "blocked" and not self.is_hidden:
+            return result.reason, result.message
+        return None
 
     @property
     def changes_health(self) -> bool:
@@ -174,7 +188,7 @@ def _row(each: Done, now: int, terms: Terms, events: list[OutboxEvent]) -> dict[
     row["attempts"] += 1
     if result.is_delivered:
         row |= {"state": int(DeliveryState.DELIVERED), "ended_at": now, "lane": None}
-    elif result.outcome not in _STOPS:
+    elif each.fault is None:
         _try_again(row, claimed, result, terms, events)
     return row
 
@@ -186,7 +200,9 @@ def _try_again(
     now = row["now"]
     row["tries"] += 1
     row["lost"] = 0  # whatever ended the processes before, it was not this delivery
-    delay = terms.schedule.delay(row["tries"], attempt)
+    # A schedule has no delay after an attempt that was blocked.
+    counted = replace(attempt, outcome="unreachable") if attempt.outcome == "blocked" else attempt
+    delay = terms.schedule.delay(row["tries"], counted)
     if delay is None:
         last = f"the last of {row['tries']} attempts failed: {attempt.message}"
         _give_up(row, claimed, "exhausted", last, events)
@@ -232,13 +248,12 @@ def set_aside(endpoint: str, message_id: str) -> OutboxEvent:
 
 
 def _attempt(each: Done, attempt: Attempt, now: int) -> dict[str, Any]:
-    took = int(attempt.seconds * 1000)
     return {
         "delivery": each.claimed.id,
         "number": each.claimed.attempts + 1,
         "endpoint": each.claimed.endpoint,
-        "started_at": now - took,
-        "took_ms": took,
+        "started_at": now - round((attempt.seconds + each.held) * 1000),
+        "took_ms": int(attempt.seconds * 1000),
         "outcome": attempt.outcome,
         "status": attempt.status,
         "reason": attempt.reason,
@@ -267,8 +282,7 @@ def _note_health(
         pauses = [
             pause
             for each in held
-            if each.claimed.endpoint == endpoint
-            and (pause := _note(health, each.result, now)) is not None
+            if each.claimed.endpoint == endpoint and (pause := _note(health, each, now)) is not None
         ]
         if (health.failures, health.ramp, health.open_until) != before:
             connection.change(
@@ -299,17 +313,15 @@ def _note_health(
                 events.append(stopped)
 
 
-def _note(health: Health, result: Attempt | Fault, now: int) -> tuple[str, str] | None:
+def _note(health: Health, done: Done, now: int) -> tuple[str, str] | None:
     """Note a result; return the reason and the message if the endpoint is to be paused."""
-    if isinstance(result, Fault):
-        return (result.reason, result.message) if result.is_of_endpoint else None
-    if result.outcome in _STOPS:
-        return _STOPS[result.outcome] or result.reason, result.message
-    if result.is_delivered:
-        health.succeed()
-    else:
-        health.fail(now)
-    return None
+    fault = done.fault
+    if fault is None and isinstance(done.result, Attempt):
+        if done.result.is_delivered:
+            health.succeed()
+        else:
+            health.fail(now)
+    return fault
 
 
 def _turned(endpoint: str, health: Health) -> OutboxEvent:

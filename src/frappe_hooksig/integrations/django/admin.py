@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from frappe_hooksig.exceptions import UnknownRecord
+from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.integrations.django._outbox_setting import configured_outbox, is_configured
 from frappe_hooksig.integrations.django._sending_again import WAYS, send_each
 from frappe_hooksig.integrations.django.models import (
@@ -152,7 +152,7 @@ class EndpointAdmin(_ReadOnly):
     list_filter = (_EndpointStateFilter,)
     search_fields = ("id__exact", "tenant__exact")
     ordering = ("created_at", "id")
-    actions = ("pause", "resume")
+    actions = ("pause", "resume", "send_test")
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:  # noqa: ARG002
         """Choose what somebody may see."""
@@ -204,6 +204,12 @@ class EndpointAdmin(_ReadOnly):
         outbox, _ = configured_outbox()
         self._each(request, queryset, outbox.resume, "resumed")
 
+    @admin.action(permissions=["act"], description="Send a test to the selected active endpoints")
+    def send_test(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
+        """Send a test to each endpoint that is active."""
+        outbox, _ = configured_outbox()
+        self._each(request, queryset, lambda each: outbox.send_test(each) > 0, "sent a test")
+
     def _each(
         self,
         request: HttpRequest,
@@ -216,7 +222,7 @@ class EndpointAdmin(_ReadOnly):
         for each in several:
             try:
                 is_done = act(each.id)
-            except UnknownRecord:  # it was deleted meanwhile
+            except ConfigurationError:  # it was deleted meanwhile, or gets no test
                 continue
             if is_done:
                 count += 1
