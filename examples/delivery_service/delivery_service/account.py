@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from delivery_service.formats import CHOICES, FormatName
+from delivery_service.formats import SCHEMES, FormatName
 from delivery_service.problems import Problem
 from delivery_service.settings import Settings
 from delivery_service.tables import Subscription
@@ -28,7 +29,8 @@ Sessions = sessionmaker[Session]
 
 #: How many messages one request may publish.
 MOST_AT_ONCE: Final = 100
-#: How many deliveries one request may send again.
+#: How many deliveries one request may send once more.
+MOST_AGAIN: Final = 500
 TEST_EVENT: Final = "test"
 
 
@@ -38,7 +40,7 @@ class NewMessage:
 
     Attributes:
         event_type: What has happened.
-        payload: JSON.
+        payload: A value of JSON.
         key: Messages with the same key arrive in their order, at endpoints that ask for that.
         idempotency_key: A message with the same one is published once.
     """
@@ -101,19 +103,17 @@ class Account:
             options: As for `Outbox.add_endpoint()`: `event_types`, `headers`, `order`,
                 `concurrency` and `rate`.
         """
-        if len(self._outbox.endpoints(tenant=self.tenant_id)) >= self._settings.max_endpoints:
-            detail = f"a tenant has at most {self._settings.max_endpoints} endpoints"
-            raise Problem(409, "too-many-endpoints", detail)
-        chosen = CHOICES[format]
-        own = secret if secret is not None else generate_secret(chosen.scheme.secret_format)
+        self._check_room(1)
+        scheme = SCHEMES[format]
+        own = secret if secret is not None else generate_secret(scheme.secret_format)
         endpoint = self._outbox.add_endpoint(
-            url,
-            secret=own,
-            tenant=self.tenant_id,
-            scheme=chosen.scheme,
-            format=chosen.format,
-            **options,
+            url, secret=own, tenant=self.tenant_id, scheme=scheme, format=format, **options
         )
+        try:
+            self._check_room(0)  # others may have been added at the same time
+        except Problem:
+            self._outbox.delete_endpoint(endpoint.id, tenant=self.tenant_id)
+            raise
         self._describe(endpoint.id, description)
         return Described(endpoint=endpoint, description=description), own
 
@@ -121,6 +121,14 @@ class Account:
         self, endpoint_id: str, *, description: str | None = None, **options: Any
     ) -> Described:
         """Change an endpoint. What is not given stays as it is."""
+        if "url" in options and "headers" not in options:
+            before = self._outbox.endpoint(endpoint_id, tenant=self.tenant_id)
+            if before.header_names:
+                detail = (
+                    "the endpoint has headers that the new URL would get: give headers, too, which "
+                    "may be empty"
+                )
+                raise Problem(409, "headers-needed", detail)
         endpoint = self._outbox.change_endpoint(endpoint_id, tenant=self.tenant_id, **options)
         if description is not None:
             self._describe(endpoint_id, description)
@@ -141,10 +149,10 @@ class Account:
         found = self._outbox.endpoints(tenant=self.tenant_id, after=after, limit=limit)
         return self._described(found)
 
-    def numbers(self) -> dict[str, EndpointNumbers]:
-        """Return how each endpoint did in the last hour."""
-        numbers = self._outbox.numbers(tenant=self.tenant_id)
-        return {each.endpoint_id: each for each in numbers.endpoints}
+    def numbers(self, endpoint_id: str | None = None) -> dict[str, EndpointNumbers]:
+        """Return how each endpoint, or one of them, did in the last hour."""
+        numbers = self._outbox.numbers(tenant=self.tenant_id, endpoint=endpoint_id)
+        return {each.endpoint_id: self._outbox.for_tenant(each) for each in numbers.endpoints}
 
     def rotate_secret(self, endpoint_id: str, *, overlap: float) -> str:
         """Give an endpoint a new secret, and return it. The old one signs for a while, too."""
@@ -169,6 +177,11 @@ class Account:
         )
         return self.delivery(delivery_id)
 
+    def _check_room(self, more: int) -> None:
+        most = self._settings.max_endpoints
+        if len(self._outbox.endpoints(tenant=self.tenant_id)) + more > most:
+            raise Problem(409, "too-many-endpoints", f"a tenant has at most {most} endpoints")
+
     def _describe(self, endpoint_id: str, description: str) -> None:
         row = Subscription(
             endpoint_id=endpoint_id, tenant_id=self.tenant_id, description=description
@@ -183,24 +196,37 @@ class Account:
         )
         with self._sessions() as session:
             texts = {each.endpoint_id: each.description for each in session.scalars(query)}
-        return [Described(endpoint=each, description=texts.get(each.id, "")) for each in endpoints]
+        return [
+            Described(endpoint=self._outbox.for_tenant(each), description=texts.get(each.id, ""))
+            for each in endpoints
+        ]
 
     # Messages
 
-    def publish(self, messages: Iterable[NewMessage]) -> list[str]:
+    def publish(self, messages: Sequence[NewMessage]) -> list[str]:
         """Publish messages, all or none, and return their ids."""
+        bodies = [self._serialised(each.payload) for each in messages]
         with self._sessions.begin() as session:
             return [
                 self._outbox.publish(
                     session,
                     each.event_type,
-                    each.payload,
+                    body,
                     key=each.key,
                     idempotency_key=each.idempotency_key,
                     tenant=self.tenant_id,
                 )
-                for each in messages
+                for each, body in zip(messages, bodies, strict=True)
             ]
+
+    def _serialised(self, payload: Any) -> bytes:
+        # The outbox takes a str as it is, which a JSON text is not.
+        body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+        most = self._settings.max_payload
+        if len(body) > most:
+            detail = f"a payload has {len(body)} bytes, and up to {most} are taken"
+            raise Problem(413, "payload-too-large", detail)
+        return body
 
     def message(self, message_id: str) -> Message:
         """Return a message."""
@@ -219,21 +245,47 @@ class Account:
     def deliveries(self, **filters: Any) -> list[DeliveryRecord]:
         """Return deliveries, the newest first. The filters are those of `Outbox.deliveries()`."""
         found = self._outbox.deliveries(tenant=self.tenant_id, **filters)
-        return [self._outbox.masked(each) for each in found]
+        return [self._outbox.for_tenant(each) for each in found]
 
     def delivery(self, delivery_id: int) -> DeliveryRecord:
         """Return a delivery."""
-        return self._outbox.masked(self._outbox.delivery(delivery_id, tenant=self.tenant_id))
+        found = self._outbox.delivery(delivery_id, tenant=self.tenant_id)
+        return self._outbox.for_tenant(found)
 
     def attempts(self, delivery_id: int) -> list[AttemptRecord]:
         """Return the attempts of a delivery, the first one first."""
         found = self._outbox.attempts(delivery_id, tenant=self.tenant_id)
-        return [self._outbox.masked(each) for each in found]
+        return [self._outbox.for_tenant(each) for each in found]
 
-    def send_again(self, **chosen: Any) -> int:
-        """Send deliveries that have ended once more, with the same id."""
-        return self._outbox.send_again(tenant=self.tenant_id, **chosen)
+    def send_one(self, delivery_id: int, *, as_new: bool) -> int:
+        """Send a delivery that has ended once more: with the same id, or as a new message."""
+        self._outbox.delivery(delivery_id, tenant=self.tenant_id)
+        count = self._send(as_new=as_new)(tenant=self.tenant_id, delivery=delivery_id)
+        if not count:
+            detail = "the delivery has not ended, so it is sent anyway, or its endpoint is deleted"
+            raise Problem(409, "not-sendable", detail)
+        return count
 
-    def send_as_new(self, **chosen: Any) -> int:
-        """Send deliveries that have ended once more, with a new id."""
-        return self._outbox.send_as_new(tenant=self.tenant_id, **chosen)
+    def send_several(
+        self, endpoint_id: str, *, as_new: bool, states: Sequence[str], **times: float | None
+    ) -> int:
+        """Send deliveries of an endpoint that have ended once more.
+
+        Args:
+            endpoint_id: The endpoint.
+            as_new: Whether each gets a new id.
+            states: Which of them.
+            times: `since` and `until`, for when their messages were published.
+
+        Raises:
+            Problem: There are too many.
+        """
+        self._outbox.endpoint(endpoint_id, tenant=self.tenant_id)
+        chosen = {"tenant": self.tenant_id, "endpoint": endpoint_id, "states": states, **times}
+        if len(self._outbox.deliveries(**chosen, limit=MOST_AGAIN + 1)) > MOST_AGAIN:
+            detail = f"there are more than {MOST_AGAIN}: choose a shorter time (since, until)"
+            raise Problem(409, "too-many-deliveries", detail)
+        return self._send(as_new=as_new)(**chosen)
+
+    def _send(self, *, as_new: bool) -> Callable[..., int]:
+        return self._outbox.send_as_new if as_new else self._outbox.send_again

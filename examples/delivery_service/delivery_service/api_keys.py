@@ -32,11 +32,13 @@ class Caller:
         tenant_id: Whose rows it may see.
         key_id: Its key.
         scopes: What it may do.
+        last_used_at: When the key was used, as it was noted last.
     """
 
     tenant_id: str
     key_id: str
     scopes: frozenset[str]
+    last_used_at: int | None
 
 
 def create_key(session: Session, tenant_id: str, name: str, scopes: tuple[Scope, ...]) -> str:
@@ -66,18 +68,19 @@ def find_caller(session: Session, presented: str) -> Caller | None:
     is_right = hmac.compare_digest(expected, _digest(secret))
     if row is None or not is_right or row.revoked_at is not None:
         return None
-    return Caller(tenant_id=row.tenant_id, key_id=row.id, scopes=frozenset(row.scopes.split(" ")))
-
-
-def note_use(session: Session, key_id: str) -> None:
-    """Note that a key was used, at most once an hour: each note is a write."""
-    now = int(time.time())
-    session.execute(
-        update(ApiKey)
-        .where(ApiKey.id == key_id)
-        .where((ApiKey.last_used_at.is_(None)) | (ApiKey.last_used_at < now - _HOUR))
-        .values(last_used_at=now)
+    return Caller(
+        tenant_id=row.tenant_id,
+        key_id=row.id,
+        scopes=frozenset(row.scopes.split()),
+        last_used_at=row.last_used_at,
     )
+
+
+def note_use(session: Session, caller: Caller) -> None:
+    """Note that a key was used, at most once an hour: SQLite has one writer at a time."""
+    now = int(time.time())
+    if caller.last_used_at is None or caller.last_used_at < now - _HOUR:
+        session.execute(update(ApiKey).where(ApiKey.id == caller.key_id).values(last_used_at=now))
 
 
 def list_keys(session: Session, tenant_id: str) -> list[ApiKey]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
 from delivery_service import api, health, pages
 from delivery_service.limits import BodyLimit
-from delivery_service.problems import add_problem_handlers
+from delivery_service.problems import add_problem_handlers, problem_schemas
 from delivery_service.security import SecurityHeaders
 from delivery_service.settings import Settings
 from delivery_service.state import State
@@ -23,6 +24,25 @@ Publish events, and have them delivered, signed, to the endpoints of your tenant
 """
 
 
+TAGS = [
+    {"name": "endpoints", "description": "Where messages are sent to."},
+    {"name": "messages", "description": "What has happened, as it was published."},
+    {"name": "deliveries", "description": "What became of a message at each endpoint."},
+    {"name": "key", "description": "What the API key is for."},
+    {"name": "operations", "description": "For supervisors and load balancers."},
+]
+
+
+class _App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return the description of the API, with the one form of its refusals."""
+        if self.openapi_schema is None:
+            schemas = super().openapi()["components"]["schemas"]
+            schemas |= problem_schemas()
+        assert self.openapi_schema is not None  # noqa: S101  # see above
+        return self.openapi_schema
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the app. Servers call it in each process."""
     settings = settings or Settings()  # pyright: ignore[reportCallIssue]  # of the environment
@@ -34,20 +54,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         state.close()
 
-    app = FastAPI(
+    app = _App(
         title="Delivery service",
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
-        docs_url=None,  # it loads scripts from elsewhere; `pages` has its own
+        docs_url=None,  # it loads scripts from elsewhere, which the policy forbids
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        openapi_tags=TAGS,
+        redirect_slashes=False,
     )
     add_problem_handlers(app)
     app.include_router(health.router)
     app.include_router(api.router)
     app.include_router(pages.router)
     pages.mount_files(app)
-    app.add_middleware(SecurityHeaders, settings=settings)
     app.add_middleware(BodyLimit, most=settings.max_body)
+    app.add_middleware(SecurityHeaders, settings=settings)  # the last one is the outermost
     return app

@@ -20,7 +20,7 @@ class Limits:
     """Counts requests of API keys, and wrong passwords."""
 
     def __init__(self, settings: Settings) -> None:
-        storage = storage_from_string(settings.limits_url.get_secret_value())
+        storage = storage_from_string(settings.limits_url.get_secret_value(), wrap_exceptions=True)
         self._limiter = MovingWindowRateLimiter(storage)
         self._requests = RateLimitItemPerMinute(settings.requests_per_minute)
         self._logins = RateLimitItemPerHour(settings.logins_per_hour)

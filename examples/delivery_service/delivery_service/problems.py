@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import sqlite3
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -10,12 +12,15 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from limits.errors import StorageError
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import OperationalError
+from pydantic.json_schema import models_json_schema
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from starlette.exceptions import HTTPException
 
-from frappe_hooksig import ConfigurationError, PayloadError
-from frappe_hooksig.outbox import IdempotencyConflict, UnknownRecord
+from frappe_hooksig import ConfigurationError, EndpointNotActive, IdempotencyConflict, PayloadError
+from frappe_hooksig.outbox import UnknownRecord
 
 log = logging.getLogger("delivery_service")
 
@@ -42,11 +47,11 @@ class ProblemBody(BaseModel):
     )
 
 
-class Problem(Exception):  # the field's word
+class Problem(HTTPException):  # which FastAPI passes on while it reads a body
     """A request that is refused.
 
     Attributes:
-        status: The HTTP status.
+        status_code: The HTTP status.
         code: What programs can rely on.
         detail: A sentence for people.
         headers: Further headers of the answer.
@@ -55,28 +60,35 @@ class Problem(Exception):  # the field's word
     def __init__(
         self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(status, code, detail)
-        self.status = status
+        super().__init__(status, detail, headers)
         self.code = code
-        self.detail = detail
-        self.headers = headers or {}
 
 
 def response_of(problem: Problem, fields: Sequence[InvalidField] | None = None) -> JSONResponse:
     """Return the answer that tells of a problem."""
     body = ProblemBody(
-        status=problem.status,
+        status=problem.status_code,
         code=problem.code,
-        title=HTTPStatus(problem.status).phrase,
+        title=HTTPStatus(problem.status_code).phrase,
         detail=problem.detail,
         fields=None if fields is None else list(fields),
     )
     return JSONResponse(
         body.model_dump(exclude_none=True),
-        problem.status,
-        dict(problem.headers),
+        problem.status_code,
+        dict(problem.headers or {}),
         media_type=MEDIA_TYPE,
     )
+
+
+# What says that a database, or the place where requests are counted, cannot be used for now.
+_UNAVAILABLE: Final = (
+    OperationalError,
+    InterfaceError,
+    NoConnectionLeft,
+    sqlite3.OperationalError,
+    StorageError,
+)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -84,18 +96,20 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             problem = error
+        case HTTPException():
+            code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+            problem = Problem(error.status_code, code, str(error.detail), headers=error.headers)
         case UnknownRecord():
             problem = Problem(404, "not-found", f"there is no {error.kind} with this id")
+        case EndpointNotActive():
+            problem = Problem(409, "not-active", str(error))
         case IdempotencyConflict():
             problem = Problem(409, "idempotency-conflict", str(error))
         case PayloadError() | ConfigurationError():
             problem = Problem(422, "unusable", str(error))
-        case HTTPException():
-            code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-            problem = Problem(error.status_code, code, str(error.detail), headers=error.headers)
-        case OperationalError():
-            log.error("the database cannot be used: %s", type(error.orig).__name__)
-            detail = "the database cannot be reached; try again"
+        case _ if isinstance(error, _UNAVAILABLE):
+            log.error("the database cannot be used: %s", type(error).__name__)
+            detail = "the service cannot reach its database; try again"
             problem = Problem(503, "unavailable", detail, headers={"Retry-After": "5"})
         case _:
             log.error("a request failed", exc_info=error)
@@ -103,12 +117,21 @@ def problem_of(error: Exception) -> Problem:
     return problem
 
 
+# What may be shown of the name of a field: a caller can write anything there, too.
+_NAME: Final = re.compile("[a-z_-]{1,32}", re.ASCII)
+
+
 def fields_of(error: RequestValidationError) -> list[InvalidField]:
     """Return what is wrong with a request, without what was sent: it may be a secret."""
     return [
-        InvalidField(field=".".join(map(str, each["loc"]))[:200], message=each["msg"][:300])
+        InvalidField(field=_shown(each["loc"]), message=str(each["msg"])[:300])
         for each in error.errors()[:_MOST_FIELDS]
     ]
+
+
+def _shown(location: Sequence[str | int]) -> str:
+    parts = [each if isinstance(each, int) or _NAME.fullmatch(each) else "?" for each in location]
+    return ".".join(map(str, parts))
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -122,10 +145,28 @@ def add_problem_handlers(app: FastAPI) -> None:
     def other(_request: Request, error: Exception) -> JSONResponse:
         return response_of(problem_of(error))
 
+    def wrong_method(request: Request, error: Exception) -> JSONResponse:
+        problem = problem_of(error)
+        # Starlette names those of one route only, and a path has one for each method.
+        methods = _methods(app, request.url.path)
+        if methods:
+            problem.headers = {"Allow": ", ".join(methods)}
+        return response_of(problem)
+
     app.add_exception_handler(RequestValidationError, invalid)
-    for kind in (Problem, HTTPException, ConfigurationError, PayloadError, OperationalError):
+    app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, wrong_method)
+    for kind in (HTTPException, ConfigurationError, PayloadError, *_UNAVAILABLE):
         app.add_exception_handler(kind, other)
-    app.add_exception_handler(Exception, other)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Return the methods of a path, as the OpenAPI lists them."""
+    paths: dict[str, dict[str, Any]] = app.openapi()["paths"]
+    for template in [path, *paths]:
+        form = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))
+        if template in paths and re.fullmatch(form, path):
+            return sorted(each.upper() for each in paths[template])
+    return []
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -138,3 +179,12 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
         for status in statuses
     }
+
+
+def problem_schemas() -> dict[str, Any]:
+    """Return the schemas that `documented()` refers to."""
+    _, schema = models_json_schema(
+        [(ProblemBody, "serialization")], ref_template="#/components/schemas/{model}"
+    )
+    schemas: dict[str, Any] = schema["$defs"]
+    return schemas

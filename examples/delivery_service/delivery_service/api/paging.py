@@ -1,0 +1,65 @@
+"""Lists in pages: where the next one begins is in an opaque cursor."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from contextlib import suppress
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import Field
+
+from delivery_service.api.fields import Answered, Received
+from delivery_service.problems import Problem
+
+_T = TypeVar("_T")
+
+
+class Paged(Received):
+    """Which page of a list is wanted."""
+
+    # What a query has is text: strict, it would never be a number.
+    limit: int = Field(default=50, strict=False, ge=1, le=100, description="How many at most.")
+    cursor: Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$", max_length=100)] | None = Field(
+        default=None, description="`next` of the page before. Without it, the list begins."
+    )
+
+
+class Page(Answered, Generic[_T]):
+    """A part of a list."""
+
+    items: list[_T]
+    next: str | None = Field(
+        description="The `cursor` of the next page; null if this is the last one."
+    )
+
+
+def cursor_after(last: str | int) -> str:
+    """Return the cursor of the page that follows an item. It has nothing but the item's id."""
+    return urlsafe_b64encode(str(last).encode()).decode().rstrip("=")
+
+
+def last_of(cursor: str | None, form: str) -> str | None:
+    """Return the id of the item that the page before has ended with.
+
+    Args:
+        cursor: What a caller has sent; None for the first page.
+        form: A pattern of the ids of this list.
+
+    Raises:
+        Problem: The cursor is not from this list.
+    """
+    if cursor is None:
+        return None
+    with suppress(NotBase64, UnicodeDecodeError):
+        last = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        if re.fullmatch(form, last, re.ASCII):
+            return last
+    raise unknown_cursor()
+
+
+def unknown_cursor() -> Problem:
+    """Return the refusal of a cursor that belongs to no page."""
+    detail = "there is no page with this cursor: begin again without one"
+    return Problem(404, "unknown-cursor", detail)

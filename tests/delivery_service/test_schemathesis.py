@@ -1,0 +1,44 @@
+"""Schemathesis finds nothing: all of its checks, in all of its phases."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.delivery_service.running import running
+from tests.selection import FULL
+
+#: About how many cases there are for each operation, without those of its other phases.
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "700" if FULL else "5")
+
+
+@pytest.mark.long
+@pytest.mark.stress
+def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
+    """What Schemathesis derives from the OpenAPI is answered as the OpenAPI says."""
+    with running(tmp_path, max_endpoints="10000") as service:
+        key = service.caller().key
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "schemathesis.cli", "run"),
+                f"http://127.0.0.1:{service.server.port}/v1/openapi.json",
+                *("--header", f"Authorization: Bearer {key}", "--checks", "all"),
+                *("--phases", "examples,coverage,fuzzing,stateful"),
+                *("--max-examples", EXAMPLES, "--continue-on-failure"),
+            ],
+            cwd=tmp_path,  # it leaves files behind
+            capture_output=True,
+            text=True,
+            timeout=3000 if FULL else 240,
+            check=False,
+        )
+
+    print(done.stdout)  # noqa: T201  # the figures
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in service.server.log
+    assert int(re.findall(r"(\d+) generated", done.stdout)[-1]) > 300
