@@ -17,13 +17,13 @@ from sqlalchemy import MetaData, Table, create_engine, select
 from sqlalchemy.exc import NoSuchTableError
 
 from delivery_service.account import Account
-from delivery_service.formats import CHOICES
+from delivery_service.formats import SCHEMES, FormatName
 from delivery_service.settings import Settings
 from delivery_service.state import State
 from frappe_hooksig import ConfigurationError, SecretWarning
 from frappe_hooksig.outbox import Endpoint, Outbox
 
-FORMAT: Final = "x-webhook"
+FORMAT: Final[FormatName] = "x-webhook"
 _LONGEST_DESCRIPTION: Final = 200
 _PAGE: Final = 100
 _Identity: TypeAlias = tuple[str, frozenset[str]]
@@ -213,15 +213,14 @@ def _scratch(settings: Settings) -> Generator[Outbox]:
 
 def _tried(outbox: Outbox, subscription: Subscription) -> tuple[Endpoint, list[str]]:
     """Return the endpoint that a subscription becomes, and what is to be said about its secret."""
-    chosen = CHOICES[FORMAT]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SecretWarning)
         endpoint = outbox.add_endpoint(
             subscription.url,
             secret=subscription.secret,
             event_types=subscription.events,
-            scheme=chosen.scheme,
-            format=chosen.format,
+            scheme=SCHEMES[FORMAT],
+            format=FORMAT,
         )
     return endpoint, ["its secret is weak: rotate it"] * bool(caught)
 
