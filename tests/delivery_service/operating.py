@@ -19,7 +19,6 @@ from delivery_service.state import State
 from typer.testing import CliRunner
 
 from frappe_hooksig.outbox import Worker
-
 from tests.loopback import Server, served
 
 PASSWORD = "correct horse battery"
