@@ -201,7 +201,8 @@ def running(folder: Path, **settings: str) -> Generator[Service]:
     with closing(State.of(chosen)) as state:
         migrate(state.engine, state.outbox)
         documented = Documented(create_app(chosen).openapi())
-        path = os.environ.get("PYTHONPATH", "")
+        own_path = os.environ.get("PYTHONPATH")
+        path = os.pathsep.join([str(SERVICE), *([own_path] if own_path else [])])
         with uvicorn(
             "delivery_service.app:create_app", "--factory", PYTHONPATH=path, **environment
         ) as server:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.delivery_service.running import Service, problem_in, running
+from tests.loopback import free_port
 
 ENDPOINTS = 5
 REQUESTS = 40
@@ -52,6 +53,14 @@ def test_endpoints_of_a_tenant(service: Service) -> None:
     callers[1].must("DELETE", f"/endpoints/{found[0]['id']}", status=204)
     callers[1].add("https://partner.example/")
     service.caller("modest").add("https://partner.example/")
+
+
+def test_without_the_count(tmp_path: Path) -> None:
+    """If requests cannot be counted, none is answered."""
+    with running(tmp_path, limits_url=f"redis://127.0.0.1:{free_port()}/0") as service:
+        answer = service.caller().call("GET", "/me")
+
+    assert problem_in(answer) == (503, "unavailable")
 
 
 def test_too_many_deliveries(tmp_path: Path) -> None:

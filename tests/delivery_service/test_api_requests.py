@@ -153,6 +153,8 @@ def test_messages_that_are_refused(body: object, acme: Caller) -> None:
         {"installation": "x"},
         {"format": "none"},
         {"format": None},
+        {"format": ["standard"]},
+        {"format": {}},
         {"secret": "short"},
         {"secret": "whsec_" + "A" * 33},
         {"secret": ["whsec_"]},
@@ -340,6 +342,12 @@ def test_large_bodies(path: str, acme: Caller) -> None:
     pieces = [b" " * 8192] * (MOST // 8192) + [b"{}"]
     assert acme.problem("POST", path, raw=pieces) == (413, "too-large")
     assert acme.problem("POST", path, raw=b"".join(pieces)) == (413, "too-large")
+
+
+@pytest.mark.parametrize("raw", [b"{", [b" " * MOST, b" "]], ids=["malformed", "large"])
+def test_strangers_make_no_work(raw: bytes | list[bytes], service: Service) -> None:
+    """Nobody reads the body of somebody without a key."""
+    assert service.stranger().problem("POST", "/messages", raw=raw) == (401, "unauthorized")
 
 
 def test_the_largest_body(acme: Caller) -> None:

@@ -267,7 +267,13 @@ class Account:
         return count
 
     def send_several(
-        self, endpoint_id: str, *, as_new: bool, states: Sequence[str], **times: float | None
+        self,
+        endpoint_id: str,
+        *,
+        as_new: bool,
+        states: Sequence[str],
+        since: float | None = None,
+        until: float | None = None,
     ) -> int:
         """Send deliveries of an endpoint that have ended once more.
 
@@ -275,13 +281,20 @@ class Account:
             endpoint_id: The endpoint.
             as_new: Whether each gets a new id.
             states: Which of them.
-            times: `since` and `until`, for when their messages were published.
+            since: Only those of messages that were published since then, in Unix seconds.
+            until: Only those of messages that were published until then, in Unix seconds.
 
         Raises:
             Problem: There are too many.
         """
         self._outbox.endpoint(endpoint_id, tenant=self.tenant_id)
-        chosen = {"tenant": self.tenant_id, "endpoint": endpoint_id, "states": states, **times}
+        chosen: dict[str, Any] = {
+            "tenant": self.tenant_id,
+            "endpoint": endpoint_id,
+            "states": states,
+            "since": since,
+            "until": until,
+        }
         if len(self._outbox.deliveries(**chosen, limit=MOST_AGAIN + 1)) > MOST_AGAIN:
             detail = f"there are more than {MOST_AGAIN}: choose a shorter time (since, until)"
             raise Problem(409, "too-many-deliveries", detail)

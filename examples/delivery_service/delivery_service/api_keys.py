@@ -7,7 +7,7 @@ import hmac
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -91,7 +91,7 @@ def list_keys(session: Session, tenant_id: str) -> list[ApiKey]:
 
 def revoke_key(session: Session, tenant_id: str, key_id: str) -> bool:
     """Let a key of a tenant be valid no longer; return whether it was."""
-    result = session.execute(
+    result: Any = session.execute(
         update(ApiKey)
         .where(ApiKey.id == key_id, ApiKey.tenant_id == tenant_id, ApiKey.revoked_at.is_(None))
         .values(revoked_at=int(time.time()))

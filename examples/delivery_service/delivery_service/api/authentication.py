@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer, SecurityScopes
+from fastapi.security.utils import get_authorization_scheme_param
 
 from delivery_service.account import Account
 from delivery_service.api_keys import Caller, find_caller, note_use
 from delivery_service.problems import Problem
-from delivery_service.state import Service
+from delivery_service.state import Service, State
 
+# It is read below; this is for the OpenAPI.
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="api_key", description="An API key such as `dsk_...`."
 )
-_Presented = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
 
-def _caller(service: Service, presented: _Presented) -> Caller:
+def caller_of(request: Request) -> Caller:
+    """Return who sends a request. Once it is known, nothing is looked up again.
+
+    Raises:
+        Problem: Its key is missing or not valid, or has made too many requests.
+    """
+    if not hasattr(request.state, "caller"):
+        request.state.caller = _found(request)
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _found(request: Request) -> Caller:
+    service: State = request.app.state.service
+    kind, key = get_authorization_scheme_param(request.headers.get("Authorization"))
     caller = None
-    if presented is not None:
+    if kind.lower() == "bearer":
         with service.sessions.begin() as session:
-            caller = find_caller(session, presented.credentials)
+            caller = find_caller(session, key)
             if caller is not None:
                 note_use(session, caller)
     if caller is None:
@@ -34,6 +49,10 @@ def _caller(service: Service, presented: _Presented) -> Caller:
         )
     service.limits.count_request(caller.key_id)
     return caller
+
+
+def _caller(request: Request, _documented: Annotated[object, Security(_bearer)]) -> Caller:
+    return caller_of(request)
 
 
 KnownCaller = Annotated[Caller, Depends(_caller)]

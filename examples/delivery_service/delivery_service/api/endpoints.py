@@ -72,10 +72,9 @@ Rate = Annotated[
 ]
 
 
-class _NewEndpoint(Received):
-    """An endpoint to add."""
+class _Options(Received):
+    """What can be chosen for an endpoint, and changed later."""
 
-    url: URL
     description: Text = ""
     event_types: EventTypes = Field(default=["*"])
     headers: FurtherHeaders = Field(default={})
@@ -84,9 +83,10 @@ class _NewEndpoint(Received):
     rate: Rate = None
 
 
-class NewStandardEndpoint(_NewEndpoint):
+class NewStandardEndpoint(_Options):
     """An endpoint that gets requests as Standard Webhooks describes them."""
 
+    url: URL
     format: Literal["standard"] = "standard"
     secret: Annotated[str, Field(pattern=_STANDARD_SECRET)] | None = Field(
         default=None,
@@ -94,9 +94,10 @@ class NewStandardEndpoint(_NewEndpoint):
     )
 
 
-class NewXWebhookEndpoint(_NewEndpoint):
+class NewXWebhookEndpoint(_Options):
     """An endpoint that gets requests as older services send them: `X-Webhook-Signature`."""
 
+    url: URL
     format: Literal["x-webhook"]
     secret: Annotated[str, Field(pattern="^[A-Za-z0-9_+/=-]{24,200}$")] | None = Field(
         default=None,
@@ -104,8 +105,9 @@ class NewXWebhookEndpoint(_NewEndpoint):
     )
 
 
-def _format_of(value: Any) -> object:
-    return value.get("format", "standard") if isinstance(value, dict) else None
+def _format_of(value: Any) -> str | None:
+    chosen = value.get("format", "standard") if isinstance(value, dict) else None
+    return chosen if isinstance(chosen, str) else None
 
 
 NewEndpoint = Annotated[
@@ -125,19 +127,13 @@ def _forget_defaults(schema: dict[str, Any]) -> None:
         del each["default"]
 
 
-class ChangedEndpoint(Received):
+class ChangedEndpoint(_Options):
     """What is to change of an endpoint. What is not named stays as it is."""
 
-    # The defaults are never used: only what is named is read.
+    # No default is ever used: what is not named is not read.
     model_config = ConfigDict(json_schema_extra=_forget_defaults)
 
     url: URL = ""
-    description: Text = ""
-    event_types: EventTypes = Field(default=[])
-    headers: FurtherHeaders = Field(default={})
-    order: Order = "none"
-    concurrency: Concurrency = 1
-    rate: Rate = None
 
 
 class Success(Answered):

@@ -107,9 +107,6 @@ DeliveryPath = Annotated[DeliveryId, Path(description="The id of the delivery.")
 class _Id(Convertor[str]):
     """What stands for an id in the path of a route. Any other text leads to no route."""
 
-    def __init__(self, regex: str) -> None:
-        self.regex = regex
-
     def convert(self, value: str) -> str:
         """Return the id in a path."""
         return value
@@ -119,9 +116,21 @@ class _Id(Convertor[str]):
         return value
 
 
-register_url_convertor("endpoint", _Id("ep_[0-9a-f]{24}"))
-register_url_convertor("message", _Id("msg_[0-9a-f]{32}"))
-register_url_convertor("delivery", _Id("[1-9][0-9]{0,17}"))
+class _EndpointId(_Id):
+    regex = "ep_[0-9a-f]{24}"
+
+
+class _MessageId(_Id):
+    regex = "msg_[0-9a-f]{32}"
+
+
+class _DeliveryId(_Id):
+    regex = "[1-9][0-9]{0,17}"
+
+
+register_url_convertor("endpoint", _EndpointId())
+register_url_convertor("message", _MessageId())
+register_url_convertor("delivery", _DeliveryId())
 
 
 def _integral(value: object) -> object:

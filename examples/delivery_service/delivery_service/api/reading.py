@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
+from delivery_service.api.authentication import caller_of
 from delivery_service.problems import Problem
 
 _DEEPEST: Final = 64  # arrays and objects inside of one another
@@ -32,6 +33,8 @@ class JSONRoute(APIRoute):
         answer = super().get_route_handler()
 
         async def answer_json(request: Request) -> Response:
+            if self.body_field is not None:
+                await run_in_threadpool(caller_of, request)  # strangers make no work
             if self.body_field is not None and not _has_json(request):
                 detail = "send the body as JSON, with Content-Type: application/json"
                 raise Problem(415, "unsupported-media-type", detail)
