@@ -12,6 +12,7 @@ import sys
 import time
 import venv
 from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from http.client import HTTPSConnection
@@ -26,7 +27,7 @@ from cryptography.x509.oid import NameOID
 from delivery_service.settings import PREFIX, Settings
 
 from tests.delivery_service.operating import PASSWORD, Operator
-from tests.loopback import ROOT, free_port, send_to, served
+from tests.loopback import ROOT, Answer, free_port, send_to, served
 
 DEPLOY = ROOT / "examples" / "delivery_service" / "deploy"
 UNITS = sorted(DEPLOY.glob("*.service"))
@@ -97,13 +98,13 @@ class Site:
     Attributes:
         port: Where nginx listens, with TLS.
         plain_port: The same without TLS.
-        operator: Who operates the service behind it.
+        key: An API key.
         folder: Where the certificate and the logs are.
     """
 
     port: int
     plain_port: int
-    operator: Operator
+    key: str
     folder: Path
 
     def send(
@@ -112,15 +113,25 @@ class Site:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
         method: str = "GET",
-    ) -> tuple[int, dict[str, str], bytes]:
+    ) -> Answer:
         """Send a request to the host of the site, with TLS."""
-        context = ssl.create_default_context(cafile=str(self.folder / "certificate.pem"))
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as plain:
-            connection = HTTPSConnection(HOST)
-            connection.sock = context.wrap_socket(plain, server_hostname=HOST)
-            connection.request(method, path, body, headers or {})
+        with self.connected() as tls, closing(HTTPSConnection(HOST)) as connection:
+            connection.sock = tls
+            # Refused before the body was read: the answer is there all the same.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body, headers or {})
             with connection.getresponse() as response:
-                return response.status, dict(response.getheaders()), response.read()
+                return Answer.read(response)
+
+    @contextmanager
+    def connected(self) -> Iterator[ssl.SSLSocket]:
+        """Connect with TLS."""
+        context = ssl.create_default_context(cafile=str(self.folder / "certificate.pem"))
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=30) as plain,
+            context.wrap_socket(plain, server_hostname=HOST) as tls,
+        ):
+            yield tls
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +142,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     operator = Operator(folder, variables)
     operator.begin()
     operator.must("add-person", "acme", "anna@acme.example", given=PASSWORD)
+    key = operator.must("create-key", "acme", "nginx").strip()
     certify(folder)
     port, plain_port = free_port(), free_port()
     sock = folder / "web.sock"
@@ -163,7 +175,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with served(command, folder, environment, r"Application startup complete"):
         assert sock.stat().st_mode & 0o777 == 0o770
         with served(nginx, folder, ready="start worker process "):
-            yield Site(port, plain_port, operator, folder)
+            yield Site(port, plain_port, key, folder)
 
 
 def certify(folder: Path) -> None:
@@ -196,11 +208,11 @@ def certify(folder: Path) -> None:
 @pytest.mark.stress
 def test_site(site: Site) -> None:
     """Requests arrive through nginx and gunicorn, and answers have the headers for browsers."""
-    status, headers, body = site.send("/ready")
+    answer = site.send("/ready")
 
-    assert (status, json.loads(body)) == (200, {"status": "ok"})
-    assert headers["strict-transport-security"].startswith("max-age=")
-    assert headers["Server"] == "nginx"
+    assert (answer.status, answer.json()) == (200, {"status": "ok"})
+    assert answer.headers["strict-transport-security"].startswith("max-age=")
+    assert answer.headers["server"] == "nginx"
 
 
 @pytest.mark.long
@@ -219,7 +231,7 @@ def test_address_cannot_be_made_up(site: Site) -> None:
                 "X-Real-IP": f"198.51.100.{number}",
             },
             "POST",
-        )[0]
+        ).status
         for number in range(8)
     ]
 
@@ -236,11 +248,11 @@ def test_address_cannot_be_made_up(site: Site) -> None:
 )
 def test_large_body(site: Site, size: int, kind: str) -> None:
     """The service refuses what is too large in its own words, and nginx what is far too large."""
-    headers = {"Content-Type": "application/json", "Authorization": "Bearer dsk_0_0"}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {site.key}"}
 
-    status, answered, _ = site.send("/v1/messages", b" " * size, headers, "POST")
+    answer = site.send("/v1/messages", b" " * size, headers, "POST")
 
-    assert (status, answered["content-type"]) == (413, kind)
+    assert (answer.status, answer.headers["content-type"]) == (413, kind)
 
 
 @pytest.mark.long
@@ -255,12 +267,8 @@ def test_large_body(site: Site, size: int, kind: str) -> None:
 )
 def test_slow_request(site: Site, request_begun: bytes) -> None:
     """A client that does not go on is disconnected; here after 2 seconds."""
-    context = ssl.create_default_context(cafile=str(site.folder / "certificate.pem"))
     begun = time.monotonic()
-    with (
-        socket.create_connection(("127.0.0.1", site.port), timeout=30) as plain,
-        context.wrap_socket(plain, server_hostname=HOST) as connection,
-    ):
+    with site.connected() as connection:
         connection.sendall(request_begun)
         while connection.recv(4096):
             pass
@@ -281,15 +289,15 @@ def test_without_tls(site: Site) -> None:
 @pytest.mark.stress
 def test_other_host(site: Site) -> None:
     """A request for another host is refused."""
-    assert site.send("/v1/endpoints", headers={"Host": "evil.example"})[0] == 421
+    assert site.send("/v1/endpoints", headers={"Host": "evil.example"}).status == 421
 
 
 @pytest.mark.long
 @pytest.mark.stress
 def test_metrics(site: Site) -> None:
     """Prometheus reads them from this machine, with its token."""
-    assert site.send("/metrics", headers={"Authorization": "Bearer t0ken"})[0] == 200
-    assert site.send("/metrics")[0] == 401
+    assert site.send("/metrics", headers={"Authorization": "Bearer t0ken"}).status == 200
+    assert site.send("/metrics").status == 401
 
 
 def steps() -> list[tuple[str, str]]:
