@@ -220,6 +220,7 @@ def work(
 ) -> None:
     """Send what is due, until SIGTERM or Ctrl+C. Run as many as you like."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with opened() as state:
         worker = Worker(state.outbox, slots=slots)
         log.info("sending what is due, until SIGTERM")

@@ -79,8 +79,12 @@ What the receivers get ("accounts" is down for its first two requests):
 def main() -> int:
     """Run it; return the exit status."""
     is_over = Event()
+
+    def end(_number: int, _frame: object) -> None:
+        is_over.set()
+
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: is_over.set())
+        signal.signal(each, end)
     for name in [each for each in os.environ if each.startswith(PREFIX)]:
         del os.environ[name]  # those of another service that is developed here
     # The receivers' lines say it all.
