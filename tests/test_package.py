@@ -56,7 +56,8 @@ LAYERS = [
     {"sending._sender"},
     {"sending"},
     {"cli._options"},
-    {"outbox._bounds", "outbox._dialect", "outbox._states", "outbox._secrets", "outbox._health"},
+    {"outbox._bounds", "outbox._dialect", "outbox._states", "outbox._secrets", "outbox._health"}
+    | {"outbox._formats"},
     {"outbox._database", "outbox._records"},
     {
         "outbox._bell",
@@ -71,7 +72,7 @@ LAYERS = [
     {"outbox._claims", "outbox._endpoints", "outbox._history"},
     {"outbox._routing", "outbox._settling"},
     {"outbox._crew", "outbox._processes", "outbox._senders"},
-    {"outbox._dispatcher"},
+    {"outbox._dispatcher", "outbox._copying"},
     {"outbox._worker"},
     {"outbox._outbox"},
     {"outbox"},
@@ -79,14 +80,14 @@ LAYERS = [
     | {"integrations.django._sending_again"},
     {"integrations.django._outbox_setting", "integrations.django._outbox_tables"},
     {"integrations.django.admin", "integrations.django.migrations.0002_outbox"}
-    | {"integrations.django.migrations.0003_outbox_lists"}
+    | {"integrations.django.migrations.0003_outbox_version_2"}
     | {"integrations.django.management.commands.hooksig_worker"},
     {"_tolerance", "replay._deduplication", "integrations.frappe._sending"}
     | {"integrations._request_signer"}
     | {"cli._providers", "cli._secret", "cli._send", "cli._sign"}
     | {"cli._outbox_chosen", "cli._outbox_place", "cli._outbox_shown"},
     {"cli._outbox_again", "cli._outbox_endpoints", "cli._outbox_history", "cli._outbox_publish"}
-    | {"cli._outbox_tables", "cli._worker"},
+    | {"cli._outbox_copy", "cli._outbox_tables", "cli._worker"},
     {"cli._outbox"},
     {"integrations.httpx", "integrations.requests"}
     | {"_matching", "freshness", "testing._override", "testing._requests"}

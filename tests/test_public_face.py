@@ -59,7 +59,7 @@ OF_DJANGO = {
     "frappe_hooksig.integrations.django.migrations",
     "frappe_hooksig.integrations.django.migrations.0001_initial",
     "frappe_hooksig.integrations.django.migrations.0002_outbox",
-    "frappe_hooksig.integrations.django.migrations.0003_outbox_lists",
+    "frappe_hooksig.integrations.django.migrations.0003_outbox_version_2",
     "frappe_hooksig.integrations.django.models",
 }
 # The packages whose names are those of their private modules.
@@ -267,6 +267,7 @@ def test_nothing_gives_a_plain_secret() -> None:
         "frappe_hooksig.SignedPayload.body",
         "frappe_hooksig.outbox.AttemptRecord.answer",
         "frappe_hooksig.outbox.Outbox.payload",
+        "frappe_hooksig.outbox.OutgoingMessage.payload",
         "frappe_hooksig.sending.Attempt.answer",
         "frappe_hooksig.testing.CapturedMessage.payload",
         "frappe_hooksig.testing.RecordedEvent.body",

@@ -6,10 +6,12 @@ import json
 import os
 import re
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from frappe_hooksig.cli._outbox_place import in_options
 from frappe_hooksig.cli._outbox_shown import duration_of
 from frappe_hooksig.outbox._tables import NEWEST
 from frappe_hooksig.testing import Answer, FakeReceiver
-from tests.cli.command import ENVIRONMENT, USAGE, VERIFIED, run_process, says
+from tests.cli.command import ENVIRONMENT, USAGE, VERIFIED, WHSEC, run_process, says
 from tests.cli.outboxes import FILE, NOTHING, REFERENCE, URL, Commands
 
 UNKNOWN = {
@@ -49,6 +51,13 @@ def deliver(commands: Commands, *answers: Any, count: int = 1) -> tuple[str, lis
 def states(commands: Commands) -> list[str]:
     """Return the states of all deliveries, the newest first."""
     return [each["state"] for each in commands.json("outbox", "list")]
+
+
+FORMATS = """\
+from frappe_hooksig.outbox import Formatted, Outbox
+
+outbox = Outbox("outbox.db", formats={"envelope": lambda each: Formatted({"data": each.json()})})
+"""
 
 
 class TestTables:
@@ -165,6 +174,7 @@ class TestEndpoints:
             "event_types": ["invoice.*", "order.paid"],
             "method": "PUT",
             "scheme": "stripe",
+            "format": None,
             "secret_from": ["env:WHSEC", "file:/old"],
             "old_secret_ends": None,
             "header_names": ["Authorization"],
@@ -190,7 +200,7 @@ class TestEndpoints:
         assert heads.split("  ")[0] == "ENDPOINT"
         assert [row.split()[0] for row in rows] == [first, second]
         assert rows[1].split() == [
-            *(second, "active", "-", "order.*", "standard-webhooks"),
+            *(second, "active", "-", "order.*", "standard-webhooks", "-"),
             "http://127.0.0.1:1/hook?...",
         ]
         assert commands.says("outbox", "endpoints", "--tenant", "acme").count("ep_") == 1
@@ -205,6 +215,28 @@ class TestEndpoints:
         changed = commands.json(*change, "--url", "https://example.com/", "--concurrency", "3")
         assert (changed["url"], changed["concurrency"]) == ("https://example.com/", 3)
         assert (changed["rate"], changed["event_types"]) == (None, ["order.*"])
+
+    def test_format(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A format is that of an app, and is shown wherever the endpoint is."""
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        name = f"app_{token_hex(8)}"
+        (commands.folder / f"{name}.py").write_text(FORMATS)
+        app = ["--app", f"{name}:outbox"]
+        environment = ENVIRONMENT | {"WHSEC": WHSEC}
+        add = ["outbox", "endpoints", "add", URL, *REFERENCE, "--format", "envelope"]
+
+        endpoint = commands.says(*add, *app, environment=environment)
+
+        heads, row = commands.says("outbox", "endpoints").splitlines()
+        assert heads.split()[-2:] == ["FORMAT", "URL"]
+        assert row.split()[-2] == "envelope"
+        assert "\nformat: envelope\n" in commands.says("outbox", "show", endpoint)
+        assert commands.json("outbox", "show", endpoint)["format"] == "envelope"
+        _, err = commands.run(USAGE, *add)
+        assert "--format must be the name of a format of the outbox, which has none; or None" in err
+        change = ["outbox", "endpoints", "change", endpoint]
+        assert commands.json(*change, "--format", "none")["format"] is None
+        assert "format:" not in commands.says("outbox", "show", endpoint)
 
     def test_options_before_the_action(self, commands: Commands) -> None:
         """They count, unless they are named again after it."""

@@ -152,6 +152,7 @@ def test_endpoint() -> None:
         plain,
         event_types=["invoice.*"],
         headers_from={"X-Tenant": "env:TENANT"},
+        format="envelope",
         order="key",
         rate=2.5,
     )
@@ -163,6 +164,7 @@ def test_endpoint() -> None:
     assert "T0KEN" not in shown(client_of("root"), "endpoint/")
     for text in ("example.com", "secret from test:a", "invoice.*", "X-Tenant", "2.5 in a second"):
         assert text in viewer
+    assert "envelope" in viewer
     assert "env:TENANT" not in root
     assert SECRET not in root
 

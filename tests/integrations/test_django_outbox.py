@@ -24,7 +24,7 @@ from frappe_hooksig import ConfigurationError
 from frappe_hooksig.integrations import django as integration
 from frappe_hooksig.integrations.django import DjangoDatabase, _database
 from frappe_hooksig.integrations.django._outbox_tables import create_tables
-from frappe_hooksig.outbox import Outbox, SQLiteDatabase, Worker
+from frappe_hooksig.outbox import Formatted, Outbox, SQLiteDatabase, Worker
 from frappe_hooksig.outbox._tables import NEWEST
 from frappe_hooksig.sending import AddressGuard
 from frappe_hooksig.testing import FakeReceiver
@@ -48,6 +48,7 @@ outbox = Outbox(
     DjangoDatabase(),
     guard=AddressGuard(["127.0.0.1"]),
     references={"test": lambda _: SECRET},
+    formats={"envelope": lambda each: Formatted({"data": each.json()})},
     observe=(),
     observe_attempts=(),
 )
@@ -365,6 +366,22 @@ class TestMigration:
         assert tables() == TABLES
         call_command("makemigrations", check=True, verbosity=0)
         assert outbox.migrate() == 0
+
+    def test_from_version_1(self, file: Path) -> None:
+        """The migration of the release before leaves an older version, which the next one mends."""
+        assert file.exists()
+        endpoint = add_endpoint()
+        call_command("migrate", "frappe_hooksig", "0002", verbosity=0)
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE hooksig_endpoints DROP COLUMN format")
+            cursor.execute("UPDATE hooksig_installation SET version = 1")
+        with pytest.raises(ConfigurationError, match=r"`manage\.py migrate`"):
+            outbox.endpoints()
+
+        call_command("migrate", verbosity=0)
+
+        assert [(each.id, each.format) for each in outbox.endpoints()] == [(endpoint, None)]
+        assert outbox.change_endpoint(endpoint, format="envelope").format == "envelope"
 
     def test_versions(self) -> None:
         """Each version of the tables has a migration, so that `manage.py migrate` brings it."""

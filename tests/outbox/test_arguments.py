@@ -11,11 +11,17 @@ import pytest
 
 import frappe_hooksig
 from frappe_hooksig import ConfigurationError
-from frappe_hooksig.outbox import Outbox
+from frappe_hooksig.outbox import Formatted, Outbox, OutgoingMessage
 from tests.outbox.places import Place
 
 PACKAGE = str(Path(frappe_hooksig.__file__).parent)
 PASSWORD = "Qv3r0mZ8tYp5"
+
+
+async def in_a_task(message: OutgoingMessage) -> Formatted:
+    """Return the payload as it is, but only in an event loop."""
+    return Formatted(message.payload)
+
 
 BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"timeout": 0}, "timeout= must be a number from 0.1 to 60"),
@@ -35,6 +41,12 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"observe_attempts": "log"}, "observe="),
     ({"keys": ["no key"]}, "keys="),
     ({"references": {"encrypted": str}}, "references="),
+    ({"formats": [str]}, "formats= must be a dict with a function for each name"),
+    ({"formats": {"in an envelope": str}}, "formats= must be a dict with a function"),
+    ({"formats": {"e" * 65: str}}, "formats= must be a dict with a function"),
+    ({"formats": {7: str}}, "formats= must be a dict with a function"),
+    ({"formats": {"envelope": "str"}}, "formats= must be a dict with a function"),
+    ({"formats": {"envelope": in_a_task}}, "formats= has an async function, envelope"),
     ({"installation": ""}, "installation="),
 ]
 

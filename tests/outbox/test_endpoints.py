@@ -16,7 +16,14 @@ from cryptography.fernet import Fernet
 
 import frappe_hooksig
 from frappe_hooksig import ConfigurationError, Secret, providers
-from frappe_hooksig.outbox import DeliveryState, Endpoint, Outbox, UnknownRecord
+from frappe_hooksig.outbox import (
+    DeliveryState,
+    Endpoint,
+    Formatted,
+    Outbox,
+    OutgoingMessage,
+    UnknownRecord,
+)
 from frappe_hooksig.outbox._database import time_of
 from frappe_hooksig.outbox._endpoints import alter_endpoint, stop_endpoint, takes
 from frappe_hooksig.sending import STANDARD_WEBHOOKS, RetrySchedule
@@ -33,6 +40,11 @@ TOKEN_URL = f"https://hooks.example.com/{TOKEN}?key={TOKEN}"
 def place(store: Place) -> Place:
     """Return each kind of database in turn."""
     return store
+
+
+def plain(message: OutgoingMessage) -> Formatted:
+    """Return the payload as it is."""
+    return Formatted(message.payload)
 
 
 def add(outbox: Outbox, **options: Any) -> Endpoint:
@@ -56,6 +68,7 @@ def test_what_an_endpoint_has(place: Place) -> None:
         event_types=("*",),
         method="POST",
         scheme="standard-webhooks",
+        format=None,
         secret_from=("env:A",),
         old_secret_ends=None,
         header_names=(),
@@ -76,7 +89,7 @@ def test_what_an_endpoint_has(place: Place) -> None:
 
 def test_what_an_endpoint_is_given(place: Place) -> None:
     """Each option is kept, as it was given."""
-    outbox = place.outbox(keys=[KEY])
+    outbox = place.outbox(keys=[KEY], formats={"plain": plain})
 
     endpoint = outbox.add_endpoint(
         "https://exämple.com/ünïcode?a=%20&b='\"%s:x",
@@ -85,6 +98,7 @@ def test_what_an_endpoint_is_given(place: Place) -> None:
         tenant="acme 🦄",
         scheme=providers.GITHUB,
         method="PUT",
+        format="plain",
         headers={"Authorization": f"Bearer {TOKEN}"},
         headers_from={"X-Api-Key": "env:API_KEY"},
         order="key",
@@ -98,6 +112,7 @@ def test_what_an_endpoint_is_given(place: Place) -> None:
     assert endpoint.secret_from == ("env:NEW", "file:/run/old")
     assert endpoint.event_types == ("customer.created", "invoice.*")
     assert (endpoint.tenant, endpoint.scheme, endpoint.method) == ("acme 🦄", "github", "PUT")
+    assert endpoint.format == "plain"
     assert endpoint.header_names == ("Authorization", "X-Api-Key")
     assert (endpoint.order, endpoint.hold, endpoint.concurrency) == ("key", 0.5, 1)
     assert endpoint.rate == 0.1
@@ -175,6 +190,8 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"method": "GET"}, "method= must be POST or PUT"),
     ({"method": "post"}, "method= must be POST or PUT"),
     ({"method": ["POST"]}, "method= must be POST or PUT"),
+    ({"format": "envelope"}, "format= must be the name of a format of the outbox, which has plain"),
+    ({"format": ["plain"]}, "format= must be the name of a format of the outbox, which has plain"),
     ({"headers": [("A", TOKEN)]}, "headers= must be a dict, not a list"),
     ({"headers": {"A B": TOKEN}}, "invalid header name"),
     ({"headers": {7: TOKEN}}, "invalid header name"),
@@ -209,7 +226,8 @@ BESIDE = {"url": TOKEN_URL, "headers": {"Authorization": TOKEN}}
 @pytest.fixture(scope="module")
 def outbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outbox]:
     """Return an outbox for what is refused before it reaches the database."""
-    outbox = Outbox(tmp_path_factory.mktemp("outbox") / "a.sqlite3", keys=[KEY])
+    path = tmp_path_factory.mktemp("outbox") / "a.sqlite3"
+    outbox = Outbox(path, keys=[KEY], formats={"plain": plain})
     outbox.migrate()
     yield outbox
     outbox.close()
@@ -289,6 +307,8 @@ CHANGED: list[dict[str, Any]] = [
     {"event_types": ("a", "b")},
     {"scheme": "github"},
     {"method": "PUT"},
+    {"format": "plain"},
+    {"format": None},
     {"order": "key"},
     {"hold": 0.0},
     {"concurrency": 1000},
@@ -300,7 +320,7 @@ CHANGED: list[dict[str, Any]] = [
 
 def test_change(place: Place) -> None:
     """What is given changes, and nothing else does."""
-    outbox = place.outbox()
+    outbox = place.outbox(formats={"plain": plain})
     endpoint = add(outbox, rate=7)
 
     for change in CHANGED:

@@ -13,13 +13,16 @@ from frappe_hooksig.outbox import (
     DeliveryState,
     Endpoint,
     EndpointNumbers,
+    Formatted,
     Message,
     Numbers,
     Outbox,
+    OutgoingMessage,
 )
 from tests.outbox.places import URL, Place
 
 RECORDS = [AttemptRecord, DeliveryRecord, Endpoint, EndpointNumbers, Message, Numbers]
+RECORDS += [Formatted, OutgoingMessage]
 
 
 @pytest.mark.parametrize("record", RECORDS)

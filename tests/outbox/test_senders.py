@@ -16,6 +16,7 @@ import frappe_hooksig
 from frappe_hooksig import ConfigurationError, Secret
 from frappe_hooksig.outbox._claims import Claimed
 from frappe_hooksig.outbox._endpoints import Row
+from frappe_hooksig.outbox._formats import Formats
 from frappe_hooksig.outbox._secrets import Unavailable, Vault
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._settling import Fault
@@ -39,7 +40,7 @@ class Kept:
         self.key = Fernet.generate_key()
         self.vault = Vault([self.key], {"own": self.values.get})
         self.now: float | None = None  # by default, that of this machine
-        self.senders = Senders(self.vault, self.make, self.clock)
+        self.senders = Senders(self.vault, self.make, Formats({}), self.clock)
 
     def clock(self) -> float:
         """Return the time of the senders."""
@@ -74,6 +75,7 @@ def row(
         "event_types": ("*",),
         "method": "POST",
         "scheme": "standard-webhooks",
+        "format": None,
         "secret_from": secrets,
         "old_secret_ends": None,
         "header_names": tuple(headers or {}),

@@ -247,7 +247,24 @@ def test_own_headers() -> None:
     assert "c2VjcmV0" not in repr(each)
 
 
-@pytest.mark.parametrize(
+def test_headers_of_one_request() -> None:
+    """They are sent once. They replace those of the sender with the same name, and the defaults."""
+    with FakeReceiver() as receiver, sender(headers={"X-A": "1", "X-B": "1"}) as each:
+        each.send(receiver.url, {}, headers={"x-b": " 2", "user-agent": "me", "Content-Type": "x"})
+        each.send(receiver.url, {}, headers={})
+        first, second = receiver.requests
+
+    names = [name for name, _ in first.headers]
+    assert len(names) == len({name.lower() for name in names})
+    assert [first.header(name) for name in ("X-A", "X-B", "User-Agent", "Content-Type")] == [
+        *("1", "2", "me", "x")
+    ]
+    assert [second.header(name) for name in ("X-B", "Content-Type")] == ["1", "application/json"]
+    for request in (first, second):
+        Verifier(SECRET).verify(request.body, request.headers)
+
+
+HEADERS_THAT_CANNOT_BE_SENT = pytest.mark.parametrize(
     ("headers", "named"),
     [
         ({"x-frappe-webhook-signature": "SECRET"}, "x-frappe-webhook-signature"),
@@ -266,6 +283,25 @@ def test_own_headers() -> None:
         (["SECRET"], "must be a dict, not a list"),
     ],
 )
+
+
+@HEADERS_THAT_CANNOT_BE_SENT
+def test_headers_of_one_request_that_cannot_be_sent(headers: Any, named: str) -> None:
+    """Nothing is sent, and no frame of ours has the headers, the payload or the URL."""
+    with FakeReceiver() as receiver, sender() as each:
+        with pytest.raises(ConfigurationError) as caught:
+            each.send(f"{receiver.url}t0ken", {"order": "SO-00001"}, headers=headers)
+        assert receiver.requests == []
+    error = caught.value
+    assert error.__traceback__ is not None
+    error.__traceback__ = error.__traceback__.tb_next  # without the frame of this test
+
+    assert str(error).startswith("headers= ")
+    assert named in str(error)
+    assert [each for each in ("SECRET", "SO-00001", "t0ken") if each in shown_by(error)] == []
+
+
+@HEADERS_THAT_CANNOT_BE_SENT
 def test_headers_that_cannot_be_sent(headers: Any, named: str) -> None:
     """They are refused at the start, by their names."""
     with pytest.raises(ConfigurationError) as caught:

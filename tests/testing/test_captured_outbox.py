@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,9 +13,9 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from frappe_hooksig import ConfigurationError, providers, verify_payload
+from frappe_hooksig import ConfigurationError, PayloadError, providers, verify_payload
 from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase
-from frappe_hooksig.outbox import Outbox, Worker
+from frappe_hooksig.outbox import Formatted, Outbox, OutgoingMessage, Worker
 from frappe_hooksig.sending import AddressGuard
 from frappe_hooksig.testing import CapturedOutbox, Clock, FakeReceiver, override
 
@@ -72,6 +73,59 @@ def test_messages(outbox: Outbox, path: Path) -> None:
     assert second.endpoints == ()
     assert "INV-00001" not in repr(captured.messages).replace("key='INV-00001'", "")
     assert repr(captured) == f"<CapturedOutbox of {outbox!r}>"
+
+
+def in_an_envelope(message: OutgoingMessage) -> Formatted:
+    """Put a payload into an envelope."""
+    envelope = {"id": message.id, "at": message.created_at, "data": message.json()}
+    return Formatted(envelope, {"X-Attempt": str(message.attempt), "X-Key": str(message.key)})
+
+
+def test_requests_in_a_format(path: Path) -> None:
+    """A request has the body and the headers that its format makes."""
+    outbox = Outbox(
+        path,
+        references={"vault": {"partner": SECRET}.get},
+        formats={"envelope": in_an_envelope},
+    )
+    outbox.migrate()
+    outbox.add_endpoint(URL, secret_from="vault:partner", format="envelope")
+    with CapturedOutbox(outbox) as captured:
+        message_id = publish(path, outbox, "invoice.paid", PAID, key="INV-00001")
+        (message,) = captured.messages
+        (request,) = captured.requests
+        publish(path, outbox, "invoice.paid", b"no JSON")
+
+        with pytest.raises(PayloadError, match="the payload is not JSON"):
+            _ = captured.requests
+
+    envelope = {"id": message_id, "at": message.created_at, "data": PAID}
+    assert json.loads(request.body) == envelope
+    assert (message.payload, message.json()) == (b'{"name": "INV-00001"}', PAID)
+    headers = {name.lower(): value for name, value in request.headers}
+    assert (headers["x-attempt"], headers["x-key"]) == ("1", "INV-00001")
+    assert headers["content-type"] == "application/json"
+    scheme = providers.STANDARD_WEBHOOKS
+    assert verify_payload(request.body, headers, SECRET, scheme=scheme).id == message_id
+    outbox.close()
+
+
+def test_requests_in_a_format_that_fails(path: Path) -> None:
+    """The test sees the error of the app's own code."""
+    outbox = Outbox(
+        path,
+        references={"vault": {"partner": SECRET}.get},
+        formats={"broken": lambda each: Formatted(each.json()["no_such"])},
+    )
+    outbox.migrate()
+    outbox.add_endpoint(URL, secret_from="vault:partner", format="broken")
+    with CapturedOutbox(outbox) as captured:
+        publish(path, outbox, "invoice.paid", PAID)
+        with pytest.raises(RuntimeError, match="'broken' has failed: KeyError") as caught:
+            _ = captured.requests
+
+    assert repr(caught.value.__cause__) == "KeyError('no_such')"
+    outbox.close()
 
 
 def test_requests(outbox: Outbox, path: Path) -> None:

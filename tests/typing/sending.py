@@ -22,6 +22,7 @@ def count_requests(event: Event) -> None:
 sender = Sender("secret", guard=AddressGuard(["10.0.0.5"]), observe=[log, count])
 attempt = sender.send("https://example.com/", {"a": [1, None]})
 assert_type(attempt, Attempt)
+assert_type(sender.send("https://example.com/", b"", headers={"X-Event": "a"}), Attempt)
 assert_type(attempt.is_delivered, bool)
 assert_type(attempt.retry_after, "float | None")
 assert_type(QUICK.delay(1, attempt), "float | None")

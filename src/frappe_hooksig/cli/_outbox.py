@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from frappe_hooksig.cli._outbox_again import add_again, add_as_new
+from frappe_hooksig.cli._outbox_copy import add_copy
 from frappe_hooksig.cli._outbox_endpoints import add_endpoints, add_pause, add_resume
 from frappe_hooksig.cli._outbox_history import add_list, add_show
 from frappe_hooksig.cli._outbox_place import Refused
@@ -28,6 +29,7 @@ ACTIONS: Final[Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]
     "as-new": ("send deliveries once more, with a new id", add_as_new),
     "pause": ("send an endpoint nothing more for now", add_pause),
     "resume": ("send to an endpoint again", add_resume),
+    "copy": ("copy it to another database", add_copy),
     "confirm": ("let this installation send what the tables have", add_confirm),
     "numbers": ("show what is due, and how each endpoint does", add_numbers),
 }

@@ -22,8 +22,8 @@ _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(.+)", re.DOTALL)
 # What an endpoint is made of, besides its URL and its tenant: the names of the arguments of
 # `Outbox`, and of the options' values.
 _PARTS: Final = (
-    *("secret_from", "event_types", "scheme", "method", "order", "hold", "concurrency", "rate"),
-    *("schedule", "headers_from"),
+    *("secret_from", "event_types", "scheme", "method", "format", "order", "hold", "concurrency"),
+    *("rate", "schedule", "headers_from"),
 )
 
 _EXAMPLES = """\
@@ -139,6 +139,12 @@ def _add_parts(parser: argparse.ArgumentParser) -> None:
     )
     add("--method", help="POST or PUT (default of add: POST)")
     add(
+        "--format",
+        metavar="NAME",
+        type=_format,
+        help="a format of the app, so it needs --app; or none, to send payloads as they are",
+    )
+    add(
         "--header-from",
         metavar="NAME=PLACE",
         dest="headers_from",
@@ -173,6 +179,10 @@ def _header(text: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
+def _format(text: str) -> str | None:
+    return None if text == "none" else text
+
+
 def _rate(text: str) -> float | None:
     try:
         return None if text == "none" else float(text)
@@ -205,7 +215,8 @@ def _list(options: argparse.Namespace) -> tuple[int, str]:
         return DONE, json.dumps([described(each) for each in endpoints])
     if not endpoints:
         return DONE, "no endpoints"
-    rows: list[Sequence[object]] = [("ENDPOINT", "STATE", "WHY", "EVENT TYPES", "SCHEME", "URL")]
+    heads = ("ENDPOINT", "STATE", "WHY", "EVENT TYPES", "SCHEME", "FORMAT", "URL")
+    rows: list[Sequence[object]] = [heads]
     rows += [
         (
             each.id,
@@ -213,6 +224,7 @@ def _list(options: argparse.Namespace) -> tuple[int, str]:
             escaped(each.reason, 30),
             escaped(" ".join(each.event_types), 40),
             escaped(each.scheme, 30),
+            escaped(each.format or "", 30),
             escaped(escaped_url(each.url), 60),
         )
         for each in endpoints

@@ -230,6 +230,7 @@ def _of_endpoint(endpoint: Endpoint) -> tuple[list[str], dict[str, Any]]:
             ("event types", plain(" ".join(endpoint.event_types))),
             ("method", endpoint.method),
             ("scheme", endpoint.scheme),
+            ("format", endpoint.format),
             ("secret from", plain(" ".join(endpoint.secret_from))),
             ("old secret until", time_of(old_ends) if old_ends is not None else None),
             ("headers", plain(" ".join(endpoint.header_names))),

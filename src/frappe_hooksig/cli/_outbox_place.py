@@ -105,7 +105,7 @@ def opened(
                 outbox.is_confirmed()  # which refuses a database without tables
             yield outbox
         except database.errors as error:
-            raise WrongUse(_problem_of(error)) from None
+            raise WrongUse(problem_of(error)) from None
         finally:
             outbox.close()
     except ConfigurationError as error:
@@ -160,31 +160,52 @@ _GIVEN: Final = {"guard": "--allow"}
 
 def _place(options: argparse.Namespace) -> tuple[str, str]:
     """Return the option with the path or URL, and its value."""
-    if options.database is not None:
-        if _PASSWORD.match(options.database):
-            msg = (
-                "--database: a password among the arguments can be read by every user of this "
-                f"machine: put the URL into the environment variable {PLACE}"
-            )
-            raise WrongUse(msg)
-        return "--database", options.database
-    place = os.environ.get(PLACE)
-    if not place:
+    found = named_place("--database", options.database, PLACE)
+    if found is None:
         msg = f"where is the outbox? Name it with --database, {PLACE} or --app"
         raise WrongUse(msg)
-    return PLACE, place
+    return found
 
 
-def _database(option: str, place: str, *, creates: bool) -> Database | str:
+def named_place(option: str, given: str | None, variable: str) -> tuple[str, str] | None:
+    """Return the option or the variable that has a path or a URL, and its value.
+
+    Raises:
+        WrongUse: The option has a password.
+    """
+    if given is not None:
+        if _PASSWORD.match(given):
+            msg = (
+                f"{option}: a password among the arguments can be read by every user of this "
+                f"machine: put the URL into the environment variable {variable}"
+            )
+            raise WrongUse(msg)
+        return option, given
+    place = os.environ.get(variable)
+    return (variable, place) if place else None
+
+
+def is_path(option: str, place: str, *, creates: bool) -> bool:
+    """Whether a place is the path of a file, and not a URL.
+
+    Raises:
+        WrongUse: There is no such file, and none is created; or the URL cannot be read.
+    """
     if "://" not in place:
         if not creates and not os.path.isfile(place):  # noqa: PTH113  # pathlib is not loaded yet
             msg = f"{option}: there is no such file: `frappe-hooksig outbox init` creates it"
             raise WrongUse(msg)
-        return place
+        return True
     if place.count("@") > 1:
         # SQLAlchemy would take a part of the password for the host, and show it in errors.
         msg = f"{option}: write %40 for each @ of the URL but the one before the host"
         raise WrongUse(msg)
+    return False
+
+
+def _database(option: str, place: str, *, creates: bool) -> Database | str:
+    if is_path(option, place, creates=creates):
+        return place
     from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase
 
     try:
@@ -233,7 +254,7 @@ def _line_of(error: Exception) -> str:
     return lines[-1]
 
 
-def _problem_of(error: Exception) -> str:
+def problem_of(error: Exception) -> str:
     """Return what is wrong with a database, without the values of a statement."""
     import sqlite3
 

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from os import PathLike, fspath
 from typing import Any, Final, TypeVar, cast
 
 from frappe_hooksig.exceptions import ConfigurationError
 from frappe_hooksig.integrations._extras import not_installed
 from frappe_hooksig.outbox import SQLiteDatabase
+from frappe_hooksig.outbox._copying import check_source, copy, fingerprint
 from frappe_hooksig.outbox._database import Connection as OutboxConnection
 from frappe_hooksig.outbox._database import Values
 from frappe_hooksig.outbox._dialect import MARIADB, POSTGRESQL, SQLITE, Dialect
+from frappe_hooksig.outbox._outbox import (
+    _without_frames,  # pyright: ignore[reportPrivateUsage]
+)
 from frappe_hooksig.outbox._servers import SESSION, check_server, identity_of, until_it_wins
+from frappe_hooksig.outbox._tables import migrate
 
 try:
     from sqlalchemy import URL, Connection, Engine, create_engine, event, text
@@ -27,7 +33,7 @@ try:
 except ModuleNotFoundError as error:
     raise not_installed(error, "sqlalchemy") from error
 
-__all__ = ["SQLAlchemyDatabase"]
+__all__ = ["SQLAlchemyDatabase", "copy_outbox"]
 
 _T = TypeVar("_T")
 
@@ -96,21 +102,19 @@ class SQLAlchemyDatabase:
             PostgreSQL and MariaDB.
     """
 
+    errors: tuple[type[Exception], ...] = (SQLAlchemyError, OSError)
+
     def __init__(self, engine: Engine | URL | str) -> None:
         several: list[object] = [engine]
         del engine  # error reporters show the local variables of every frame
         self._own = _engine_of(several)
         self.dialect: Dialect = _DIALECTS[self._own.dialect.name]
-        self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, OSError)
         self._file: SQLiteDatabase | None = None
         self._process = os.getpid()
         if self.dialect is SQLITE:
             # The driver of the standard library does it: SQLAlchemy begins no transaction that
             # writes from the start.
-            if "uri" in self._own.url.query:
-                msg = "the URL of a SQLite file must have its path, without uri=true"
-                raise ConfigurationError(msg)
-            self._file = SQLiteDatabase(self._own.url.database or "")
+            self._file = _file_of(self._own)
             self.errors = (*self._file.errors, *self.errors)
         else:
             event.listen(self._own, "connect", self._prepare)
@@ -193,6 +197,123 @@ class SQLAlchemyDatabase:
         # Error reporters also show one that is half made.
         kind = f" of {self.dialect.name}" if hasattr(self, "dialect") else ""
         return f"<{type(self).__name__}{kind}>"
+
+
+@_without_frames
+def copy_outbox(
+    source: Engine | URL | str | PathLike[str] | Connection | Session,
+    target: Engine | URL | str | PathLike[str] | Connection | Session,
+    *,
+    installation: str | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, int]:
+    """Copy an outbox to an empty one in another database, of the same kind or another one.
+
+    Stop the workers and the app before. Nothing is changed at the source: never start a worker
+    there again, because it would send what the target sends, too.
+
+    All is copied in one transaction: endpoints with their secrets as they are stored, messages,
+    deliveries and attempts. A delivery that was claimed is due at the target. The target is then
+    confirmed as an installation of its own.
+
+    Args:
+        source: An engine, a URL, or the `Path` of a SQLite file, which is read in one snapshot. Or
+            a connection or a session: that is read in its transaction, so begin it with the
+            isolation level REPEATABLE READ.
+        target: An engine, a URL or a `Path`, where the tables are created if there are none. Or a
+            connection or a session with these tables: the rows are inserted in its transaction,
+            which the caller commits, perhaps together with tables of the app.
+        installation: The name of the installation, if the outbox at the target has one.
+        progress: Gets the number of rows so far, now and then.
+
+    Returns:
+        How many endpoints, messages, lanes, deliveries and attempts were copied, by these names.
+
+    Raises:
+        ConfigurationError: An argument cannot be used, both are the same database, the tables are
+            of another version, those of the target are not empty, or a worker sends what the source
+            has.
+    """
+    if installation is not None and not (isinstance(installation, str) and installation):
+        msg = "installation= must be a name, such as production"
+        raise ConfigurationError(msg)
+    with ExitStack() as closing:
+        reading = _reading("source", source, closing)
+        # First on a connection of its own: MariaDB commits with each CREATE.
+        with ExitStack() as migrating:
+            if not isinstance(_plain(target), Connection | Session):
+                first = _writing("target", target, migrating)
+                check_source(reading, first)
+                migrate(first, fingerprint(first, installation))
+        writing = _writing("target", target, closing)
+        check_source(reading, writing)
+        return copy(reading, writing, installation=installation, progress=progress)
+
+
+def _reading(name: str, given: object, closing: ExitStack) -> _Connection:
+    """Return a connection that sees one state of a database."""
+    connection, is_own = _connected(name, given, closing)
+    if is_own and connection.dialect.name != "sqlite":
+        connection.execution_options(isolation_level="REPEATABLE READ")
+    return _adapted(name, connection, "BEGIN")
+
+
+def _writing(name: str, given: object, closing: ExitStack) -> _Connection:
+    """Return a connection whose transaction is committed at the end, unless it is the caller's."""
+    connection, is_own = _connected(name, given, closing)
+    if is_own:
+        closing.enter_context(connection.begin())
+    return _adapted(name, connection, "BEGIN IMMEDIATE")
+
+
+def _connected(name: str, given: object, closing: ExitStack) -> tuple[Connection, bool]:
+    """Return a connection, and whether it is not the caller's own."""
+    theirs = _plain(given)
+    if isinstance(theirs, Session):
+        return theirs.connection(), False
+    if isinstance(theirs, Connection):
+        return theirs, False
+    if isinstance(theirs, PathLike):
+        theirs = URL.create("sqlite", database=fspath(cast("PathLike[str]", theirs)))
+    if not isinstance(theirs, Engine | URL | str):
+        msg = (
+            f"{name}= must be an Engine, a URL, a Connection or a Session of SQLAlchemy, or a "
+            f"Path, not a {type(theirs).__name__}"
+        )
+        raise ConfigurationError(msg)
+    engine = _engine_of([theirs])
+    closing.callback(engine.dispose)
+    if engine.dialect.name == "sqlite":
+        _file_of(engine)
+    return closing.enter_context(engine.connect()), True
+
+
+def _adapted(name: str, connection: Connection, begin: str) -> _Connection:
+    dialect = _DIALECTS.get(connection.dialect.name)
+    if dialect is None:
+        msg = f"{name}= is a database of {connection.dialect.name}, where no outbox can live"
+        raise ConfigurationError(msg)
+    driver: Any = connection.connection.dbapi_connection
+    if dialect is not SQLITE:
+        check_server(dialect, str(connection.scalar(text("SELECT VERSION()"))))
+    elif not driver.in_transaction:
+        # The driver begins none before it reads, and else one that may fail when it writes.
+        connection.exec_driver_sql(begin)
+    return _Connection(connection, dialect)
+
+
+def _file_of(engine: Engine) -> SQLiteDatabase:
+    """Return the file of an engine of SQLite.
+
+    Raises:
+        ConfigurationError: It has none, or its URL does not say where.
+    """
+    path = None if "uri" in engine.url.query else engine.url.database or ""
+    del engine  # error reporters show the local variables of every frame
+    if path is None:
+        msg = "the URL of a SQLite file must have its path, without uri=true"
+        raise ConfigurationError(msg)
+    return SQLiteDatabase(path)
 
 
 def _plain(theirs: object) -> object:

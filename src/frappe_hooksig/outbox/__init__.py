@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from frappe_hooksig.exceptions import UnknownRecord
+from frappe_hooksig.outbox._formats import Format, Formatted, OutgoingMessage
 from frappe_hooksig.outbox._outbox import Outbox
 from frappe_hooksig.outbox._records import (
     AttemptRecord,
@@ -24,10 +25,13 @@ __all__ = [
     "Endpoint",
     "EndpointNumbers",
     "EndpointState",
+    "Format",
+    "Formatted",
     "Message",
     "Numbers",
     "Order",
     "Outbox",
+    "OutgoingMessage",
     "SQLiteDatabase",
     "UnknownRecord",
     "Worker",

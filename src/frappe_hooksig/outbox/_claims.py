@@ -39,7 +39,9 @@ WHERE endpoint = :endpoint AND state = 1 AND state <> 3 AND due_at <= :now
 ORDER BY due_at, id LIMIT :limit
 {skip_locked}"""
 _SET_RATE: Final = "UPDATE hooksig_endpoints SET rate_at = :rate_at WHERE id = :id"
-_PAYLOADS: Final = "SELECT seq, payload, is_json FROM hooksig_messages WHERE seq IN"
+_MESSAGES: Final = """\
+SELECT seq, event_type, tenant, lane, payload, is_json, created_at FROM hooksig_messages
+WHERE seq IN"""
 
 
 @dataclass(slots=True)
@@ -62,8 +64,13 @@ class Claimed:
         is_set_aside: Whether those after it in its lane were sent before it.
         was_good: Whether the endpoint had no failures lately.
         pace: What is expected of the attempt.
-        payload: The bytes to send.
+        event_type: The event type of the message.
+        tenant: Whose it is.
+        message_key: The key of the message, or None. `lane` is None too if the endpoint asks for no
+            order.
+        payload: The bytes that were published.
         is_json: Whether they are JSON.
+        published_at: When they were published, in milliseconds since 1970.
     """
 
     id: int
@@ -81,8 +88,12 @@ class Claimed:
     is_set_aside: int
     was_good: bool
     pace: Pace
+    event_type: str = ""
+    tenant: str = ""
+    message_key: str | None = None
     payload: bytes = field(default=b"", repr=False)
     is_json: bool = False
+    published_at: int = 0
 
     @property
     def key(self) -> tuple[str, int]:
@@ -344,7 +355,7 @@ def _due(connection: Connection, now: int, process: str, candidate: _Candidate) 
 
 
 def _load(connection: Connection, claimed: Sequence[Claimed]) -> None:
-    """Mark deliveries as claimed, and get their payloads."""
+    """Mark deliveries as claimed, and get their messages."""
     if not claimed:
         return
     names, values = among("id", [each.id for each in claimed])
@@ -353,9 +364,14 @@ def _load(connection: Connection, claimed: Sequence[Claimed]) -> None:
         {"state": int(DeliveryState.CLAIMED), "process": claimed[0].process, **values},
     )
     names, values = among("seq", sorted({each.message for each in claimed}))
-    payloads = {
-        seq: (bytes(payload), bool(is_json))
-        for seq, payload, is_json in connection.rows(f"{_PAYLOADS} {names}", values)
-    }
+    messages = {seq: columns for seq, *columns in connection.rows(f"{_MESSAGES} {names}", values)}
     for each in claimed:
-        each.payload, each.is_json = payloads[each.message]
+        (
+            each.event_type,
+            each.tenant,
+            each.message_key,
+            payload,
+            is_json,
+            each.published_at,
+        ) = messages[each.message]
+        each.payload, each.is_json = bytes(payload), bool(is_json)

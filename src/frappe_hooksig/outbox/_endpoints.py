@@ -29,18 +29,18 @@ _LEAST_RATE: Final = 0.001
 _LONGEST_HOLD: Final = 30 * 86_400  # seconds
 
 _COLUMNS: Final = (
-    "id, tenant, url, method, scheme, secrets, headers, event_types, is_ordered, hold_ms, "
+    "id, tenant, url, method, scheme, format, secrets, headers, event_types, is_ordered, hold_ms, "
     "concurrency, rate, schedule, state, reason, message, created_at, failing_since, failures, "
     "revision"
 )
 _INSERT: Final = """\
 INSERT INTO hooksig_endpoints (
-    id, tenant, url, method, scheme, secrets, headers, event_types, is_ordered, hold_ms,
+    id, tenant, url, method, scheme, format, secrets, headers, event_types, is_ordered, hold_ms,
     concurrency, rate, schedule, state, reason, message, created_at, revision, failures,
     open_until, ramp, rate_at
 ) VALUES (
-    :id, :tenant, :url, :method, :scheme, :secrets, :headers, :event_types, :is_ordered, :hold_ms,
-    :concurrency, :rate, :schedule, 'active', '', '', {now}, 1, 0, 0, :ramp, 0
+    :id, :tenant, :url, :method, :scheme, :format, :secrets, :headers, :event_types, :is_ordered,
+    :hold_ms, :concurrency, :rate, :schedule, 'active', '', '', {now}, 1, 0, 0, :ramp, 0
 )"""
 
 _CREATED: Final = "SELECT created_at FROM hooksig_endpoints WHERE id = :id"
@@ -71,6 +71,7 @@ class Changes(TypedDict, total=False):
     url: str
     event_types: Sequence[str]
     scheme: Scheme | str
+    format: str | None
     method: str
     order: Order
     hold: float
@@ -336,6 +337,7 @@ def _row(columns: tuple[Any, ...]) -> Row:
         url,
         method,
         scheme,
+        format_name,
         secrets,
         headers,
         event_types,
@@ -363,6 +365,7 @@ def _row(columns: tuple[Any, ...]) -> Row:
             event_types=tuple(json.loads(event_types)),
             method=method,
             scheme=scheme,
+            format=format_name,
             secret_from=tuple(_shown(each) for each in references),
             old_secret_ends=None if not ends else max(ends) / 1000,
             header_names=tuple(named),
@@ -422,6 +425,10 @@ def _scheme(scheme: object) -> dict[str, Any]:
     return {"scheme": known.name}
 
 
+def _format(name: object) -> dict[str, Any]:
+    return {"format": name}  # the outbox has checked that there is one
+
+
 def _event_types(event_types: object) -> dict[str, Any]:
     if not isinstance(event_types, list | tuple | set | frozenset) or not event_types:
         msg = 'event_types= must be a list, such as ["invoice.paid"] or ["*"] for all'
@@ -464,6 +471,7 @@ _CHECKS: Final[Mapping[str, Any]] = {
     "tenant": _tenant,
     "method": _method,
     "scheme": _scheme,
+    "format": _format,
     "event_types": _event_types,
     "order": _order,
     "hold": _hold,

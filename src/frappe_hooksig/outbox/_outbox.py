@@ -41,6 +41,7 @@ from frappe_hooksig.outbox._endpoints import (
     resume_endpoint,
     stop_endpoint,
 )
+from frappe_hooksig.outbox._formats import Format, Formats
 from frappe_hooksig.outbox._history import (
     LONGEST_LIST,
     Selection,
@@ -155,6 +156,9 @@ class Outbox:
             integration.
         keys: Fernet keys that encrypt secrets and headers in the tables, the newest first. They
             need the extra `encryption`.
+        formats: What endpoints may get instead of the payload as it is: a function for each name.
+            It gets an `OutgoingMessage`, and returns a `Formatted`. It is called anew for each
+            attempt, in a thread of the worker, and must return the same body each time.
         references: Where else secrets are, besides `env:NAME` and `file:/path`: a function for each
             prefix. It gets the rest of the reference, and returns the secret, or None.
         guard: The addresses that may be connected to. By default, those of the public internet.
@@ -188,6 +192,7 @@ class Outbox:
         database: Database | str | os.PathLike[str],
         *,
         keys: Sequence[str | bytes] = (),
+        formats: Mapping[str, Format] | None = None,
         references: Mapping[str, Callable[[str], str | None]] | None = None,
         guard: AddressGuard = _PUBLIC,
         timeout: float = 15.0,
@@ -204,6 +209,7 @@ class Outbox:
         untrusted_urls: bool = False,
     ) -> None:
         self._vault = Vault(keys, references or {})
+        self._formats = Formats({} if formats is None else formats)
         self._database = _database_of(database)
         number("timeout", timeout, 0.1, 60)
         whole("max_payload", max_payload, 1, MAX_BODY)
@@ -425,6 +431,7 @@ class Outbox:
         tenant: str = "",
         scheme: Scheme | str = SCHEME,
         method: str = "POST",
+        format: str | None = None,  # noqa: A002
         headers: Mapping[str, str] | None = None,
         headers_from: Mapping[str, str] | None = None,
         order: Order = "none",
@@ -446,7 +453,10 @@ class Outbox:
             scheme: How the receiver expects the signature. Choose one with an id and a time, if you
                 can: receivers recognise repeats by the id.
             method: POST or PUT.
-            headers: Headers to send besides, stored encrypted.
+            format: The name of a format in `formats=` of the outbox; None to send payloads as they
+                are.
+            headers: Headers to send besides, stored encrypted. They replace those of the format
+                with the same name.
             headers_from: Where the values of further headers are, such as `env:NAME`.
             order: `key` to deliver messages with the same key one after the other, in their order.
             hold: How long a message that fails holds back those after it, in seconds. Then they are
@@ -459,6 +469,7 @@ class Outbox:
             ConfigurationError: An argument cannot be used.
         """
         endpoint = new_endpoint_id()
+        self._formats.check(format)
         columns = columns_of(
             {
                 "url": url,
@@ -466,6 +477,7 @@ class Outbox:
                 "tenant": tenant,
                 "scheme": scheme,
                 "method": method,
+                "format": format,
                 "order": order,
                 "hold": hold,
                 "concurrency": concurrency,
@@ -524,6 +536,7 @@ class Outbox:
         if unknown:
             msg = f"change_endpoint() cannot change {min(unknown)}="
             raise ConfigurationError(msg)
+        self._formats.check(changes.get("format"))
         columns = columns_of(changes)
         if "concurrency" in columns:
             columns["ramp"] = columns["concurrency"]
@@ -1125,7 +1138,10 @@ class Outbox:
         options = Options(
             database=self._database,
             senders=lambda clock: Senders(
-                self._vault, partial(self._make_sender, clock=clock), clock
+                self._vault,
+                partial(self._make_sender, clock=clock),
+                self._formats,
+                clock,
             ),
             lease=self._lease,
             disable_after=self._disable_after,

@@ -25,6 +25,7 @@ class Endpoint:
             `invoice.`, or `*` for all.
         method: The HTTP method.
         scheme: The name of the scheme that signs.
+        format: The name of the format of its requests; None if payloads are sent as they are.
         secret_from: Where its secrets are, the newest first; `encrypted` for one that is stored.
         old_secret_ends: Until when a secret that `rotate_secret()` has replaced signs, too, in Unix
             seconds. It may have passed. None if there is none.
@@ -50,6 +51,7 @@ class Endpoint:
     event_types: tuple[str, ...]
     method: str
     scheme: str
+    format: str | None
     secret_from: tuple[str, ...]
     old_secret_ends: float | None
     header_names: tuple[str, ...]

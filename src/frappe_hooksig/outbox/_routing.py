@@ -31,7 +31,7 @@ INSERT INTO hooksig_deliveries (
     :now, '', ''
 )"""
 
-_NEW: Final = "SELECT seq, size FROM hooksig_messages WHERE id = :id"
+_NEW: Final = "SELECT seq, tenant, size FROM hooksig_messages WHERE id = :id"
 _ITS_DELIVERY: Final = "SELECT id FROM hooksig_deliveries WHERE message = :message"
 
 
@@ -87,12 +87,13 @@ def route_to(connection: Connection, now: int, message_id: str, endpoint: str) -
 
     The message must be from this transaction: then nobody else can route it.
     """
-    ((seq, size),) = connection.rows(_NEW, {"id": message_id})
+    ((seq, tenant, size),) = connection.rows(_NEW, {"id": message_id})
     connection.change(
         _INSERT,
         {
             "message": seq,
             "endpoint": endpoint,
+            "tenant": tenant,
             "sent_as": message_id,
             "state": int(DeliveryState.DUE),
             "now": now,

@@ -14,6 +14,7 @@ from typing import Final
 from frappe_hooksig.exceptions import ConfigurationError, PayloadError
 from frappe_hooksig.outbox._claims import Claimed
 from frappe_hooksig.outbox._endpoints import Row
+from frappe_hooksig.outbox._formats import FormatFailed, Formats, OutgoingMessage
 from frappe_hooksig.outbox._secrets import Unavailable, Vault, end_of, not_ended
 from frappe_hooksig.outbox._settling import Fault
 from frappe_hooksig.providers import get
@@ -46,14 +47,20 @@ class Senders:
     Args:
         vault: Reads secrets and headers.
         make: Makes a `Sender`, with the guard and the other options of the outbox.
+        formats: Turns messages into what is sent.
         clock: The clock of these senders, in Unix seconds.
     """
 
     def __init__(
-        self, vault: Vault, make: Callable[..., Sender], clock: Callable[[], float] = time.time
+        self,
+        vault: Vault,
+        make: Callable[..., Sender],
+        formats: Formats,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._vault = vault
         self._make = make
+        self._formats = formats
         self._clock = clock
         self._kept: OrderedDict[tuple[str, bool], _Kept] = OrderedDict()
         self._lock = Lock()
@@ -62,8 +69,7 @@ class Senders:
         """Send a delivery, and say what became of it. It raises nothing."""
         started = time.monotonic()
         try:
-            sender = self.of(row, is_json=claimed.is_json)
-            return sender.send(row.endpoint.url, claimed.payload, id=claimed.sent_as)
+            return self.send(row, _outgoing(claimed))
         except Unavailable as error:
             message = shown(str(error))
             if error.reason == "secret-unreadable":
@@ -75,10 +81,32 @@ class Senders:
             return Fault("misconfigured", shown(str(error)), is_of_endpoint=True)
         except BaseException as error:  # noqa: BLE001  # the thread must go on
             # Without a traceback: its frames have the payload and the secrets.
+            reason = "internal-error"
             message = f"sending failed by an error of this process: {type(error).__name__}"
+            if isinstance(error, FormatFailed):
+                reason, message = "format-failed", shown(str(error))
             with suppress(Exception):  # a filter or a handler of the app's log has failed
                 _log.error("outbox: %s", message)
-            return _failed(claimed, "internal-error", message, started)
+            return _failed(claimed, reason, message, started)
+
+    def send(self, row: Row, message: OutgoingMessage) -> Attempt:
+        """Send a message to an endpoint, in its format.
+
+        Raises:
+            Unavailable: A secret or a header cannot be had.
+            ConfigurationError: The scheme does not take the secret or a header, or there is no such
+                format.
+            PayloadError: The payload does not fit the format or the scheme.
+            FormatFailed: The format has failed.
+        """
+        content = self._formats.apply(row.endpoint.format, message)
+        # Those of an endpoint are for it alone, so they replace those of a format for many.
+        own = {name.lower() for name in row.headers}
+        headers = {
+            name: value for name, value in content.headers.items() if str(name).lower() not in own
+        }
+        sender = self.of(row, is_json=content.is_json)
+        return sender.send(row.endpoint.url, content.body, id=message.id, headers=headers or None)
 
     def of(self, row: Row, *, is_json: bool) -> Sender:
         """Return the sender of an endpoint.
@@ -151,6 +179,19 @@ def _secret_of(reference: str, value: str) -> Secret:
     content = value.encode("utf-8", "surrogateescape")
     del value  # error reporters show the local variables of every frame
     return Secret(content, not_after=None if end is None else end / 1000)
+
+
+def _outgoing(claimed: Claimed) -> OutgoingMessage:
+    return OutgoingMessage(
+        id=claimed.sent_as,
+        event_type=claimed.event_type,
+        tenant=claimed.tenant,
+        key=claimed.message_key,
+        payload=claimed.payload,
+        is_json=claimed.is_json,
+        created_at=claimed.published_at / 1000,
+        attempt=claimed.attempts + 1,
+    )
 
 
 def _failed(claimed: Claimed, reason: str, message: str, started: float) -> Attempt:

@@ -164,6 +164,12 @@ class SQLiteDatabase:
         return f"<{type(self).__name__} {str(self._path)!r}>"
 
 
+def identity_of_file(connection: Connection) -> str:
+    """Return the host and the path of the file that a connection has open."""
+    path: str = connection.rows("PRAGMA database_list")[0][2]
+    return f"sqlite {socket.gethostname()} {Path(path).resolve()}"
+
+
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
     """Switch a file to write-ahead logging, if it is not. SQLite itself does not wait for that."""
     ends = time.monotonic() + _TIMEOUT

@@ -153,9 +153,10 @@ CREATE TABLE IF NOT EXISTS hooksig_processes (
     beat_at BIGINT NOT NULL
 ) {options}""",
     ),
-    # Lists that read only what they show: of one tenant or endpoint, or by an id that was sent as
-    # new.
+    # Formats; and lists that read only what they show: of one tenant or endpoint, or by an id that
+    # was sent as new.
     (
+        _Column("hooksig_endpoints", "format", "VARCHAR(64)"),
         _Column("hooksig_deliveries", "tenant", "VARCHAR(64) NOT NULL DEFAULT ''"),
         _Column("hooksig_deliveries", "new_id", "VARCHAR(255)"),
         """\
@@ -228,20 +229,19 @@ def migrate(connection: Connection, fingerprint: str) -> int:
         {"fingerprint": fingerprint},
     )
     version: int = connection.rows("SELECT version FROM hooksig_installation {locked}")[0][0]
-    if version > NEWEST:
-        msg = (
-            f"the tables of the outbox have version {version}, and this release of frappe-hooksig "
-            f"knows {NEWEST}: install the newer release"
-        )
-        raise ConfigurationError(msg)
+    _refuse_newer(version)
     for number, statements in enumerate(_VERSIONS[version:], version + 1):
-        for statement in statements:
-            if isinstance(statement, _Column):
-                statement.add(connection)
+        for each in statements:
+            if isinstance(each, _Column):
+                each.add(connection)
             else:
-                connection.change(statement)
+                connection.change(each)
         # After each: MariaDB commits with each CREATE, so a step may be left half done.
-        connection.change("UPDATE hooksig_installation SET version = :version", {"version": number})
+        # Another process may be further.
+        connection.change(
+            "UPDATE hooksig_installation SET version = :version WHERE version < :version",
+            {"version": number},
+        )
     return NEWEST - version
 
 
@@ -275,11 +275,21 @@ def check_tables(connection: Connection) -> None:
         raise ConfigurationError(msg)
     found = connection.rows("SELECT version FROM hooksig_installation")
     version = found[0][0] if found else 0  # making them was interrupted
+    _refuse_newer(version)
     if version != NEWEST:
         msg = (
             f"the tables of the outbox have version {version}, and this release of frappe-hooksig "
             f"needs {NEWEST}: run `frappe-hooksig outbox migrate`, or `manage.py migrate` in a "
             "Django project"
+        )
+        raise ConfigurationError(msg)
+
+
+def _refuse_newer(version: int) -> None:
+    if version > NEWEST:
+        msg = (
+            f"the tables of the outbox have version {version}, and this release of frappe-hooksig "
+            f"knows {NEWEST}: install the newer release"
         )
         raise ConfigurationError(msg)
 

@@ -30,6 +30,11 @@ _DEFAULTS: Final = (
 _JOINED = 65_536  # bytes of a body that is sent together with the headers
 
 
+def is_header_value(value: object) -> bool:
+    """Whether something can be the value of a header."""
+    return isinstance(value, str) and _VALUE.fullmatch(value) is not None
+
+
 def check_scheme(scheme: Scheme) -> None:
     """Refuse a scheme whose signature, timestamp or id would change what is sent, or to whom.
 
@@ -53,9 +58,10 @@ class OwnHeaders:
         lines: Those headers and the defaults, as they are sent.
     """
 
-    __slots__ = ("lines", "names")
+    __slots__ = ("_pairs", "lines", "names")
 
     def __init__(self, pairs: list[tuple[str, str]], scheme: Scheme) -> None:
+        self._pairs = pairs
         self.names = {name.lower() for name, _ in pairs}
         taken = self.names.union(map(str.lower, scheme.header_names))
         every = [*[pair for pair in _DEFAULTS if pair[0].lower() not in taken], *pairs]
@@ -78,10 +84,15 @@ class OwnHeaders:
                 return "headers= contains an invalid header name"
             if name.lower() in taken:
                 return f"headers= has {name}, which the sender itself sets, or must not be sent"
-            if not isinstance(value, str) or not _VALUE.fullmatch(value):
+            if not is_header_value(value):
                 return f"headers= has a value of {name} with characters that no header can have"
             taken.add(name.lower())
         return cls([(name, value.strip(" \t")) for name, value in pairs], scheme)
+
+    def replaced_by(self, others: OwnHeaders, scheme: Scheme) -> OwnHeaders:
+        """Return these headers and others, which replace those of the same name."""
+        kept = [pair for pair in self._pairs if pair[0].lower() not in others.names]
+        return OwnHeaders([*kept, *others._pairs], scheme)
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(sorted(self.names))}>"

@@ -135,6 +135,7 @@ class Sender:
         payload: Payload,
         *,
         id: str | None = None,  # noqa: A002
+        headers: Mapping[str, str] | None = None,
     ) -> Attempt:
         """Sign a payload and send it. Say what became of it.
 
@@ -146,15 +147,22 @@ class Sender:
             payload: bytes as they are, str as UTF-8; a dict, list, number, bool or None as JSON.
             id: The id of the message. By default a new one; pass `Attempt.id` for each retry. It is
                 signed and sent if the scheme has a header for it.
+            headers: Further headers of this request. They replace those of the constructor with the
+                same name, and cannot replace the signature.
 
         Raises:
             PayloadError: The payload cannot be turned into bytes.
-            ConfigurationError: The id does not fit the scheme, or no secret is valid now.
+            ConfigurationError: The id does not fit the scheme, a header cannot be sent, or no
+                secret is valid now.
         """
         started = time.monotonic()
         target, problem = _target_of(url)
         scheme = self._signer.scheme
+        own = self._headers if headers is None else self._with(headers)
+        del headers  # these may have passwords
         try:
+            if isinstance(own, str):
+                raise ConfigurationError(own)  # noqa: TRY301  # below, the payload is forgotten
             message_id = _id_of(id)
             signed = self._signer.sign(
                 payload,
@@ -175,11 +183,17 @@ class Sender:
                 seconds=time.monotonic() - started,
             )
         else:
-            request = Request(self._method, target, signed, self._headers)
+            request = Request(self._method, target, signed, own)
             attempt = self._attempt(target, request, message_id, started)
         if self._observers.sees_all or not attempt.is_delivered:
             self._tell(attempt, target, len(signed.body))
         return attempt
+
+    def _with(self, headers: Mapping[str, str]) -> OwnHeaders | str:
+        """Return the headers of one request, or what is wrong with them."""
+        scheme = self._signer.scheme
+        further = OwnHeaders.of(headers, scheme)
+        return further if isinstance(further, str) else self._headers.replaced_by(further, scheme)
 
     def _tell(self, attempt: Attempt, target: Target | None, body_length: int) -> None:
         """Tell the observers. Nothing that they do changes the attempt."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from frappe_hooksig._overriding import current_clock
 from frappe_hooksig.exceptions import ConfigurationError
-from frappe_hooksig.outbox import Endpoint, Outbox
+from frappe_hooksig.outbox import Endpoint, Outbox, OutgoingMessage
 from frappe_hooksig.outbox._database import Connection, among
 from frappe_hooksig.outbox._endpoints import Row, endpoint_rows, takes
+from frappe_hooksig.outbox._formats import FormatFailed
 from frappe_hooksig.outbox._secrets import Unavailable
 from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._tables import check_tables
@@ -29,8 +30,8 @@ _T = TypeVar("_T")
 # have a lower one, and is committed later. SQLite gives the number of a rolled back row once more.
 _IDS: Final = "SELECT id FROM hooksig_messages ORDER BY seq"
 _MESSAGES: Final = """\
-SELECT id, event_type, tenant, lane, idempotency_key, payload, is_json FROM hooksig_messages
-WHERE id IN"""
+SELECT id, event_type, tenant, lane, idempotency_key, payload, is_json, created_at
+FROM hooksig_messages WHERE id IN"""
 _ROUTED: Final = """\
 SELECT m.id, d.endpoint FROM hooksig_messages m JOIN hooksig_deliveries d ON d.message = m.seq
 WHERE m.id IN"""
@@ -49,8 +50,9 @@ class CapturedMessage:
         tenant: Whose it is; empty if there are no tenants.
         key: The key that it has its order by, or None.
         idempotency_key: The caller's own key for it, or None.
-        payload: The bytes that are sent.
+        payload: The bytes that were published, which are sent unless the endpoint has a format.
         is_json: Whether they are sent as JSON.
+        created_at: When it was published, in Unix seconds.
         endpoints: The endpoints that get it, as they are now; also those that are not active, which
             get it later.
     """
@@ -62,6 +64,7 @@ class CapturedMessage:
     idempotency_key: str | None
     payload: bytes = field(repr=False)
     is_json: bool
+    created_at: float
     endpoints: tuple[Endpoint, ...]
 
     def json(self) -> Any:
@@ -131,6 +134,7 @@ class CapturedOutbox:
         self._outbox = outbox
         self._database = outbox._database  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self._vault = outbox._vault  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._formats = outbox._formats  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self._theirs = connection
         if connection is not None:
             self._database.adopted(connection)
@@ -168,8 +172,11 @@ class CapturedOutbox:
         receiver, which verifies them: `client.post("/webhook", **request.for_flask)`.
 
         Raises:
-            ConfigurationError: A secret or a header of an endpoint cannot be read.
-            RuntimeError: As for `messages`.
+            ConfigurationError: A secret or a header of an endpoint cannot be read, or the outbox
+                does not know its format.
+            PayloadError: A payload does not fit the format or the scheme of an endpoint.
+            RuntimeError: As for `messages`, or a format has raised another error, which is the
+                cause of this one.
         """
         return [self._request(message, row) for message, rows in self._found() for row in rows]
 
@@ -212,12 +219,24 @@ class CapturedOutbox:
         senders = Senders(
             self._vault,
             lambda *args, **options: _Kept(kept, *args, **options),
+            self._formats,
             current_clock(),
+        )
+        outgoing = OutgoingMessage(
+            id=message.id,
+            event_type=message.event_type,
+            tenant=message.tenant,
+            key=message.key,
+            payload=message.payload,
+            is_json=message.is_json,
+            created_at=message.created_at,
+            attempt=1,
         )
         problem = ""
         try:
-            sender = senders.of(row, is_json=message.is_json)
-            sender.send(row.endpoint.url, message.payload, id=message.id)
+            senders.send(row, outgoing)
+        except FormatFailed as error:
+            raise RuntimeError(str(error)) from error.__cause__
         except Unavailable as error:
             problem = str(error)
         if problem:
@@ -277,7 +296,7 @@ def _gets(endpoint: Endpoint, columns: tuple[Any, ...], routed: set[str] | None)
 
 
 def _message(columns: tuple[Any, ...], endpoints: Sequence[Endpoint]) -> CapturedMessage:
-    message_id, event_type, tenant, key, idempotency_key, payload, is_json = columns
+    message_id, event_type, tenant, key, idempotency_key, payload, is_json, created_at = columns
     return CapturedMessage(
         id=message_id,
         event_type=event_type,
@@ -286,5 +305,6 @@ def _message(columns: tuple[Any, ...], endpoints: Sequence[Endpoint]) -> Capture
         idempotency_key=idempotency_key,
         payload=bytes(payload),
         is_json=bool(is_json),
+        created_at=created_at / 1000,
         endpoints=(*endpoints,),
     )

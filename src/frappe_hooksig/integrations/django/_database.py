@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
 from django.db import Error, connections, transaction
@@ -22,6 +20,7 @@ from frappe_hooksig.outbox._database import Connection, Values
 from frappe_hooksig.outbox._dialect import MARIADB, POSTGRESQL, SQLITE, Dialect
 from frappe_hooksig.outbox._servers import SESSION, until_it_wins
 from frappe_hooksig.outbox._servers import identity_of as server_identity
+from frappe_hooksig.outbox._sqlite import identity_of_file
 
 _T = TypeVar("_T")
 
@@ -273,8 +272,7 @@ def identity_of(connection: Connection) -> str:
     """Return what tells a database from its copies, as `SQLiteDatabase` does for a file."""
     if connection.dialect is not SQLITE:
         return server_identity(connection)
-    path: str = connection.rows("PRAGMA database_list")[0][2]
-    return f"sqlite {socket.gethostname()} {Path(path).resolve()}"
+    return identity_of_file(connection)
 
 
 def _plain(theirs: object) -> object:

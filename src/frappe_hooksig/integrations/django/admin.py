@@ -160,7 +160,7 @@ class EndpointAdmin(_ReadOnly):
             "id",
             # The path may have a token.
             "url" if self.has_act_permission(request) else "host",
-            *("tenant", "gets", "signed", "further_headers", "pace"),
+            *("tenant", "gets", "signed", "in_format", "further_headers", "pace"),
             *("state", "reason", "message", "failing", "failures", "created"),
         )
 
@@ -179,6 +179,11 @@ class EndpointAdmin(_ReadOnly):
         """How its requests are signed, and where the secrets are."""
         record = _record(endpoint)
         return f"{record.scheme}, secret from {', '.join(record.secret_from)}"
+
+    @admin.display(description="format")
+    def in_format(self, endpoint: Endpoint) -> str:
+        """Return the name of the format of its requests."""
+        return _record(endpoint).format or _EMPTY
 
     def further_headers(self, endpoint: Endpoint) -> str:
         """Return the names of its further headers."""

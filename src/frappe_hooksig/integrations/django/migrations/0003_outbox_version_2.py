@@ -1,4 +1,4 @@
-"""Adds what lists of the outbox need: columns and indexes of its own tables."""
+"""Brings the tables of an outbox to version 2: formats, and lists that read only what they show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from frappe_hooksig.integrations.django._outbox_tables import create_tables
 
 
 class Migration(migrations.Migration):
-    """Brings the tables to the newest version. The migration before it drops them."""
+    """Brings the tables to the newest version. Backwards, the migration before it drops them."""
 
     dependencies: ClassVar = [("frappe_hooksig", "0002_outbox")]
     operations: ClassVar = [
