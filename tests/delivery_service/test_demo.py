@@ -51,6 +51,16 @@ def exported(text: str) -> dict[str, str]:
     return dict(each.split("=", 1) for each in shlex.split(" ".join(words)))
 
 
+def log_in(server: Server) -> Answer:
+    """Log in with what stands there."""
+    (login,) = re.findall(r"^  login +(\S+)$", server.log, re.MULTILINE)
+    (password,) = re.findall(r"^  password +(\S+)$", server.log, re.MULTILINE)
+    form = urlencode({"email": login, "password": password}).encode()
+    origin = f"http://127.0.0.1:{server.port}"
+    kind = "application/x-www-form-urlencoded"
+    return server.send("/login", form, {"Content-Type": kind, "Origin": origin})
+
+
 def end(server: Server, number: signal.Signals) -> None:
     """End it with a signal, and wait until it has."""
     os.kill(server.pid, number)
@@ -82,8 +92,7 @@ def test_demo(tmp_path: Path, number: signal.Signals) -> None:
         answer = patient_curl(again.replace("/1/", f"/{first['id']}/"), variables)
         assert answer.status in {200, 202}, answer
         server.wait_for('{"name": "INV-00001"}  -> 204', 3)
-        page = server.send("/", method="GET")
-        assert page.status in {200, 303}
+        assert log_in(server).status == 303
         end(server, number)
 
     assert [*tmp_path.iterdir()] == []
@@ -91,6 +100,8 @@ def test_demo(tmp_path: Path, number: signal.Signals) -> None:
     assert "refused" not in server.log
 
 
+@pytest.mark.long
+@pytest.mark.stress
 def test_commands_of_the_page(tmp_path: Path) -> None:
     """The commands in the documentation work, in their order, with what `make service` prints."""
     page = (ROOT / "docs" / "delivery-service.md").read_text("utf-8")
@@ -112,22 +123,3 @@ def test_commands_of_the_page(tmp_path: Path) -> None:
         assert refused == []
         assert len(answers) > 10
         end(server, signal.SIGTERM)
-
-
-def test_login(tmp_path: Path) -> None:
-    """The password that it prints lets somebody in."""
-    command = [sys.executable, "-m", "delivery_service.demo"]
-    with served(command, tmp_path, {"TMPDIR": str(tmp_path)}, START) as server:
-        server.wait_for("What the receivers get", 1)
-        (login,) = re.findall(r"^  login +(\S+)$", server.log, re.MULTILINE)
-        (password,) = re.findall(r"^  password +(\S+)$", server.log, re.MULTILINE)
-        answer = server.send(
-            "/login",
-            urlencode({"email": login, "password": password}).encode(),
-            {
-                "Content-Type": "application/x-www-form-urlencoded",
-                "Origin": f"http://127.0.0.1:{server.port}",
-            },
-        )
-
-    assert answer.status == 303

@@ -20,22 +20,10 @@ from tests.delivery_service.operating import PASSWORD, Operator
 SOON = RetrySchedule((0.1,) * 20, jitter=0)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The URL of a server without databases, to which a name is added."""
-    with postgresql() as settings:
-        yield f"postgresql+psycopg://{settings['USER']}@/{{}}?host={settings['HOST']}"
-
-
 @pytest.fixture
-def target(server: str, request: pytest.FixtureRequest) -> str:
+def target(operator: Operator) -> str:
     """The URL of an empty database."""
-    name = f"hooks_{abs(hash(request.node.nodeid))}"
-    engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.format(name)
+    return operator.url("target.db")
 
 
 @pytest.fixture
@@ -46,7 +34,14 @@ def operator(tmp_path: Path) -> Operator:
     return operator
 
 
-def test_move(operator: Operator, target: str) -> None:
+@pytest.fixture
+def server() -> Iterator[str]:
+    """The URL of an empty database of PostgreSQL."""
+    with postgresql() as settings:
+        yield f"postgresql+psycopg://{settings['USER']}@/{settings['NAME']}?host={settings['HOST']}"
+
+
+def test_move(operator: Operator, server: str) -> None:
     """Keys and logins work as before, and what was left is sent, once."""
     key = operator.must("create-key", "acme", "the shop").strip()
     operator.must("add-person", "acme", "anna@acme.example", given=PASSWORD)
@@ -66,7 +61,7 @@ def test_move(operator: Operator, target: str) -> None:
                 [NewMessage(event_type="a", payload=each, key="k") for each in (2, 3, 4)]
             )
 
-        printed = operator.must("move", source, target)
+        printed = operator.must("move", source, server)
         rows = dict(each.split() for each in printed.splitlines()[1:-1])
         assert {name: int(rows[name]) for name in ("endpoints", "messages")} == {
             "endpoints": 1,
@@ -79,7 +74,7 @@ def test_move(operator: Operator, target: str) -> None:
 
         # The old database sends nothing any more.
         assert "was copied or moved" in operator.run("check").errors
-        operator.variables["DATABASE_URL"] = target
+        operator.variables["DATABASE_URL"] = server
         with operator.sending() as state:
             receiver.wait_for(5, timeout=30)
             state.account("acme").publish([NewMessage(event_type="a", payload=5, key="k")])
@@ -174,18 +169,27 @@ def test_unusable_urls(operator: Operator, words: tuple[str, str], name: str) ->
 def test_nothing_is_half_done(operator: Operator, target: str) -> None:
     """If the last table cannot be copied, the target has no rows."""
     with operator.state() as state:
+        state.account("acme").add_endpoint("https://shop.example/hooks", description="a")
         state.account("acme").publish([NewMessage(event_type="a", payload=1)])
     other = Operator(operator.folder, {"DATABASE_URL": target})
     other.must("migrate")
     engine = create_engine(target)
     with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE tenants ADD CHECK (name <> 'Acme')"))
+        connection.execute(
+            text(
+                "CREATE TRIGGER refuse BEFORE INSERT ON subscriptions "
+                "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            )
+        )
 
     ran = operator.run("move", operator.variables["DATABASE_URL"], target)
 
     assert ran.status == 2
     with engine.connect() as connection:
-        for name in ("hooksig_messages", "tenants"):
-            assert connection.scalar(text(f"SELECT count(*) FROM {name}")) == 0
+        counts = [
+            connection.scalar(text(f"SELECT count(*) FROM {name}"))
+            for name in ("hooksig_messages", "hooksig_endpoints", "tenants")
+        ]
+    assert counts == [0, 0, 0]
     engine.dispose()
     assert operator.run("check").errors == ""
