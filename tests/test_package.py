@@ -57,7 +57,7 @@ LAYERS = [
     {"sending"},
     {"cli._options"},
     {"outbox._bounds", "outbox._dialect", "outbox._states", "outbox._secrets", "outbox._health"}
-    | {"outbox._formats"},
+    | {"outbox._formats", "outbox._frames"},
     {"outbox._database", "outbox._records"},
     {
         "outbox._bell",

@@ -18,9 +18,7 @@ from frappe_hooksig.outbox._copying import check_source, copy, fingerprint
 from frappe_hooksig.outbox._database import Connection as OutboxConnection
 from frappe_hooksig.outbox._database import Values
 from frappe_hooksig.outbox._dialect import MARIADB, POSTGRESQL, SQLITE, Dialect
-from frappe_hooksig.outbox._outbox import (
-    _without_frames,  # pyright: ignore[reportPrivateUsage]
-)
+from frappe_hooksig.outbox._frames import without_frames
 from frappe_hooksig.outbox._servers import SESSION, check_server, identity_of, until_it_wins
 from frappe_hooksig.outbox._tables import migrate
 
@@ -199,7 +197,7 @@ class SQLAlchemyDatabase:
         return f"<{type(self).__name__}{kind}>"
 
 
-@_without_frames
+@without_frames
 def copy_outbox(
     source: Engine | URL | str | PathLike[str] | Connection | Session,
     target: Engine | URL | str | PathLike[str] | Connection | Session,

@@ -7,9 +7,9 @@ import os
 import ssl
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial, wraps
+from functools import partial
 from threading import Lock
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
 from frappe_hooksig._payload import Payload
 from frappe_hooksig._raw_body import MAX_BODY
@@ -42,6 +42,7 @@ from frappe_hooksig.outbox._endpoints import (
     stop_endpoint,
 )
 from frappe_hooksig.outbox._formats import Format, Formats
+from frappe_hooksig.outbox._frames import without_frames, without_traceback
 from frappe_hooksig.outbox._history import (
     LONGEST_LIST,
     Selection,
@@ -99,7 +100,6 @@ else:
     from typing_extensions import Unpack
 
 _T = TypeVar("_T")
-_P = ParamSpec("_P")
 
 _DAY: Final = 86_400
 _LONGEST: Final = 3650 * _DAY  # seconds
@@ -108,38 +108,6 @@ _PUBLIC: Final = AddressGuard()
 _TEST: Final[Payload] = {"test": True}
 _MOST_PROCESSES: Final = 1000
 _ENDED: Final = tuple(str(each) for each in DeliveryState if each.is_final)
-
-
-def _without_frames(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Return a function whose errors have no frames with its arguments.
-
-    Error reporters show the local variables of every frame: a secret, a payload, a URL with a
-    token.
-    """
-
-    @wraps(function)
-    def inner(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        problem: Exception
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001  # it is raised below
-            problem = error
-        del args, kwargs
-        raise _without_traceback(problem)
-
-    return inner
-
-
-def _without_traceback(problem: Exception) -> Exception:
-    """Return an error whose frames are gone, and those of its causes: Django's and SQLAlchemy's.
-
-    The context of an error is left alone: it may be what the caller is handling.
-    """
-    each: BaseException | None = problem
-    while each is not None and each.__traceback__ is not None:
-        each.__traceback__ = None
-        each = each.__cause__
-    return problem
 
 
 class Outbox:
@@ -186,7 +154,7 @@ class Outbox:
         ConfigurationError: An argument cannot be used.
     """
 
-    @_without_frames
+    @without_frames
     def __init__(
         self,
         database: Database | str | os.PathLike[str],
@@ -249,7 +217,7 @@ class Outbox:
 
     # Publishing
 
-    @_without_frames
+    @without_frames
     def publish(
         self,
         connection: object,
@@ -357,7 +325,7 @@ class Outbox:
             else:
                 return message_id
         del call
-        raise _without_traceback(problem)
+        raise without_traceback(problem)
 
     def ring(self) -> None:
         """Let the workers of this process look at the tables now, and ring the engine's bell.
@@ -420,7 +388,7 @@ class Outbox:
 
     # Endpoints
 
-    @_without_frames
+    @without_frames
     def add_endpoint(
         self,
         url: str,
@@ -504,7 +472,7 @@ class Outbox:
 
         return self._run(insert)
 
-    @_without_frames
+    @without_frames
     def change_endpoint(
         self,
         endpoint_id: str,
@@ -608,7 +576,7 @@ class Outbox:
             columns["headers"] = json.dumps(named)
         return columns
 
-    @_without_frames
+    @without_frames
     def rotate_secret(
         self,
         endpoint_id: str,
@@ -760,7 +728,7 @@ class Outbox:
         """
         return self._changed(lambda each: resume_endpoint(each, endpoint_id, tenant))
 
-    @_without_frames
+    @without_frames
     def send_test(
         self,
         endpoint_id: str,
