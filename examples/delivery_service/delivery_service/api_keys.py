@@ -83,10 +83,23 @@ def note_use(session: Session, caller: Caller) -> None:
         session.execute(update(ApiKey).where(ApiKey.id == caller.key_id).values(last_used_at=now))
 
 
-def list_keys(session: Session, tenant_id: str) -> list[ApiKey]:
-    """Return the keys of a tenant, the newest first."""
+def list_keys(session: Session, tenant_id: str, most: int = 200) -> list[ApiKey]:
+    """Return the newest keys of a tenant, those that are valid first."""
     query = select(ApiKey).where(ApiKey.tenant_id == tenant_id)
-    return [*session.scalars(query.order_by(ApiKey.created_at.desc(), ApiKey.id))]
+    is_revoked = ApiKey.revoked_at.is_not(None)
+    return [
+        *session.scalars(
+            query.order_by(is_revoked, ApiKey.created_at.desc(), ApiKey.id).limit(most)
+        )
+    ]
+
+
+def find_key(session: Session, tenant_id: str, key_id: str) -> ApiKey | None:
+    """Return a key of a tenant."""
+    if not key_id.isalnum():
+        return None
+    query = select(ApiKey).where(ApiKey.tenant_id == tenant_id, ApiKey.id == key_id)
+    return session.scalar(query)
 
 
 def revoke_key(session: Session, tenant_id: str, key_id: str) -> bool:

@@ -65,11 +65,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_tags=TAGS,
         redirect_slashes=False,
     )
-    add_problem_handlers(app)
+    add_problem_handlers(app, lambda request, problem: pages.error_page(request, settings, problem))
     app.include_router(health.router)
     app.include_router(api.router)
-    app.include_router(pages.router)
-    pages.mount_files(app)
+    pages.add_pages(app)
     app.add_middleware(BodyLimit, most=settings.max_body)
     app.add_middleware(SecurityHeaders, settings=settings)  # the last one is the outermost
     return app

@@ -7,7 +7,12 @@ import math
 import time
 from typing import Final
 
-from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from limits import (
+    RateLimitItem,
+    RateLimitItemPerDay,
+    RateLimitItemPerHour,
+    RateLimitItemPerMinute,
+)
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,7 +22,7 @@ from delivery_service.settings import Settings
 
 
 class Limits:
-    """Counts requests of API keys, and wrong passwords."""
+    """Counts requests of API keys, logins, and uses of a form."""
 
     def __init__(self, settings: Settings) -> None:
         storage = storage_from_string(settings.limits_url.get_secret_value(), wrap_exceptions=True)
@@ -33,16 +38,31 @@ class Limits:
         """
         self._hit(self._requests, "key", key_id)
 
-    def check_login(self, *whose: str) -> None:
-        """Refuse a login if an address or an account has sent too many wrong passwords."""
-        for each in whose:
-            if not self._limiter.test(self._logins, "login", _name(each)):
-                raise self._too_many(self._logins, "login", _name(each))
+    def count_login(self, email: str, address: str, device: str | None) -> None:
+        """Count a login before its password is checked, so that many at once are counted, too.
 
-    def count_failed_login(self, *whose: str) -> None:
-        """Count a wrong password, for an address and for an account."""
-        for each in whose:
-            self._limiter.hit(self._logins, "login", _name(each))
+        Args:
+            email: The account, whether there is one or not.
+            address: Where it comes from.
+            device: The browser, if somebody has logged in to the account there before. Then only
+                its own logins count: no stranger can lock it out.
+
+        Raises:
+            Problem: There were too many.
+        """
+        for each in (address, email.casefold()) if device is None else (device,):
+            self._hit(self._logins, "login", _name(each))
+
+    def forget_logins(self, email: str, device: str | None) -> None:
+        """Begin to count anew for an account, after a right password.
+
+        Its address keeps its count: whoever has an account could guess the others' for ever.
+        """
+        self._limiter.clear(self._logins, "login", _name(device or email.casefold()))
+
+    def is_first_use(self, form_id: str) -> bool:
+        """Whether a form has not been sent before: by a second click, or when a page reloads."""
+        return self._limiter.hit(_ONCE, "form", _name(form_id))
 
     def _hit(self, item: RateLimitItem, *names: str) -> None:
         if not self._limiter.hit(item, *names):
@@ -57,6 +77,9 @@ class Limits:
             f"too many requests; try again in {seconds} s",
             headers={"Retry-After": str(seconds)},
         )
+
+
+_ONCE: Final = RateLimitItemPerDay(1)
 
 
 def _name(text: str) -> str:

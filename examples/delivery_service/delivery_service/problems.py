@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from pydantic.json_schema import models_json_schema
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frappe_hooksig import ConfigurationError, EndpointNotActive, IdempotencyConflict, PayloadError
 from frappe_hooksig.outbox import UnknownRecord
@@ -26,6 +28,8 @@ log = logging.getLogger("delivery_service")
 
 MEDIA_TYPE: Final = "application/problem+json"
 _MOST_FIELDS: Final = 20
+#: Whatever is asked for elsewhere is a page for people.
+NOT_PAGES: Final = ("/v1/", "/health", "/ready", "/metrics")
 
 
 class InvalidField(BaseModel):
@@ -62,6 +66,9 @@ class Problem(HTTPException):  # which FastAPI passes on while it reads a body
     ) -> None:
         super().__init__(status, detail, headers)
         self.code = code
+
+
+_NO_PAGE: Final = Problem(404, "not-found", "There is no such page.")
 
 
 def response_of(problem: Problem, fields: Sequence[InvalidField] | None = None) -> JSONResponse:
@@ -107,6 +114,9 @@ def problem_of(error: Exception) -> Problem:
             problem = Problem(409, "idempotency-conflict", str(error))
         case PayloadError() | ConfigurationError():
             problem = Problem(422, "unusable", str(error))
+        case RequestValidationError():
+            detail = "the request cannot be used: `fields` names the parts"
+            problem = Problem(422, "invalid-request", detail)
         case _ if isinstance(error, _UNAVAILABLE):
             log.error("the database cannot be used: %s", type(error).__name__)
             detail = "the service cannot reach its database; try again"
@@ -134,29 +144,55 @@ def _shown(location: Sequence[str | int]) -> str:
     return ".".join(map(str, parts))
 
 
-def add_problem_handlers(app: FastAPI) -> None:
-    """Have every error of the API answered in the one form."""
+class AnswerErrors:
+    """Answer every error: of the API in the one form, of the page with a page.
 
-    def invalid(_request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)  # noqa: S101  # see below
-        detail = "the request cannot be used: `fields` names the parts"
-        return response_of(Problem(422, "invalid-request", detail), fields_of(error))
+    A handler of `Exception` would answer outside of all middleware, without `SecurityHeaders`.
 
-    def other(_request: Request, error: Exception) -> JSONResponse:
-        return response_of(problem_of(error))
+    Args:
+        app: The app behind it.
+        page: Makes the page of an error.
+    """
 
-    def wrong_method(request: Request, error: Exception) -> JSONResponse:
-        problem = problem_of(error)
-        # Starlette names those of one route only, and a path has one for each method.
-        methods = _methods(app, request.url.path)
-        if methods:
-            problem.headers = {"Allow": ", ".join(methods)}
-        return response_of(problem)
+    def __init__(self, app: ASGIApp, page: Callable[[Request, Problem], Response]) -> None:
+        self._app = app
+        self._page = page
 
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, wrong_method)
-    for kind in (HTTPException, ConfigurationError, PayloadError, *_UNAVAILABLE):
-        app.add_exception_handler(kind, other)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and answer it if that fails."""
+        has_begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            if has_begun or scope["type"] != "http":
+                raise
+            await self.response(Request(scope), error)(scope, receive, send)
+
+    def response(self, request: Request, error: Exception) -> Response:
+        """Return the answer that tells of an error."""
+        is_invalid = isinstance(error, RequestValidationError)
+        if request.url.path.startswith(NOT_PAGES):
+            problem = problem_of(error)
+            if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+                # Starlette names those of one route only, and a path has one for each method.
+                methods = _methods(request.app, request.url.path)
+                problem.headers = {"Allow": ", ".join(methods)} if methods else problem.headers
+            return response_of(problem, fields_of(error) if is_invalid else None)
+        is_unknown = is_invalid and any(each["loc"][0] == "path" for each in error.errors())
+        return self._page(request, _NO_PAGE if is_unknown else problem_of(error))
+
+
+def add_problem_handlers(app: FastAPI, page: Callable[[Request, Problem], Response]) -> None:
+    """Have every error of the API answered in the one form, and those of the page with a page."""
+    for kind in (HTTPException, RequestValidationError):  # FastAPI has handlers of its own
+        app.add_exception_handler(kind, AnswerErrors(app, page).response)
+    app.add_middleware(AnswerErrors, page=page)
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from delivery_service.problems import Problem, problem_of, response_of
+from delivery_service.problems import Problem, response_of
 from delivery_service.settings import Settings
 
 # Everything comes from this origin, and nothing inline: what a receiver answered is text even if
@@ -53,12 +53,8 @@ class SecurityHeaders:
             await self._app(scope, receive, send)
             return
 
-        has_begun = False
-
         async def send_with_headers(message: Message) -> None:
-            nonlocal has_begun
             if message["type"] == "http.response.start":
-                has_begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers[name] = value
@@ -72,10 +68,4 @@ class SecurityHeaders:
             problem = Problem(421, "wrong-host", "this host is not DELIVERY_SERVICE_PUBLIC_URL")
             await response_of(problem)(scope, receive, send_with_headers)
             return
-        try:
-            await self._app(scope, receive, send_with_headers)
-        except Exception as error:
-            response = response_of(problem_of(error))
-            if has_begun:
-                raise
-            await response(scope, receive, send_with_headers)
+        await self._app(scope, receive, send_with_headers)

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
         limits_url: Where requests are counted, such as `redis://127.0.0.1:6379/1`. By default in
             each process for itself.
         requests_per_minute: How many requests an API key may make in a minute.
-        logins_per_hour: How many wrong passwords an address or an account may send in an hour.
+        logins_per_hour: How many logins an address or an account may try in an hour.
         max_endpoints: How many endpoints a tenant may have.
         max_payload: The largest payload of a message, in bytes.
         max_body: The largest body of a request, in bytes.
@@ -145,7 +145,9 @@ class Settings(BaseSettings):
         if not is_origin or parts.query or parts.fragment or parts.username:
             msg = "must be like https://hooks.example, without a path"
             raise ValueError(msg)
-        return f"{parts.scheme}://{parts.netloc.lower()}"
+        # Browsers leave out the port that goes without saying.
+        standard = ":443" if parts.scheme == "https" else ":80"
+        return f"{parts.scheme}://{parts.netloc.lower().removesuffix(standard)}"
 
     @classmethod
     def read(cls, **given: Any) -> Settings:

@@ -1,23 +1,30 @@
-"""The page for people: endpoints and deliveries of a tenant, rendered here."""
+"""The page for people: endpoints, deliveries, messages and API keys of a tenant."""
 
 from __future__ import annotations
 
-from importlib.resources import files
-from pathlib import Path
-
 from fastapi import APIRouter, FastAPI
-from starlette.responses import FileResponse
-from starlette.staticfiles import StaticFiles
+from starlette.responses import RedirectResponse, Response
 
-router = APIRouter(include_in_schema=False)
+from delivery_service.pages import deliveries, endpoints, keys, login, messages
+from delivery_service.pages.rendering import error_page, mount_files
+from delivery_service.pages.visits import add_login_handler
+
+__all__ = ["add_pages", "error_page"]
 
 
-def mount_files(app: FastAPI) -> None:
-    """Serve the style sheet, and htmx from the package that brings it."""
-    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
-    htmx = str(files("django_htmx").joinpath("static/django_htmx/htmx-2.min.js"))
+def add_pages(app: FastAPI) -> None:
+    """Add the routes of the page, and what they need."""
+    router = APIRouter(include_in_schema=False)
+    for each in (endpoints, deliveries, messages, keys):
+        router.include_router(each.router)
+    router.include_router(login.entrance)
+    router.include_router(login.exits)
 
-    def send_htmx() -> FileResponse:
-        return FileResponse(htmx, headers={"Cache-Control": "public, max-age=3600"})
+    @router.get("/")
+    def begin() -> Response:
+        """Lead to the first page."""
+        return RedirectResponse("/endpoints", 303)
 
-    app.add_api_route("/htmx.js", send_htmx, include_in_schema=False)
+    app.include_router(router)
+    mount_files(app)
+    add_login_handler(app)

@@ -1,0 +1,140 @@
+"""Forms that browsers send: reading them, and refusing those that another site made."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+from urllib.parse import parse_qsl
+
+from fastapi import Depends, Request
+
+from delivery_service.problems import Problem
+from delivery_service.settings import Settings
+from frappe_hooksig import ConfigurationError, PayloadError
+
+_TYPE: Final = "application/x-www-form-urlencoded"
+_MOST_FIELDS: Final = 100
+_SAFE: Final = {"GET", "HEAD", "OPTIONS"}
+
+#: The hidden fields of each form.
+TOKEN: Final = "csrf_token"
+ONCE: Final = "form_id"
+
+
+class Unusable(ValueError):
+    """A field that cannot be used. Its text is a sentence for whoever filled it in."""
+
+
+#: What is told above a form that cannot be used.
+REFUSALS: Final = (ConfigurationError, PayloadError, Problem, Unusable)
+
+
+def told(error: Exception) -> str:
+    """Return what is told above a form."""
+    return error.detail if isinstance(error, Problem) else str(error)
+
+
+class Fields:
+    """The fields of a form.
+
+    Args:
+        pairs: Their names and values, in their order.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[str, str]] = ()) -> None:
+        self._pairs = pairs
+
+    def text(self, name: str, most: int = 200) -> str:
+        """Return the first value of a field without spaces around it; empty if there is none.
+
+        Raises:
+            Unusable: It is longer than `most` characters, or has a NUL, which no database takes.
+        """
+        value = next((each.strip() for key, each in self._pairs if key == name), "")
+        label = name.replace("_", " ").capitalize()
+        if len(value) > most:
+            msg = f"{label} is longer than {most} characters."
+            raise Unusable(msg)
+        if "\0" in value:
+            msg = f"{label} contains a NUL character."
+            raise Unusable(msg)
+        return value
+
+    def password(self, name: str) -> str:
+        """Return a value exactly as it was typed."""
+        return next((each for key, each in self._pairs if key == name), "")
+
+    def lines(self, name: str, most: int = 10_000) -> list[str]:
+        """Return the lines of a field that are not empty."""
+        lines = self.text(name, most).splitlines()
+        return [each.strip() for each in lines if each.strip()]
+
+    def every(self, name: str) -> list[str]:
+        """Return all values of a field, such as those of checkboxes."""
+        return [each for key, each in self._pairs if key == name]
+
+    def as_typed(self) -> Mapping[str, str]:
+        """Return the first value of each field, to show the form once more."""
+        return dict(reversed(self._pairs))
+
+
+async def read_form(request: Request) -> Fields:
+    """Read the form of a request. Nothing here takes files."""
+    if request.method in _SAFE:
+        return Fields()
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _TYPE:
+        raise Problem(415, "unsupported-media-type", f"a form is sent as {_TYPE}")
+    try:
+        text = (await request.body()).decode("ascii")
+        pairs = parse_qsl(
+            text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+        )
+    except ValueError as error:
+        raise Problem(400, "bad-request", "the form cannot be read") from error
+    return Fields(pairs)
+
+
+Form = Annotated[Fields, Depends(read_form)]
+
+
+def check_origin(request: Request, settings: Settings) -> None:
+    """Refuse a form that another site made.
+
+    Every browser of the last years sends `Origin` with a POST; `Sec-Fetch-Site` comes besides, if
+    the page came by HTTPS or from this machine. Other sites cannot set either. So this is enough
+    for the login, too, where there is no session that could have a token: otherwise another site
+    could log somebody in to its own account, and be told what they enter there.
+
+    Raises:
+        Problem: It comes from elsewhere.
+    """
+    if request.method in _SAFE:
+        return
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site")
+    is_own = origin == settings.public_url or (origin is None and site == "same-origin")
+    if not is_own or site not in {None, "same-origin"}:
+        raise Problem(
+            403,
+            "cross-site",
+            "This form was sent from a page of another address than "
+            f"{settings.public_url} (DELIVERY_SERVICE_PUBLIC_URL). Nothing was changed.",
+        )
+
+
+def check_token(request: Request, form: Fields, expected: str) -> None:
+    """Refuse a form without the CSRF token of the session.
+
+    Raises:
+        Problem: It has another one, or none.
+    """
+    if request.method in _SAFE:
+        return
+    if not hmac.compare_digest(form.password(TOKEN).encode(), expected.encode()):
+        raise Problem(
+            403,
+            "csrf",
+            "This form belongs to another login. Nothing was changed. Go back, load the page "
+            "again, and send the form once more.",
+        )

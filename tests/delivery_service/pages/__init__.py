@@ -1,0 +1,1 @@
+"""Tests of the delivery service's page, over HTTP and in a browser."""

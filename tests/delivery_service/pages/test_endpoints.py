@@ -1,0 +1,250 @@
+"""The pages of endpoints."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from frappe_hooksig.testing import FakeReceiver
+from tests.delivery_service.pages.serving import Running, Visitor, field_of, secret_of
+
+HOSTILE = "</script><script>alert(1)</script>\"' onload=x {{7*7}} \u202e"
+NEW = {"url": "https://hooks.example/a", "event_types": "*", "format": "standard"}
+
+
+def test_empty(visitor: Visitor) -> None:
+    """Without endpoints, the page says what to do."""
+    assert "Add the first one" in visitor.get("/endpoints").text
+
+
+def test_add(service: Running, visitor: Visitor, tenant: str) -> None:
+    """A new endpoint shows its secret once, and nowhere else."""
+    answer = visitor.submit(
+        "/endpoints/new",
+        **NEW | {"description": "Shop", "event_types": "a.b\nc.*", "headers": "X-Team: blue"},
+    )
+    secret = secret_of(answer.text)
+    (found,) = service.state.account(tenant).endpoints(limit=10)
+    shown = visitor.get(f"/endpoints/{found.endpoint.id}").text
+
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert "location" not in answer.headers
+    assert secret.startswith("whsec_")
+    assert (found.description, found.endpoint.event_types) == ("Shop", ("a.b", "c.*"))
+    assert found.endpoint.header_names == ("X-Team",)
+    assert secret not in shown
+    assert "blue" not in shown
+    assert secret not in service.server.log
+
+
+def test_add_twice(service: Running, visitor: Visitor, tenant: str) -> None:
+    """A second click, or a page that is loaded again, adds no second endpoint."""
+    form_id = field_of(visitor.get("/endpoints/new").text, "form_id")
+    answers = [visitor.submit("/endpoints/new", **NEW, form_id=form_id) for _ in range(2)]
+
+    assert [each.status_code for each in answers] == [200, 409]
+    assert "is shown only once" in answers[1].text
+    assert len(service.state.account(tenant).endpoints(limit=10)) == 1
+
+
+UNUSABLE = {
+    "javascript": {"url": "javascript:alert(1)"},
+    "no URL": {"url": ""},
+    "a password in it": {"url": "https://a:b@hooks.example"},
+    "a long URL": {"url": "https://hooks.example/" + "a" * 3000},
+    "NUL": {"url": "https://hooks.example/\0"},
+    "no event type": {"event_types": ""},
+    "no such event type": {"event_types": "a b"},
+    "a long description": {"description": "a" * 201},
+    "no format": {"format": "other"},
+    "no header": {"headers": "Authorization"},
+    "a header twice": {"headers": "X-A: b\nX-A: c"},
+    "a header of ours": {"headers": "Host: evil.example"},
+    "a header with a line end": {"headers": "X-A: b\x85"},
+}
+
+
+@pytest.mark.parametrize("fields", UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_unusable(service: Running, visitor: Visitor, tenant: str, fields: dict[str, str]) -> None:
+    """What cannot be used is said above the form, which keeps what was typed."""
+    answer = visitor.submit("/endpoints/new", **NEW | {"description": "Shop"} | fields)
+
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+    assert "Shop" in answer.text or "description" in fields
+    assert not service.state.account(tenant).endpoints(limit=10)
+
+
+def test_hostile_texts(service: Running, visitor: Visitor, tenant: str) -> None:
+    """What a tenant writes is text wherever it is shown."""
+    endpoint = service.endpoint(
+        tenant, f"https://hooks.example/?{'%3C' * 100}", description=HOSTILE
+    )
+    service.state.account(tenant).pause(endpoint, HOSTILE)
+    service.deliver(tenant)
+    paths = [
+        "/endpoints",
+        "/deliveries",
+        f"/deliveries?endpoint={endpoint}",
+        *[f"/endpoints/{endpoint}{each}" for each in ("", "/change", "/rotate", "/delete")],
+    ]
+
+    for text in (visitor.get(each).text for each in paths):
+        assert "&lt;/script&gt;" in text
+        assert "<script>alert" not in text
+        assert "{{7*7}}" in text
+
+
+def test_change(service: Running, visitor: Visitor, tenant: str) -> None:
+    """A change keeps what it does not name: the headers."""
+    endpoint = service.endpoint(tenant, headers={"X-Team": "blue"})
+    form = visitor.get(f"/endpoints/{endpoint}/change").text
+    answer = visitor.submit(
+        f"/endpoints/{endpoint}/change",
+        url="https://hooks.example/",
+        event_types="x.*",
+        description="Other",
+        headers_are="kept",
+    )
+    after = service.state.account(tenant).endpoint(endpoint)
+
+    assert "https://hooks.example/" in form
+    assert answer.headers["location"] == f"/endpoints/{endpoint}"
+    assert "The endpoint was changed." in visitor.get(f"/endpoints/{endpoint}").text
+    assert (after.endpoint.event_types, after.description) == (("x.*",), "Other")
+    assert after.endpoint.header_names == ("X-Team",)
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"), [("replaced", ("X-New",)), ("none", ())], ids=["replaced", "none"]
+)
+def test_change_headers(
+    service: Running, visitor: Visitor, tenant: str, choice: str, names: tuple[str, ...]
+) -> None:
+    """Headers are replaced or removed."""
+    endpoint = service.endpoint(tenant, headers={"X-Team": "blue"})
+    visitor.submit(f"/endpoints/{endpoint}/change", **NEW, headers_are=choice, headers="X-New: red")
+
+    assert service.state.account(tenant).endpoint(endpoint).endpoint.header_names == names
+
+
+def test_headers_of_another_receiver(service: Running, visitor: Visitor, tenant: str) -> None:
+    """Another receiver does not get the headers of the one before by mistake."""
+    endpoint = service.endpoint(tenant, headers={"Authorization": "a"})
+    answer = visitor.submit(
+        f"/endpoints/{endpoint}/change",
+        **NEW | {"url": "https://other.example/"},
+        headers_are="kept",
+    )
+
+    assert answer.status_code == 422
+    assert "headers that the new URL would get" in answer.text
+
+
+@pytest.mark.parametrize("overlap", ["day", "week", "none"])
+def test_rotate(service: Running, visitor: Visitor, tenant: str, overlap: str) -> None:
+    """A rotation shows the new secret once."""
+    endpoint = service.endpoint(tenant)
+    form = visitor.get(f"/endpoints/{endpoint}/rotate")
+    answer = visitor.submit(f"/endpoints/{endpoint}/rotate", overlap=overlap)
+
+    assert form.status_code == answer.status_code == 200
+    assert secret_of(answer.text).startswith("whsec_")
+    assert secret_of(answer.text) not in visitor.get(f"/endpoints/{endpoint}").text
+
+
+def test_rotate_without_choice(service: Running, visitor: Visitor, tenant: str) -> None:
+    """How long the old secret signs is never guessed."""
+    endpoint = service.endpoint(tenant)
+
+    assert visitor.submit(f"/endpoints/{endpoint}/rotate").status_code == 422
+
+
+def test_pause_and_resume(service: Running, visitor: Visitor, tenant: str) -> None:
+    """A paused endpoint says why, and resumes."""
+    endpoint = service.endpoint(tenant)
+    path = f"/endpoints/{endpoint}"
+    visitor.submit(f"{path}/pause", reason="moving the shop")
+    paused = visitor.get(path).text
+    visitor.submit(f"{path}/resume")
+    resumed = visitor.get(path).text
+
+    assert "Moving the shop." in paused
+    assert f'action="{path}/resume"' in paused
+    assert f'action="{path}/test"' not in paused
+    assert "The endpoint gets deliveries again." in resumed
+    assert f'action="{path}/pause"' in resumed
+
+
+def test_pause_with_long_reason(service: Running, visitor: Visitor, tenant: str) -> None:
+    """A reason has bounds."""
+    endpoint = service.endpoint(tenant)
+
+    assert visitor.submit(f"/endpoints/{endpoint}/pause", reason="a" * 201).status_code == 422
+
+
+def test_delete(service: Running, visitor: Visitor, tenant: str) -> None:
+    """A deletion is asked for first; deliveries of the endpoint stay in the list."""
+    endpoint = service.endpoint(tenant, description="Shop")
+    service.state.account(tenant).pause(endpoint)
+    (delivery,) = service.deliver(tenant)
+    question = visitor.get(f"/endpoints/{endpoint}/delete").text
+    answer = visitor.submit(f"/endpoints/{endpoint}/delete")
+
+    assert "1 delivery on the way to it is cancelled" in question
+    assert "The endpoint was deleted." in visitor.get(answer.headers["location"]).text
+    assert visitor.get(f"/endpoints/{endpoint}").status_code == 404
+    assert "Cancelled" in visitor.get(f"/deliveries/{delivery.id}").text
+
+
+def test_send_test(service: Running, visitor: Visitor, tenant: str) -> None:
+    """A test leads to its delivery; a paused endpoint gets none."""
+    with FakeReceiver() as receiver:
+        endpoint = service.endpoint(tenant, receiver.url)
+        answer = visitor.submit(f"/endpoints/{endpoint}/test")
+        service.state.outbox.drain()
+        service.state.account(tenant).pause(endpoint)
+        refused = visitor.submit(f"/endpoints/{endpoint}/test")
+
+        assert (
+            "The receiver has it, after 1 attempt." in visitor.get(answer.headers["location"]).text
+        )
+        assert refused.status_code == 409
+        assert len(receiver.requests) == 1
+
+
+def test_numbers(service: Running, visitor: Visitor, tenant: str) -> None:
+    """The list shows how many attempts arrived in the last hour, and what is on its way."""
+    with FakeReceiver([200, 500]) as receiver:
+        service.endpoint(tenant, receiver.url, description="Shop")
+        service.deliver(tenant)
+        service.deliver(tenant)
+
+    text = " ".join(visitor.get("/endpoints").text.split())
+    assert '50 % <span class="hint">1 of 2</span>' in text
+    assert 'data-label="Later" class="count">1<' in text
+
+
+def test_pages(service: Running, visitor: Visitor, tenant: str) -> None:
+    """Many endpoints have pages."""
+    for number in range(51):
+        service.endpoint(tenant, f"https://hooks.example/{number:02}")
+    first = visitor.get("/endpoints").text
+    (after,) = [each.split('"')[0] for each in first.split("/endpoints?after=")[1:]]
+    second = visitor.get("/endpoints", params={"after": after}).text
+
+    assert first.count('<th role="rowheader"') == 50
+    assert second.count('<th role="rowheader"') == 1
+    assert visitor.get("/endpoints", params={"after": "ep_0"}).status_code == 404
+
+
+def test_too_many(service: Running, visitor: Visitor, tenant: str) -> None:
+    """A tenant has a bounded number of endpoints."""
+    for number in range(100):
+        service.endpoint(tenant, f"https://hooks.example/{number}")
+    answer = visitor.submit("/endpoints/new", **NEW, form_id=os.urandom(8).hex())
+
+    assert answer.status_code == 422
+    assert "at most 100 endpoints" in answer.text

@@ -1,0 +1,202 @@
+"""Logging in: sessions, and how often a stranger may guess."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import update
+
+from delivery_service.people import LONGEST_PASSWORD
+from delivery_service.tables import LoginSession, Person
+from tests.delivery_service.pages.serving import PASSWORD, SESSION, Running, Visitor, email_of, running
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service on which few logins are possible."""
+    with running(tmp_path_factory.mktemp("strict"), logins_per_hour="3") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def https(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service behind a proxy that speaks HTTPS."""
+    url = "https://hooks.example"
+    with running(tmp_path_factory.mktemp("https"), public_url=url) as service:
+        yield service
+
+
+def test_login(service: Running, tenant: str) -> None:
+    """Whoever has the password sees the endpoints of their tenant."""
+    with service.visitor() as visitor:
+        answer = visitor.log_in(f" {email_of(tenant).upper()} ")
+
+        assert (answer.status_code, answer.headers["location"]) == (303, "/endpoints")
+        assert f"The {tenant}" in visitor.get("/endpoints").text
+
+
+WRONG = {
+    "another password": (email_of("{tenant}"), "wrong"),
+    "no password": (email_of("{tenant}"), ""),
+    "a longer password": (email_of("{tenant}"), "a" * LONGEST_PASSWORD * 10),
+    "nobody": ("nobody@people.example", PASSWORD),
+    "NUL": ("a\0b", PASSWORD),
+    "a long email": ("a" * 400, PASSWORD),
+    "nothing": ("", ""),
+    "SQL": ("' OR 1=1 --", PASSWORD),
+}
+
+
+@pytest.mark.parametrize(("email", "password"), WRONG.values(), ids=WRONG.keys())
+def test_wrong(service: Running, tenant: str, email: str, password: str) -> None:
+    """Whatever is wrong, the answer is the same, and there is no cookie."""
+    with service.visitor() as visitor:
+        answer = visitor.log_in(email.replace("{tenant}", tenant), password)
+
+    assert answer.status_code == 403
+    assert "The email or the password is wrong." in answer.text
+    assert "set-cookie" not in answer.headers
+
+
+def test_time(service: Running, tenant: str) -> None:
+    """It takes as long for somebody as for nobody."""
+
+    def seconds(email: str) -> float:
+        with service.visitor() as visitor:
+            start = time.perf_counter()
+            visitor.log_in(email, "wrong")
+            return time.perf_counter() - start
+
+    known = statistics.median(seconds(email_of(tenant)) for _ in range(5))
+    unknown = statistics.median(seconds("nobody@people.example") for _ in range(5))
+
+    assert 0.4 < known / unknown < 2.5
+
+
+def test_new_session(service: Running, tenant: str, visitor: Visitor) -> None:
+    """Each login begins a session of its own, and the one before ends."""
+    before = visitor.cookies[SESSION]
+    visitor.log_in(email_of(tenant))
+    after = visitor.cookies[SESSION]
+    with service.visitor() as thief:
+        thief.cookies.set(SESSION, before)
+
+        assert before != after
+        assert thief.get("/endpoints").status_code == 303
+
+
+def test_chosen_session(service: Running, tenant: str) -> None:
+    """A session that a stranger has chosen beforehand is not taken."""
+    with service.visitor() as visitor:
+        visitor.cookies.set(SESSION, "chosen", domain="127.0.0.1")
+        visitor.log_in(email_of(tenant))
+
+        assert "chosen" not in visitor.cookies.jar.__repr__()
+
+
+def test_logout(service: Running, visitor: Visitor) -> None:
+    """After a logout, the cookie is worth nothing, and the page says so once."""
+    cookie = visitor.cookies[SESSION]
+    answer = visitor.submit("/logout")
+
+    assert SESSION not in visitor.cookies
+    assert "You are logged out." in visitor.get(answer.headers["location"]).text
+    assert "You are logged out." not in visitor.get("/login").text
+    with service.visitor() as thief:
+        thief.cookies.set(SESSION, cookie)
+        assert thief.get("/endpoints").status_code == 303
+
+
+def test_expiry(service: Running, visitor: Visitor, tenant: str) -> None:
+    """A session ends after its hours, whatever the browser thinks."""
+    assert visitor.get("/endpoints").status_code == 200
+    with service.state.sessions.begin() as session:
+        people = Person.__table__.select().where(Person.tenant_id == tenant)
+        (person,) = session.execute(people)
+        session.execute(
+            update(LoginSession)
+            .where(LoginSession.person_id == person.id)
+            .values(expires_at=int(time.time()))
+        )
+
+    assert visitor.get("/endpoints").headers["location"] == "/login?next=/endpoints"
+
+
+def test_update_without_session(service: Running) -> None:
+    """A page that updates itself leads to the login, and does not show it inside."""
+    with service.visitor() as visitor:
+        answer = visitor.get("/deliveries/1", headers={"HX-Request": "true"})
+
+    assert answer.status_code == 401
+    assert answer.headers["hx-redirect"] == "/login?next=/deliveries/1"
+    assert not answer.content
+
+
+TARGETS = {
+    "/deliveries/12": "/deliveries/12",
+    "/keys": "/keys",
+    "//evil.example": "/endpoints",
+    "https://evil.example/endpoints": "/endpoints",
+    "/\\evil.example": "/endpoints",
+    "/endpoints//evil.example": "/endpoints",
+    "/endpoints/../../evil": "/endpoints",
+    "/endpoints@evil.example": "/endpoints",
+    "/endpoints\r\nX: y": "/endpoints",
+    "/endpoints\n": "/endpoints",
+    "javascript:alert(1)": "/endpoints",
+    "/logout": "/endpoints",
+    "": "/endpoints",
+}
+
+
+@pytest.mark.parametrize(("given", "target"), TARGETS.items())
+def test_no_open_redirect(service: Running, tenant: str, given: str, target: str) -> None:
+    """A login leads to a page of the service, whatever a link says."""
+    with service.visitor() as visitor:
+        answer = visitor.log_in(email_of(tenant), next=given)
+        form = visitor.get("/login", params={"next": given})
+
+    assert answer.headers["location"] == target
+    assert f'name="next" value="{target}"' in form.text
+
+
+def cookies_of(headers: list[str]) -> dict[str, str]:
+    """Return the attributes of the cookies that an answer sets."""
+    return {each.partition("=")[0]: each.partition(";")[2] for each in headers}
+
+
+def test_cookies(service: Running, tenant: str, https: Running) -> None:
+    """Scripts and other sites cannot use the cookies; by HTTPS, no other host can set them."""
+    with service.visitor() as visitor:
+        plain = cookies_of(visitor.log_in(email_of(tenant)).headers.get_list("set-cookie"))
+    own = https.tenant()
+    with Visitor(f"http://127.0.0.1:{https.server.port}") as visitor:
+        visitor.headers["Host"] = "hooks.example"
+        visitor.origin = "https://hooks.example"
+        answer = visitor.log_in(email_of(own))
+        secure = cookies_of(answer.headers.get_list("set-cookie"))
+
+    assert plain.keys() == {SESSION, "delivery-service-device"}
+    assert secure.keys() == {"__Host-session", "__Host-device"}
+    for attributes in (*plain.values(), *secure.values()):
+        assert "HttpOnly" in attributes
+        assert "SameSite=lax" in attributes
+        assert "Path=/" in attributes
+        assert "Domain" not in attributes
+    assert all("Secure" in each for each in secure.values())
+    assert "max-age=31536000" in answer.headers["strict-transport-security"]
+
+
+def test_guessing(strict: Running) -> None:
+    """After some logins, an address and an account have to wait; a page says how long."""
+    tenant = strict.tenant()
+    with strict.visitor() as visitor:
+        statuses = [visitor.log_in(email_of(tenant), f"wrong {each}").status_code for each in "abc"]
+        last = visitor.log_in(email_of(tenant))
+
+    assert (statuses, last.status_code) == ([403, 403, 403], 429)
+    assert 0 < int(last.headers["retry-after"]) <= 3600
+    assert "<h1>Too many requests</h1>" in last.text
