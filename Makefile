@@ -20,8 +20,8 @@ BESIDE_SRC := delivery_service interop \
 	$(foreach name,benchmarks demo docs example_django example_frappe examples fuzz,test_$(name).py) \
 	$(foreach name,fastapi_example frappe_site other_frameworks,integrations/test_$(name).py)
 # What `make stress` needs of Debian, as program:package, such as psql:postgresql.
-PROGRAMS := faketime:faketime mariadbd:mariadb-server nginx:nginx-light node:nodejs php:php-cli \
-	systemd-analyze:systemd
+PROGRAMS := chromedriver:chromium-driver chromium:chromium faketime:faketime mariadbd:mariadb-server \
+	nginx:nginx-light node:nodejs php:php-cli systemd-analyze:systemd
 names = $(subst :, ,$(1))
 MISSING = $(foreach each,$(PROGRAMS),$(if $(shell command -v $(firstword $(call names,$(each)))),,\
 	$(lastword $(call names,$(each)))))

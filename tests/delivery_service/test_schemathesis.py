@@ -17,6 +17,7 @@ PHASES = "examples,coverage,fuzzing,stateful" if FULL else "examples,fuzzing,sta
 
 
 @pytest.mark.stress
+@pytest.mark.timeout(3600 if FULL else 300)
 def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     """What Schemathesis derives from the OpenAPI is answered as the OpenAPI says.
 
@@ -34,7 +35,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
             cwd=tmp_path,  # it leaves files behind
             capture_output=True,
             text=True,
-            timeout=3000 if FULL else 240,
+            timeout=3500 if FULL else 240,
             check=False,
         )
 

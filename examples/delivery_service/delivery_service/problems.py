@@ -176,16 +176,18 @@ class AnswerErrors:
 
     def response(self, request: Request, error: Exception) -> Response:
         """Return the answer that tells of an error."""
-        is_invalid = isinstance(error, RequestValidationError)
+        problem = problem_of(error)
+        invalid = error if isinstance(error, RequestValidationError) else None
         if request.url.path.startswith(NOT_PAGES):
-            problem = problem_of(error)
             if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
                 # Starlette names those of one route only, and a path has one for each method.
                 methods = _methods(request.app, request.url.path)
                 problem.headers = {"Allow": ", ".join(methods)} if methods else problem.headers
-            return response_of(problem, fields_of(error) if is_invalid else None)
-        is_unknown = is_invalid and any(each["loc"][0] == "path" for each in error.errors())
-        return self._page(request, _NO_PAGE if is_unknown else problem_of(error))
+            return response_of(problem, None if invalid is None else fields_of(invalid))
+        is_unknown = invalid is not None and any(
+            each["loc"][0] == "path" for each in invalid.errors()
+        )
+        return self._page(request, _NO_PAGE if is_unknown else problem)
 
 
 def add_problem_handlers(app: FastAPI, page: Callable[[Request, Problem], Response]) -> None:

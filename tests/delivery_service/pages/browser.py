@@ -116,7 +116,7 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """Return what the console says: violations of the policy, errors, and the like."""
-        entries: list[dict[str, Any]] = self.driver.get_log("browser")
+        entries: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         return [each["message"] for each in entries]
 
 

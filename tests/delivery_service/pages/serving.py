@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography.fernet import Fernet
 from argon2 import PasswordHasher
-from sqlalchemy import select
-
+from cryptography.fernet import Fernet
 from delivery_service.account import NewMessage
 from delivery_service.migrating import migrate
 from delivery_service.people import log_in
 from delivery_service.settings import PREFIX, Settings
 from delivery_service.state import State
 from delivery_service.tables import Person, Tenant
+from sqlalchemy import select
+
 from frappe_hooksig.outbox import DeliveryRecord
 from tests.loopback import ROOT, Server, free_port, uvicorn
 

@@ -203,7 +203,7 @@ def test_phone(service: Running, tenant: str, window: Browser) -> None:
         window.open(service.url + path.format(**ids))
         widths[path] = window.width_of_content()
 
-    assert widths == dict.fromkeys(PAGES, PHONE[0])
+    assert {path: width for path, width in widths.items() if width > PHONE[0]} == {}
 
 
 def test_without_scripts(service: Running, tenant: str, without_scripts: Browser) -> None:

@@ -6,8 +6,8 @@ import html
 import re
 
 import pytest
-
 from delivery_service.account import NewMessage
+
 from frappe_hooksig.sending import RetrySchedule
 from frappe_hooksig.testing import Answer, FakeReceiver
 from tests.delivery_service.pages.serving import Running, Visitor

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from delivery_service.api_keys import SCOPES, find_caller
+
 from tests.delivery_service.pages.serving import Running, Visitor, field_of, secret_of
 
 
@@ -25,7 +25,7 @@ def test_make_and_revoke(service: Running, visitor: Visitor, tenant: str) -> Non
 
     assert answer.headers["cache-control"] == "no-store"
     assert caller
-    assert (caller.tenant_id, caller.scopes) == (tenant, {"messages:write"})
+    assert (caller.tenant_id, caller.scopes) == (tenant, frozenset({"messages:write"}))
     assert key not in listed
     assert "&lt;Shop&gt;" in listed
     assert "It cannot be undone" in question

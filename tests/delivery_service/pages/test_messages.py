@@ -7,8 +7,8 @@ import json
 import re
 
 import pytest
-
 from delivery_service.account import NewMessage
+
 from tests.delivery_service.pages.serving import Running, Visitor
 
 
@@ -35,6 +35,7 @@ UNUSABLE = {
     "nested": ("invoice.paid", "[" * 100_000),
     "a huge number": ("invoice.paid", "9" * 10_000),
     "half of a character": ("invoice.paid", '"\\ud800"'),
+    "not a number": ("invoice.paid", "NaN"),
     "no event type": ("", "{}"),
     "no such event type": ("a b", "{}"),
     "nothing": ("invoice.paid", ""),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from fastapi.routing import iter_route_contexts
-
 from delivery_service.api_keys import SCOPES, create_key
 from delivery_service.app import create_app
 from delivery_service.settings import Settings
-from tests.delivery_service.pages.serving import Running, Visitor
+from fastapi.routing import iter_route_contexts
+from sqlalchemy import text
+
+from tests.delivery_service.pages.serving import Running, Visitor, running
 
 # The API and the health have tests of their own, and keys instead of cookies.
 _ELSEWHERE = ("/v1", "/health", "/ready", "/metrics")
@@ -197,6 +199,19 @@ def test_not_found_elsewhere(visitor: Visitor, path: str) -> None:
     answer = visitor.get(path)
 
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_without_database(tmp_path: Path) -> None:
+    """Without its database, the service answers with a page, which has the same headers."""
+    with running(tmp_path) as broken, broken.visitor() as stranger:
+        with broken.state.engine.begin() as connection:
+            connection.execute(text("DROP TABLE login_sessions"))
+        answer = stranger.get("/endpoints")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "<h1>Not available now</h1>" in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "login_sessions" not in answer.text
 
 
 def test_files(visitor: Visitor) -> None:

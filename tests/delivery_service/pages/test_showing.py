@@ -6,11 +6,11 @@ import doctest
 import json
 
 import pytest
-from hypothesis import given
+from delivery_service.pages.showing import MOST_SHOWN, excerpt, indented, sentence, visible
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delivery_service.pages import login, showing
-from delivery_service.pages.showing import MOST_SHOWN, excerpt, indented, sentence, visible
 
 TRICKS = {
     "escape sequence": ("\x1b[31mred", "␛[31mred"),
@@ -88,6 +88,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=30)
 @given(st.lists(JSON) | st.dictionaries(st.text(), JSON))
 def test_indented_json(value: object) -> None:
     """The indented text means the same."""

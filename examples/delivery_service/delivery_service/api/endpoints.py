@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 from fastapi import APIRouter, Body, Query, Response
 from pydantic import ConfigDict, Discriminator, Field, Tag
@@ -105,8 +105,10 @@ class NewXWebhookEndpoint(_Options):
     )
 
 
-def _format_of(value: Any) -> str | None:
-    chosen = value.get("format", "standard") if isinstance(value, dict) else None
+def _format_of(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    chosen = cast("dict[str, object]", value).get("format", "standard")
     return chosen if isinstance(chosen, str) else None
 
 
@@ -187,7 +189,11 @@ class Rotation(Received):
     """How to rotate a secret."""
 
     overlap: Annotated[float, Field(ge=0, le=7 * _DAY)] = Field(
-        default=_DAY, description="For how many seconds the old secret signs beside the new one."
+        default=_DAY,
+        description=(
+            "For how many seconds the old secret signs beside the new one. Requests of the format "
+            "`x-webhook` have one signature, which is that of the new secret at once."
+        ),
     )
 
 

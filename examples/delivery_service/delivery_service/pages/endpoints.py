@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query
@@ -163,7 +164,7 @@ def send_again(visit: Visiting, endpoint_id: str) -> Response:
 
 
 def _form(
-    visit: Visit, endpoint_id: str | None, values: dict[str, Any], problem: str = ""
+    visit: Visit, endpoint_id: str | None, values: Mapping[str, str], problem: str = ""
 ) -> Response:
     return visit.page(
         "endpoint_form.html",

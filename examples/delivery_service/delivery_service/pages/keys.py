@@ -43,14 +43,14 @@ def show_keys(visit: Visiting) -> Response:
 @router.post("/new")
 def make(visit: Visiting, form: Form) -> Response:
     """Make an API key, and show it."""
-    scopes = tuple(each for each in SCOPES if each in form.every("scope"))
+    scopes: tuple[Scope, ...] = tuple(each for each in SCOPES if each in form.every("scope"))
     try:
         name = form.text("name")
-        if not name or not scopes:
-            msg = "A key needs a name and at least one scope."
-            raise Unusable(msg)
     except Unusable as error:
         return _page(visit, form.as_typed(), scopes, str(error))
+    if not name or not scopes:
+        problem = "A key needs a name and at least one scope."
+        return _page(visit, form.as_typed(), scopes, problem)
     check_first_use(visit, form)
     with visit.service.sessions.begin() as session:
         key = create_key(session, visit.visitor.tenant_id, name, scopes)

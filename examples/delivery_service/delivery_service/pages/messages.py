@@ -29,7 +29,7 @@ def list_messages(
 ) -> Response:
     """Show messages, the newest first."""
     event_type = event_type.strip()
-    filters: dict[str, Any] = {"event_type": event_type} if event_type else {}
+    filters: dict[str, Any] = {"event_types": event_type} if event_type else {}
     found: list[Message] = []
     problem = ""
     try:
@@ -92,10 +92,13 @@ def _form(visit: Visit, values: Mapping[str, str], problem: str = "") -> Respons
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        # Python takes more than JSON has: NaN, and half of a character.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
         msg = "The payload is nested too deeply."
         raise Unusable(msg) from None
     except ValueError as error:
         msg = f"The payload is no JSON: {error}."
         raise Unusable(msg) from None
+    return value

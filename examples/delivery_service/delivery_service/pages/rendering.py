@@ -155,17 +155,19 @@ _templates: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters |= {
+_FILTERS: Final[dict[str, Any]] = {
     name: getattr(showing, name)
     for name in (
-        "date", "duration", "excerpt", "indented", "is_past", "moment", "name_of", "progress", "relative", "sentence", "size",
-        "state_of", "visible",
+        "date", "duration", "excerpt", "indented", "is_past", "moment", "name_of", "progress",
+        "relative", "sentence", "size", "state_of", "visible",
     )
 }  # fmt: skip
-_templates.globals |= {
+_GLOBALS: Final[dict[str, Any]] = {
     "asset": _asset,
     "form_id": lambda: secrets.token_urlsafe(16),
     "htmx_config": json.dumps(_HTMX),
     "OUTCOMES": showing.OUTCOMES,
     "STATES": showing.STATES,
 }
+_templates.filters.update(_FILTERS)
+_templates.globals.update(_GLOBALS)

@@ -41,9 +41,9 @@ class Excerpt:
 
 
 def visible(text: str) -> str:
-    """Return a text in which every character can be seen.
+    r"""Return a text in which every character can be seen.
 
-    >>> visible("a\\x1b[0mb\\u202ec")
+    >>> visible("a\x1b[0mb\u202ec")
     'a␛[0mb⟨U+202E⟩c'
     """
     return "".join(map(_visible, text.replace("\r\n", "\n")))
@@ -185,22 +185,22 @@ def progress(delivery: DeliveryRecord, endpoint: Endpoint | None) -> str:
     tried = f"{delivery.attempts} attempt{'' if delivery.attempts == 1 else 's'}"
     match delivery.state:
         case DeliveryState.DELIVERED:
-            return f"The receiver has it, after {tried}."
+            said = f"The receiver has it, after {tried}."
         case DeliveryState.DEAD:
-            return f"It was given up after {tried}. Send it again when the receiver is mended."
+            said = f"It was given up after {tried}. Send it again when the receiver is mended."
         case DeliveryState.CANCELLED:
-            return "It was cancelled, because its endpoint was deleted."
+            said = "It was cancelled, because its endpoint was deleted."
         case DeliveryState.WAITING:
-            return "It waits until the message with the same key before it has arrived."
+            said = "It waits until the message with the same key before it has arrived."
         case DeliveryState.CLAIMED:
-            return "It is being sent."
+            said = "It is being sent."
+        case _ if endpoint is not None and endpoint.state != "active":
+            said = f"It waits: the endpoint is {endpoint.state}. Resume the endpoint to send it."
+        case _ if is_past(delivery.due_at):
+            said = "It is to be sent now."
         case _:
-            pass
-    if endpoint is not None and endpoint.state != "active":
-        return f"It waits: the endpoint is {endpoint.state}. Resume the endpoint to send it."
-    if is_past(delivery.due_at):
-        return "It is to be sent now."
-    return f"After {tried}, the next one is {relative(delivery.due_at)}."
+            said = f"After {tried}, the next one is {relative(delivery.due_at)}."
+    return said
 
 
 def sentence(text: str) -> str:

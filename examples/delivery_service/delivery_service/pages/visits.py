@@ -23,7 +23,7 @@ SESSION: Final = "session"
 _OWN_PAGE: Final = re.compile(r"/(?:endpoints|deliveries|messages|keys)(?:/[A-Za-z0-9_-]+)*")
 
 
-class LoginNeeded(Exception):  # noqa: N818  # it leads to the login
+class LoginNeeded(Exception):  # it leads to the login
     """Nobody is logged in, or no longer."""
 
 
