@@ -115,9 +115,9 @@ class Browser:
         return int(self.driver.execute_script("return document.documentElement.scrollWidth"))
 
     def complaints(self) -> list[str]:
-        """Return what the console says: violations of the policy, errors, and the like."""
+        """Return what the console warns of: violations of the policy, errors, and the like."""
         entries: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-        return [each["message"] for each in entries]
+        return [each["message"] for each in entries if each["level"] != "INFO"]
 
 
 @contextmanager

@@ -167,6 +167,20 @@ def test_keyboard(service: Running, tenant: str, window: Browser) -> None:
     assert window.complaints() == []
 
 
+def test_policy(service: Running, tenant: str, window: Browser) -> None:
+    """What a page must not have is refused, and the console says so: the other tests look there."""
+    visit(window, service, tenant)
+    window.driver.execute_script(
+        "const script = document.createElement('script');"
+        "script.textContent = 'document.title = 1';"
+        "document.body.append(script)"
+    )
+    (complaint,) = window.complaints()
+
+    assert "Content Security Policy" in complaint
+    assert window.driver.title.startswith("Endpoints")
+
+
 PAGES = (
     "/endpoints",
     "/endpoints/new",
