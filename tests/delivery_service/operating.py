@@ -78,12 +78,15 @@ class Operator:
         """Have the tables and a tenant."""
         (self.folder / "service.db").write_bytes(_migrated())
 
+    def settings(self) -> Settings:
+        """Read the settings."""
+        with self._in_environment():
+            return Settings.read()
+
     @contextmanager
     def state(self) -> Iterator[State]:
         """Open what the settings name."""
-        with self._in_environment():
-            settings = Settings.read()
-        state = State.of(settings)
+        state = State.of(self.settings())
         try:
             yield state
         finally:

@@ -9,7 +9,10 @@ import pytest
 from cryptography.fernet import Fernet
 from delivery_service.account import NewMessage
 from delivery_service.api_keys import SCOPES, find_caller
+from delivery_service.app import create_app
 from delivery_service.people import check_password, find_visitor, log_in
+from fastapi.testclient import TestClient
+from sqlalchemy import create_engine, text
 
 from frappe_hooksig.testing import Answer, FakeReceiver
 from tests.delivery_service.operating import PASSWORD, Operator
@@ -255,6 +258,33 @@ def test_work_ends(operator: Operator) -> None:
         assert (str(delivery.state), delivery.attempts) == ("delivered", 1)
     assert worker.has_logged("ended", 1)
     assert "Traceback" not in worker.log
+
+
+def test_ready(operator: Operator) -> None:
+    """A server is ready if its tables are right; if not, it says what to run."""
+    app = create_app(operator.settings())
+
+    def ready() -> tuple[int, str]:
+        answer = client.get("/ready", headers={"Host": "127.0.0.1"})
+        return answer.status_code, answer.json().get("detail", "")
+
+    with TestClient(app) as client:
+        assert ready() == (200, "")
+        engine = create_engine(operator.url())
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE hooksig_installation SET fingerprint = 'another'"))
+        assert ready() == (
+            503,
+            "the database was copied or moved: run `delivery-service confirm`",
+        )
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+        assert ready() == (
+            503,
+            "the database has tables of version 0000 of the service: "
+            "run `delivery-service migrate`",
+        )
+        engine.dispose()
 
 
 def test_serve_ends(operator: Operator) -> None:
