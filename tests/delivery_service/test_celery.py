@@ -15,6 +15,7 @@ from frappe_hooksig.testing import FakeReceiver
 from tests.delivery_service.operating import Operator
 from tests.frappe_bench import valkey_url
 from tests.loopback import Server, served
+from tests.selection import at_full_size
 
 __all__ = ["valkey_url"]  # a fixture
 
@@ -55,8 +56,8 @@ def test_celery(operator: Operator) -> None:
     ("changes", "says"),
     [
         ({"DATABASE_URL": "sqlite:///other.db"}, "run `delivery-service migrate`"),
-        ({"BROKER_URL": ""}, "DELIVERY_SERVICE_BROKER_URL"),
-        ({"KEYS": ""}, "DELIVERY_SERVICE_KEYS is not set"),
+        at_full_size({"BROKER_URL": ""}, "DELIVERY_SERVICE_BROKER_URL is not set"),
+        at_full_size({"KEYS": ""}, "DELIVERY_SERVICE_KEYS is not set"),
     ],
     ids=["not-migrated", "no-broker", "no-keys"],
 )
