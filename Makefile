@@ -20,12 +20,13 @@ BESIDE_SRC := delivery_service interop \
 	$(foreach name,benchmarks demo docs example_django example_frappe examples fuzz,test_$(name).py) \
 	$(foreach name,fastapi_example frappe_site other_frameworks,integrations/test_$(name).py)
 # What `make stress` needs of Debian, as program:package, such as psql:postgresql.
-PROGRAMS := faketime:faketime mariadbd:mariadb-server node:nodejs php:php-cli
+PROGRAMS := faketime:faketime mariadbd:mariadb-server nginx:nginx-light node:nodejs php:php-cli \
+	systemd-analyze:systemd
 names = $(subst :, ,$(1))
 MISSING = $(foreach each,$(PROGRAMS),$(if $(shell command -v $(firstword $(call names,$(each)))),,\
 	$(lastword $(call names,$(each)))))
 
-.PHONY: help demo test check coverage stress sizes races bench interop fuzz format lint types docs package \
+.PHONY: help demo service test check coverage stress sizes races bench interop fuzz format lint types docs package \
 	matrix debian clean
 
 help: ## Show this list.
@@ -33,6 +34,9 @@ help: ## Show this list.
 
 demo: $(VENV)/demo.stamp ## Send what real Frappe sites sent to a real Flask server; deliver an event.
 	@$(BIN)/python examples/demo
+
+service: $(VENV)/service.stamp ## Start the delivery service, ready to try, and show what its receivers get.
+	@$(BIN)/python -m delivery_service.demo
 
 test: $(VENV)/test.stamp ## Run the tests, in less than 4 minutes; SEED=2 repeats what it drew.
 	@echo "To draw the same examples again: make test SEED=$(DRAW)"
@@ -129,6 +133,10 @@ $(VENV)/core.stamp: $(VENV)/pip.stamp pyproject.toml
 
 $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[flask]"
+	@touch $@
+
+$(VENV)/service.stamp: $(VENV)/pip.stamp pyproject.toml examples/delivery_service/pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[encryption,fastapi,sqlalchemy]" --editable examples/delivery_service
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/pip.stamp pyproject.toml
