@@ -76,12 +76,14 @@ class Trial:
         api: Its API.
         often: What is done in turn, again and again.
         seldom: What is done once each, in between.
+        log: Returns what those who send have printed.
     """
 
     installed: Installed
     api: Api
     often: Strikes
     seldom: Strikes
+    log: Callable[[], str]
 
     def strike_until(self, is_done: Callable[[], bool], progress: Callable[[], float]) -> None:
         """Do all of it, until something is done.
@@ -95,7 +97,7 @@ class Trial:
         count = len(strikes)
         deadline = time.monotonic() + SECONDS
         while strikes or not is_done():
-            assert time.monotonic() < deadline, self.api.log[-5000:]
+            assert time.monotonic() < deadline, self.api.log[-5000:] + self.log()[-5000:]
             if strikes and progress() > 1 - len(strikes) / (count + 1):
                 strikes.popleft()()
             time.sleep(0.1)
@@ -116,19 +118,31 @@ def sqlite_and_worker(folder: Path, stack: ExitStack) -> Trial:
     """Have a worker send what is in a SQLite file."""
     installed = stack.enter_context(in_sqlite(folder))
     api = stack.enter_context(Api(installed, folder / "api.log", 2))
-    replace_worker = working(installed, folder, stack, 2)
-    kills: Strikes = [api.kill_one, replace_worker]
-    return Trial(installed=installed, api=api, often=kills, seldom=[api.kill_all])
+    workers = working(installed, folder, stack, 2)
+    kills: Strikes = [api.kill_one, partial(replace_one, workers)]
+    return Trial(
+        installed=installed,
+        api=api,
+        often=kills,
+        seldom=[api.kill_all],
+        log=lambda: workers.log,
+    )
 
 
 def postgresql_and_workers(folder: Path, stack: ExitStack) -> Trial:
     """Have four workers send what is in PostgreSQL, which is restarted."""
     installed = stack.enter_context(in_postgresql(folder))
     api = stack.enter_context(Api(installed, folder / "api.log", 4))
-    replace_worker = working(installed, folder, stack, 4)
-    kills: Strikes = [api.kill_one, replace_worker]
+    workers = working(installed, folder, stack, 4)
+    kills: Strikes = [api.kill_one, partial(replace_one, workers)]
     restarts = [partial(server_of(installed).restart, seconds) for seconds in AWAY]
-    return Trial(installed=installed, api=api, often=kills, seldom=[*restarts, api.kill_all])
+    return Trial(
+        installed=installed,
+        api=api,
+        often=kills,
+        seldom=[*restarts, api.kill_all],
+        log=lambda: workers.log,
+    )
 
 
 def postgresql_and_celery(folder: Path, stack: ExitStack) -> Trial:
@@ -147,6 +161,7 @@ def postgresql_and_celery(folder: Path, stack: ExitStack) -> Trial:
         api=api,
         often=[*kills, broker.flush],
         seldom=[broker.restart, *restarts, broker.restart, api.kill_all],
+        log=lambda: worker.log,
     )
 
 
@@ -186,17 +201,17 @@ class Broker:
         self._running.close()
 
 
-def working(installed: Installed, folder: Path, stack: ExitStack, size: int) -> Callable[[], None]:
-    """Start workers; return a function that kills one, and starts another."""
+def working(installed: Installed, folder: Path, stack: ExitStack, size: int) -> Workers:
+    """Start workers."""
     environment = {"LEASE": LEASE, **installed.environment}
     workers = Workers("work", folder / "workers.log", size, WORKER, **environment)
-    stack.enter_context(workers)
+    return stack.enter_context(workers)
 
-    def replace_worker() -> None:
-        workers.kill_one()
-        workers.start_one()
 
-    return replace_worker
+def replace_one(workers: Workers) -> None:
+    """Kill a worker, and start another."""
+    workers.kill_one()
+    workers.start_one()
 
 
 def server_of(installed: Installed) -> DatabaseServer:
