@@ -13,7 +13,8 @@ COVERED := $(BIN)/coverage run -m pytest $(IN_PARALLEL)
 DRAW := $(or $(SEED),$(shell date +%s))
 # At full size, two of these run at once; they mostly wait.
 RACES := $(addprefix tests/integrations/test_,leases.py many_processes.py) \
-	$(addprefix tests/outbox/test_,clocks.py fairness.py kills.py poison.py)
+	$(addprefix tests/outbox/test_,clocks.py fairness.py kills.py poison.py) \
+	tests/delivery_service/test_kills.py
 AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
 # What tests something else than src/, and so adds nothing to its coverage.
 BESIDE_SRC := delivery_service interop \
@@ -70,8 +71,8 @@ races: $(VENV)/test.stamp
 debian: ## Print the Debian packages that `make stress` needs and that are not installed.
 	@echo $(strip $(MISSING))
 
-bench: $(VENV)/bench.stamp ## Measure it beside others and write docs/benchmarks.md; QUICK=1 only shows.
-	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(TABLES)
+bench: $(VENV)/bench.stamp $(VENV)/test.stamp ## Measure it beside others and write docs/benchmarks.md; QUICK=1 only shows.
+	@PYTHONPATH=examples/delivery_service $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(TABLES)
 
 interop: $(VENV)/interop.stamp $(VENV)/test.stamp ## Compare with the vendors' own libraries; WRITE=1 writes docs/interop.md; PACKAGES="stripe".
 	$(PYTEST) tests/interop
