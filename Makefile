@@ -13,19 +13,21 @@ COVERED := $(BIN)/coverage run -m pytest $(IN_PARALLEL)
 DRAW := $(or $(SEED),$(shell date +%s))
 # At full size, two of these run at once; they mostly wait.
 RACES := $(addprefix tests/integrations/test_,leases.py many_processes.py) \
-	$(addprefix tests/outbox/test_,clocks.py fairness.py kills.py poison.py)
+	$(addprefix tests/outbox/test_,clocks.py fairness.py kills.py poison.py) \
+	tests/delivery_service/test_kills.py
 AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
 # What tests something else than src/, and so adds nothing to its coverage.
 BESIDE_SRC := delivery_service interop \
 	$(foreach name,benchmarks demo docs example_django example_frappe examples fuzz,test_$(name).py) \
 	$(foreach name,fastapi_example frappe_site other_frameworks,integrations/test_$(name).py)
 # What `make stress` needs of Debian, as program:package, such as psql:postgresql.
-PROGRAMS := chromedriver:chromium-driver chromium:chromium faketime:faketime mariadbd:mariadb-server node:nodejs php:php-cli
+PROGRAMS := chromedriver:chromium-driver chromium:chromium faketime:faketime mariadbd:mariadb-server \
+	nginx:nginx-light node:nodejs php:php-cli systemd-analyze:systemd
 names = $(subst :, ,$(1))
 MISSING = $(foreach each,$(PROGRAMS),$(if $(shell command -v $(firstword $(call names,$(each)))),,\
 	$(lastword $(call names,$(each)))))
 
-.PHONY: help demo test check coverage stress sizes races bench interop fuzz format lint types docs package \
+.PHONY: help demo service test check coverage stress sizes races bench interop fuzz format lint types docs package \
 	matrix debian clean
 
 help: ## Show this list.
@@ -33,6 +35,9 @@ help: ## Show this list.
 
 demo: $(VENV)/demo.stamp ## Send what real Frappe sites sent to a real Flask server; deliver an event.
 	@$(BIN)/python examples/demo
+
+service: $(VENV)/service.stamp ## Start the delivery service, ready to try, and show what its receivers get.
+	@$(BIN)/python -m delivery_service.demo
 
 test: $(VENV)/test.stamp ## Run the tests, in less than 4 minutes; SEED=2 repeats what it drew.
 	@echo "To draw the same examples again: make test SEED=$(DRAW)"
@@ -66,8 +71,8 @@ races: $(VENV)/test.stamp
 debian: ## Print the Debian packages that `make stress` needs and that are not installed.
 	@echo $(strip $(MISSING))
 
-bench: $(VENV)/bench.stamp ## Measure it beside others and write docs/benchmarks.md; QUICK=1 only shows.
-	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(TABLES)
+bench: $(VENV)/bench.stamp $(VENV)/test.stamp ## Measure it beside others and write docs/benchmarks.md; QUICK=1 only shows.
+	@PYTHONPATH=examples/delivery_service $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(TABLES)
 
 interop: $(VENV)/interop.stamp $(VENV)/test.stamp ## Compare with the vendors' own libraries; WRITE=1 writes docs/interop.md; PACKAGES="stripe".
 	$(PYTEST) tests/interop
@@ -129,6 +134,10 @@ $(VENV)/core.stamp: $(VENV)/pip.stamp pyproject.toml
 
 $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[flask]"
+	@touch $@
+
+$(VENV)/service.stamp: $(VENV)/pip.stamp pyproject.toml examples/delivery_service/pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[encryption,fastapi,sqlalchemy]" --editable examples/delivery_service
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/pip.stamp pyproject.toml

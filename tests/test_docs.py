@@ -45,6 +45,12 @@ WALK = ROOT / "docs" / "debug.md"
 RECIPES = ROOT / "docs" / "observe.md"
 # This one has a script to move an outbox.
 OPERATING = ROOT / "docs" / "operate-outbox.md"
+# Other languages than Python. tests/delivery_service/test_demo.py runs those of the last page.
+OTHERS = {
+    "command-line.md": {"console"},
+    "debug.md": {"console"},
+    "delivery-service.md": {"sh"},
+}
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 CUT = "-- the next command --"
 TAB = re.compile(r"^:::\{tab-item\} .*\n:sync: ", re.MULTILINE)
@@ -353,8 +359,7 @@ def test_page_has_no_block_of_another_language(page: Path) -> None:
     """What nobody runs is not there."""
     languages = {language for language, _ in FENCE.findall(page.read_text("utf-8"))}
 
-    sessions = {"console"} if page.name in {"command-line.md", "debug.md"} else set[str]()
-    assert languages <= {"python", "{toctree}", "{eval-rst}"} | sessions
+    assert languages <= {"python", "{toctree}", "{eval-rst}"} | OTHERS.get(page.name, set())
 
 
 def test_docstrings() -> None:

@@ -74,12 +74,20 @@ class Workers:
         address: Where the outbox is.
         log: The file for what they print.
         count: How many there are at a time.
+        program: The module that they run.
         environment: What they have besides the environment of the tests.
     """
 
-    def __init__(self, address: str, log: Path, count: int = 1, **environment: str) -> None:
+    def __init__(
+        self,
+        address: str,
+        log: Path,
+        count: int = 1,
+        program: str = "tests.outbox.worker_app",
+        **environment: str,
+    ) -> None:
         self.killed = 0
-        self._command = [sys.executable, "-m", "tests.outbox.worker_app", address]
+        self._command = [sys.executable, "-m", program, address]
         self._environment = {**os.environ, **NOT_COVERED, **environment}
         self._log = log
         self._count = count

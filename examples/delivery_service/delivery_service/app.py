@@ -45,7 +45,7 @@ class _App(FastAPI):
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the app. Servers call it in each process."""
-    settings = settings or Settings()  # pyright: ignore[reportCallIssue]  # of the environment
+    settings = settings or Settings.read()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:

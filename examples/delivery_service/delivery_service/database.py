@@ -14,20 +14,31 @@ from frappe_hooksig.outbox import Outbox
 from frappe_hooksig.sending import AddressGuard
 
 _DAY = 86_400  # seconds
+# How long a request waits for a lock, or for a connection, before it is 503, in seconds.
+_PATIENCE = 5
 
 
 def open_engine(settings: Settings) -> Engine:
     """Return an engine for requests. The outbox has connections of its own."""
-    engine = create_engine(settings.database_url.get_secret_value(), pool_pre_ping=True)
+    engine = create_engine(
+        settings.database_url.get_secret_value(), pool_pre_ping=True, pool_timeout=_PATIENCE
+    )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
+    else:
+        event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA busy_timeout = 10000")  # milliseconds
+    connection.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000}")
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    connection.execute(f"SET lock_timeout = {_PATIENCE * 1000}")
+    connection.commit()
 
 
 def open_outbox(settings: Settings, engine: Engine) -> Outbox:

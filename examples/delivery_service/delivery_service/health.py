@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
+from delivery_service.migrating import check_tables
 from delivery_service.problems import Problem, documented
 from delivery_service.state import Service
 from frappe_hooksig import ConfigurationError
@@ -37,7 +38,7 @@ async def health() -> Health:
 def ready(service: Service) -> Health:
     """Look at the tables. A load balancer sends requests elsewhere if this is not 200."""
     try:
-        is_confirmed = service.outbox.is_confirmed()
+        is_confirmed = check_tables(service.engine, service.outbox)
     except (SQLAlchemyError, OSError) as error:
         detail = "the database cannot be reached"
         raise Problem(503, "not-ready", detail) from error

@@ -48,22 +48,34 @@ def add_person(session: Session, tenant_id: str, email: str, password: str) -> P
     Raises:
         ValueError: The password is too short or too long.
     """
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        msg = f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters"
-        raise ValueError(msg)
     person = Person(
         tenant_id=tenant_id,
         email=email.casefold(),
-        password_hash=_hasher.hash(password),
+        password_hash=_hashed(password),
         created_at=int(time.time()),
     )
     session.add(person)
     return person
 
 
+def set_password(session: Session, person: Person, password: str) -> None:
+    """Give somebody another password, and end their sessions.
+
+    Raises:
+        ValueError: The password is too short or too long.
+    """
+    person.password_hash = _hashed(password)
+    session.execute(delete(LoginSession).where(LoginSession.person_id == person.id))
+
+
+def find_person(session: Session, email: str) -> Person | None:
+    """Return who logs in with this address."""
+    return session.scalar(select(Person).where(Person.email == email.casefold()))
+
+
 def check_password(session: Session, email: str, password: str) -> Person | None:
     """Return who has this address and this password. It takes as long if nobody has."""
-    person = session.scalar(select(Person).where(Person.email == email.casefold()))
+    person = find_person(session, email)
     try:
         _hasher.verify(_NOBODY if person is None else person.password_hash, password)
     except (VerificationError, InvalidHashError):
@@ -105,6 +117,13 @@ def find_visitor(session: Session, token: str) -> Visitor | None:
 def log_out(session: Session, token: str) -> None:
     """End a session."""
     session.execute(delete(LoginSession).where(LoginSession.digest == _digest(token)))
+
+
+def _hashed(password: str) -> str:
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        msg = f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters"
+        raise ValueError(msg)
+    return _hasher.hash(password)
 
 
 def _digest(token: str) -> bytes:

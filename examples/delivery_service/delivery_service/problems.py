@@ -192,8 +192,14 @@ class AnswerErrors:
 
 def add_problem_handlers(app: FastAPI, page: Callable[[Request, Problem], Response]) -> None:
     """Have every error of the API answered in the one form, and those of the page with a page."""
+    errors = AnswerErrors(app, page)
+
+    # Not in a thread: all of them may be waiting for the database.
+    async def response(request: Request, error: Exception) -> Response:
+        return errors.response(request, error)
+
     for kind in (HTTPException, RequestValidationError):  # FastAPI has handlers of its own
-        app.add_exception_handler(kind, AnswerErrors(app, page).response)
+        app.add_exception_handler(kind, response)
     app.add_middleware(AnswerErrors, page=page)
 
 

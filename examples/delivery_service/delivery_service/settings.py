@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from cryptography.fernet import Fernet
+from limits.storage import storage_from_string
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+
+from frappe_hooksig import ConfigurationError
+from frappe_hooksig.sending import AddressGuard
 
 PREFIX: Final = "DELIVERY_SERVICE_"
+
+
+class UnusableSettings(Exception):
+    """Settings that are missing or cannot be used.
+
+    Attributes:
+        problems: A sentence for each, which names the variable.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "; ".join(self.problems)
+
 
 _Several = Annotated[tuple[str, ...], NoDecode]
 
@@ -23,7 +45,8 @@ class Settings(BaseSettings):
         public_url: Where browsers reach the service. Requests with another host are refused.
         broker_url: The URL of Celery's broker, such as `redis://127.0.0.1:6379/0`. Without it,
             `delivery-service work` sends.
-        allow_addresses: Networks that endpoints may be in besides the public internet.
+        allow_addresses: Addresses, networks and names that endpoints may have besides those of the
+            public internet.
         limits_url: Where requests are counted, such as `redis://127.0.0.1:6379/1`. By default in
             each process for itself.
         requests_per_minute: How many requests an API key may make in a minute.
@@ -38,8 +61,11 @@ class Settings(BaseSettings):
         installation: The name of this installation, as for `Outbox`.
     """
 
-    # A validation error would otherwise show what it refuses, such as a key.
-    model_config = SettingsConfigDict(env_prefix=PREFIX, hide_input_in_errors=True, frozen=True)
+    # A validation error would otherwise show what it refuses, such as a key. A variable without a
+    # value is one that is not set, and no token that everybody knows.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, hide_input_in_errors=True, frozen=True
+    )
 
     database_url: SecretStr = SecretStr("sqlite:///delivery_service.db")
     keys: Annotated[tuple[SecretStr, ...], NoDecode]
@@ -52,7 +78,7 @@ class Settings(BaseSettings):
     max_endpoints: int = Field(default=100, ge=1, le=10_000)
     max_payload: int = Field(default=256 * 1024, ge=1, le=25 * 1024 * 1024)
     max_body: int = Field(default=4 * 1024 * 1024, ge=1024)
-    retention_days: float = Field(default=30, gt=0)
+    retention_days: float = Field(default=30, ge=0.01, le=3650)
     session_hours: float = Field(default=12, gt=0)
     timeout: float = Field(default=15, ge=0.1, le=60)
     metrics_token: SecretStr | None = None
@@ -65,12 +91,50 @@ class Settings(BaseSettings):
             return tuple(each.strip() for each in value.split(",") if each.strip())
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: SecretStr) -> SecretStr:
+        try:
+            url = make_url(value.get_secret_value())
+            name = url.get_backend_name()
+            url.get_dialect()
+        except Exception:  # noqa: BLE001  # it may name a part of a password
+            name = ""
+        if name not in {"sqlite", "postgresql"}:
+            msg = "must be like sqlite:////var/lib/hooks.db or postgresql+psycopg://user@host/name"
+            raise ValueError(msg) from None
+        return value
+
     @field_validator("keys")
     @classmethod
     def _some(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if not value:
-            msg = f"{PREFIX}KEYS needs a key: make one with `delivery-service new-key`"
-            raise ValueError(msg)
+        try:
+            several = [Fernet(each.get_secret_value()) for each in value]
+        except ValueError:
+            several = []
+        if not several:
+            msg = "must be keys that `delivery-service new-key` makes, separated by commas"
+            raise ValueError(msg) from None
+        return value
+
+    @field_validator("allow_addresses")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            AddressGuard(value)
+        except ConfigurationError:
+            msg = "must be addresses, networks and names, separated by commas"
+            raise ValueError(msg) from None
+        return value
+
+    @field_validator("limits_url")
+    @classmethod
+    def _counted(cls, value: SecretStr) -> SecretStr:
+        try:
+            storage_from_string(value.get_secret_value())
+        except Exception:  # noqa: BLE001  # it may name a part of a password
+            msg = "must be memory://, or like redis://127.0.0.1:6379/1 with the package redis"
+            raise ValueError(msg) from None
         return value
 
     @field_validator("public_url")
@@ -79,11 +143,28 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         is_origin = parts.scheme in {"http", "https"} and parts.hostname and parts.path in {"", "/"}
         if not is_origin or parts.query or parts.fragment or parts.username:
-            msg = f"{PREFIX}PUBLIC_URL must be like https://hooks.example, without a path"
+            msg = "must be like https://hooks.example, without a path"
             raise ValueError(msg)
         # Browsers leave out the port that goes without saying.
         standard = ":443" if parts.scheme == "https" else ":80"
         return f"{parts.scheme}://{parts.netloc.lower().removesuffix(standard)}"
+
+    @classmethod
+    def read(cls, **given: Any) -> Settings:
+        """Return the settings of the environment.
+
+        Args:
+            given: Values to use in place of the environment's.
+
+        Raises:
+            UnusableSettings: Something is missing or cannot be used.
+        """
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            problems = [(each["loc"], each["msg"]) for each in error.errors(include_input=False)]
+        # Outside the handler, so that the error has no context with what was given.
+        raise UnusableSettings([_sentence(*each) for each in problems])
 
     @cached_property
     def host(self) -> str:
@@ -94,3 +175,11 @@ class Settings(BaseSettings):
     def is_https(self) -> bool:
         """Whether browsers come by HTTPS, so that cookies can demand it."""
         return self.public_url.startswith("https:")
+
+
+def _sentence(place: tuple[int | str, ...], message: str) -> str:
+    name = PREFIX + str(place[0]).upper()
+    if message == "Field required":
+        return f"{name} is not set: `delivery-service new-key` makes a key for it"
+    text = message.removeprefix("Value error, ")
+    return f"{name} {text[0].lower()}{text[1:]}"

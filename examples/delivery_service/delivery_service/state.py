@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy import Engine
@@ -12,8 +12,12 @@ from sqlalchemy.orm import sessionmaker
 from delivery_service.account import Account, Sessions
 from delivery_service.database import open_engine, open_outbox
 from delivery_service.limits import Limits
+from delivery_service.queueing import connect_celery
 from delivery_service.settings import Settings
 from frappe_hooksig.outbox import Outbox
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,26 +28,34 @@ class State:
         settings: What the operator chose.
         engine: Connects requests to the database.
         sessions: Makes sessions of the service's own tables.
+        lookups: Makes sessions whose statements are committed each, which saves two round trips.
         outbox: The outbox.
         limits: Counts requests.
+        celery: Sends in place of `delivery-service work`, if there is a broker.
     """
 
     settings: Settings
     engine: Engine
     sessions: Sessions
+    lookups: Sessions
     outbox: Outbox
     limits: Limits
+    celery: Celery | None
 
     @classmethod
     def of(cls, settings: Settings) -> State:
         """Open all that the settings name."""
         engine = open_engine(settings)
+        outbox = open_outbox(settings, engine)
+        broker = settings.broker_url
         return cls(
             settings=settings,
             engine=engine,
             sessions=sessionmaker(engine, expire_on_commit=False),
-            outbox=open_outbox(settings, engine),
+            lookups=sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT")),
+            outbox=outbox,
             limits=Limits(settings),
+            celery=None if broker is None else connect_celery(broker, outbox),
         )
 
     def account(self, tenant_id: str) -> Account:
@@ -56,7 +68,8 @@ class State:
         self.engine.dispose()
 
 
-def _state(request: Request) -> State:
+# Not in a thread: those are for what waits for the database.
+async def _state(request: Request) -> State:
     state: State = request.app.state.service
     return state
 

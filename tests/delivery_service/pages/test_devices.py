@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.fernet import Fernet
 from delivery_service.limits import Limits
 from delivery_service.pages.devices import is_known, new_device
 from delivery_service.problems import Problem
 from delivery_service.settings import Settings
 
+OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+
 
 def settings_of(*keys: str) -> Settings:
     """Return settings with few logins."""
-    return Settings(keys=",".join(keys), logins_per_hour=3)  # type: ignore[arg-type]
+    return Settings.read(keys=",".join(keys), logins_per_hour=3)
 
 
 def test_known() -> None:
     """A browser is known for one account, also after a new key was added."""
-    cookie = new_device(settings_of("old"), "Ann@people.example")
+    cookie = new_device(settings_of(OLD), "Ann@people.example")
 
-    assert is_known(settings_of("new", "old"), "ann@people.example", cookie)
-    assert not is_known(settings_of("new"), "ann@people.example", cookie)
-    assert not is_known(settings_of("old"), "bob@people.example", cookie)
-    assert cookie != new_device(settings_of("old"), "Ann@people.example")
+    assert is_known(settings_of(NEW, OLD), "ann@people.example", cookie)
+    assert not is_known(settings_of(NEW), "ann@people.example", cookie)
+    assert not is_known(settings_of(OLD), "bob@people.example", cookie)
+    assert cookie != new_device(settings_of(OLD), "Ann@people.example")
 
 
 @pytest.mark.parametrize("cookie", ["", ".", "a.b", "a", "." * 1000, "é.é"])
 def test_unknown(cookie: str) -> None:
     """Any other cookie is none."""
-    assert not is_known(settings_of("key"), "ann@people.example", cookie)
+    assert not is_known(settings_of(OLD), "ann@people.example", cookie)
 
 
 def test_owner_is_not_locked_out() -> None:
     """Strangers use up the logins of an account; its owner's browser has some of its own."""
-    limits = Limits(settings_of("key"))
+    limits = Limits(settings_of(OLD))
     for number in range(3):
         limits.count_login("ann@people.example", f"192.0.2.{number}", None)
 
@@ -46,7 +49,7 @@ def test_owner_is_not_locked_out() -> None:
 
 def test_neighbours() -> None:
     """An address that guesses is stopped for all accounts, and locks out none of them."""
-    limits = Limits(settings_of("key"))
+    limits = Limits(settings_of(OLD))
     for number in range(3):
         limits.count_login(f"{number}@people.example", "192.0.2.1", None)
 
@@ -57,7 +60,7 @@ def test_neighbours() -> None:
 
 def test_right_password() -> None:
     """A right password resets the account, but not its address: its owner could guess others'."""
-    limits = Limits(settings_of("key"))
+    limits = Limits(settings_of(OLD))
     for _ in range(3):
         limits.count_login("ann@people.example", "192.0.2.1", None)
     limits.forget_logins("ann@people.example", None)
@@ -69,6 +72,6 @@ def test_right_password() -> None:
 
 def test_form_once() -> None:
     """A form is taken once."""
-    limits = Limits(settings_of("key"))
+    limits = Limits(settings_of(OLD))
 
     assert [limits.is_first_use(each) for each in ("a", "a", "b")] == [True, False, True]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from delivery_service.api_keys import SCOPES, create_key
 from delivery_service.app import create_app
 from delivery_service.settings import Settings
@@ -20,7 +21,7 @@ from tests.delivery_service.pages.serving import Running, Visitor, running
 _ELSEWHERE = ("/v1", "/health", "/ready", "/metrics")
 _OPEN = {"/", "/login", "/static/{name}"}
 
-_APP = create_app(Settings(keys="x", database_url="sqlite://"))  # type: ignore[arg-type]
+_APP = create_app(Settings.read(keys=Fernet.generate_key().decode()))
 ROUTES = sorted(
     (method, each.path)
     for each in iter_route_contexts(_APP.routes)

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 from fastapi.security.utils import get_authorization_scheme_param
+from starlette.concurrency import run_in_threadpool
 
 from delivery_service.account import Account
 from delivery_service.api_keys import Caller, find_caller, note_use
@@ -36,7 +37,7 @@ def _found(request: Request) -> Caller:
     kind, key = get_authorization_scheme_param(request.headers.get("Authorization"))
     caller = None
     if kind.lower() == "bearer":
-        with service.sessions.begin() as session:
+        with service.lookups() as session:
             caller = find_caller(session, key)
             if caller is not None:
                 note_use(session, caller)
@@ -51,14 +52,17 @@ def _found(request: Request) -> Caller:
     return caller
 
 
-def _caller(request: Request, _documented: Annotated[object, Security(_bearer)]) -> Caller:
-    return caller_of(request)
+async def _caller(request: Request, _documented: Annotated[object, Security(_bearer)]) -> Caller:
+    if hasattr(request.state, "caller"):
+        return caller_of(request)
+    return await run_in_threadpool(caller_of, request)
 
 
 KnownCaller = Annotated[Caller, Depends(_caller)]
 
 
-def _account(scopes: SecurityScopes, service: Service, caller: KnownCaller) -> Account:
+# A thread is for what waits for the database.
+async def _account(scopes: SecurityScopes, service: Service, caller: KnownCaller) -> Account:
     for scope in scopes.scopes:
         if scope not in caller.scopes:
             raise Problem(403, "missing-scope", f"this API key does not have the scope {scope}")

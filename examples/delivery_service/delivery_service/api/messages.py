@@ -117,7 +117,7 @@ class MessageFilters(Paged):
     until: Time | None = Field(default=None, description="Published at that time, or before.")
 
 
-def _refuse_header(request: Request) -> None:
+async def _refuse_header(request: Request) -> None:
     # Whoever relies on the header would publish twice.
     if "idempotency-key" in request.headers:
         detail = "the idempotency key of a message is its field idempotency_key, and no header"
