@@ -36,6 +36,7 @@ TABLES = (
     "servers",
     "sending",
     "outbox",
+    "delivery_service",
     "import_time",
 )
 

@@ -16,16 +16,22 @@ CONNECTIONS = 4
 
 
 class Load:
-    """Connections to a server on 127.0.0.1."""
+    """Connections to a server on 127.0.0.1.
 
-    def __init__(self, connections: list[socket.socket]) -> None:
+    Args:
+        connections: The connections.
+        expected: The status of each answer.
+    """
+
+    def __init__(self, connections: list[socket.socket], expected: int = 200) -> None:
         self._connections = connections
+        self._expected = expected
 
     def run(self, message: bytes, times: int) -> int:
         """Send a request so many times; return the nanoseconds until the last answer.
 
         Raises:
-            RuntimeError: An answer is not HTTP 200.
+            RuntimeError: An answer has another status than expected.
         """
         waiting = cycle(self._connections)
         start = perf_counter_ns()
@@ -34,7 +40,7 @@ class Load:
         for sent in range(len(self._connections), times + len(self._connections)):
             connection = next(waiting)
             status = answer_status(connection)
-            if status != 200:  # noqa: PLR2004
+            if status != self._expected:
                 msg = f"HTTP {status}"
                 raise RuntimeError(msg)
             if sent < times:
@@ -48,14 +54,14 @@ class Load:
 
 
 @contextmanager
-def connected(port: int, connections: int = CONNECTIONS) -> Generator[Load]:
+def connected(port: int, connections: int = CONNECTIONS, expected: int = 200) -> Generator[Load]:
     """Keep connections open until the block ends.
 
     Use all of them at once: gunicorn waits seconds for a new one's request before the next one's.
     """
     with ExitStack() as stack:
         sockets = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(connections)]
-        yield Load([stack.enter_context(each) for each in sockets])
+        yield Load([stack.enter_context(each) for each in sockets], expected)
 
 
 def message(path: str, request: Request) -> bytes:
