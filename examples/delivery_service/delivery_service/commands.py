@@ -30,11 +30,11 @@ from delivery_service.terminal import (
     DATABASE,
     ask_password,
     day_of,
+    errors_in_one_line,
     fail,
     opened,
     read_settings,
     show,
-    told,
     url_of,
 )
 from frappe_hooksig.outbox import Worker
@@ -249,7 +249,7 @@ def move(source: Place, target: Place) -> None:
         read_settings(name, database_url=url_of(name, text))
         for name, text in (("SOURCE", source), ("TARGET", target))
     )
-    with told("SOURCE or TARGET"):
+    with errors_in_one_line("SOURCE or TARGET"):
         counts = moving.move(old, new)
     show(("TABLE", "ROWS"), [(name, str(count)) for name, count in counts.items()])
     typer.echo(f"now set {DATABASE} to the new database, and start the service")
@@ -269,7 +269,7 @@ def import_subscriptions(
     with opened() as state:
         _known(state, tenant)
         if "://" in source or source.startswith("env:"):
-            with told("SOURCE"):
+            with errors_in_one_line("SOURCE"):
                 rows = importing.read_table(url_of("SOURCE", source), table)
         else:
             rows = importing.read_file(Path(source))

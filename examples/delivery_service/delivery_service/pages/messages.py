@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from delivery_service.account import NewMessage
 from delivery_service.json_text import parsed
-from delivery_service.pages.forms import REFUSALS, Form, told
+from delivery_service.pages.forms import REFUSALS, Form, refusal_text
 from delivery_service.pages.visits import Visit, Visiting, guarded
 from frappe_hooksig import ConfigurationError
 from frappe_hooksig.outbox import Message, UnknownRecord
@@ -65,7 +65,7 @@ def publish(visit: Visiting, form: Form) -> Response:
         message = NewMessage(event_type=form.text("event_type"), payload=payload)
         (message_id,) = visit.account.publish([message])
     except REFUSALS as error:
-        return _form(visit, form.as_typed(), told(error))
+        return _form(visit, form.as_typed(), refusal_text(error))
     return visit.go_to(f"/messages/{message_id}", "published")
 
 
