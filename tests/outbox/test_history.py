@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from frappe_hooksig import ConfigurationError
+from frappe_hooksig import ConfigurationError, UnknownRecord
 from frappe_hooksig.outbox import (
     AttemptRecord,
     DeliveryRecord,
@@ -17,7 +17,6 @@ from frappe_hooksig.outbox import (
     EndpointNumbers,
     Message,
     Outbox,
-    UnknownRecord,
 )
 from frappe_hooksig.outbox._database import Connection, Values, time_of
 from frappe_hooksig.outbox._endpoints import list_endpoints, remove_endpoint

@@ -21,8 +21,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frappe_hooksig import ConfigurationError, EndpointNotActive, IdempotencyConflict, PayloadError
-from frappe_hooksig.outbox import UnknownRecord
+from frappe_hooksig import (
+    ConfigurationError,
+    EndpointNotActive,
+    IdempotencyConflict,
+    PayloadError,
+    UnknownRecord,
+)
 
 log = logging.getLogger("delivery_service")
 

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from delivery_service.account import Account, Described
 from delivery_service.pages.visits import Visiting, guarded
-from frappe_hooksig import ConfigurationError
-from frappe_hooksig.outbox import DeliveryRecord, UnknownRecord
+from frappe_hooksig import ConfigurationError, UnknownRecord
+from frappe_hooksig.outbox import DeliveryRecord
 
 router = APIRouter(prefix="/deliveries", include_in_schema=False, dependencies=[Depends(guarded)])
 

@@ -13,8 +13,8 @@ from delivery_service.account import NewMessage
 from delivery_service.json_text import parsed
 from delivery_service.pages.forms import REFUSALS, Form, refusal_text
 from delivery_service.pages.visits import Visit, Visiting, guarded
-from frappe_hooksig import ConfigurationError
-from frappe_hooksig.outbox import Message, UnknownRecord
+from frappe_hooksig import ConfigurationError, UnknownRecord
+from frappe_hooksig.outbox import Message
 
 router = APIRouter(prefix="/messages", include_in_schema=False, dependencies=[Depends(guarded)])
 
