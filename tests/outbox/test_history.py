@@ -303,9 +303,9 @@ def test_filters(place: Place) -> None:
     assert found(until=1) == {(first, one), (first, two)}
     assert found(since=1.5, until=2.5, endpoint=two) == {(second, two)}
     assert found(endpoint="ep_1") == found(message="msg_1") == set()
-    assert found(event_type="order.paid") == found(event_type="order.*") == {(third, other)}
-    assert found(event_type="*", tenant="acme") == {(third, other)}
-    assert found(event_type="paid") == set()
+    assert found(event_types="order.paid") == found(event_types="order.*") == {(third, other)}
+    assert found(event_types="*", tenant="acme") == {(third, other)}
+    assert found(event_types="paid") == set()
 
 
 BAD_FILTERS: list[tuple[dict[str, Any], str]] = [
@@ -324,8 +324,8 @@ BAD_FILTERS: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": "a\ud800"}, "endpoint= must be a str"),
     ({"endpoint": ""}, "endpoint= must be a str"),
     ({"tenant": 7}, "tenant= must be a str"),
-    ({"event_type": 7}, "event_type= must be an event type"),
-    ({"event_type": "a b"}, "an event type is up to 128 letters"),
+    ({"event_types": 7}, "event_types= must be an event type"),
+    ({"event_types": "a b"}, "an event type is up to 128 letters"),
     ({"since": -1}, "since= must be a number from 0"),
     ({"since": math.nan}, "since= must be a number from 0"),
     ({"since": math.inf}, "since= must be a number from 0"),

@@ -163,7 +163,7 @@ def list_deliveries(
         endpoint=filters.endpoint_id,
         message=filters.message_id,
         states=filters.state or None,
-        event_type=filters.event_type,
+        event_types=filters.event_type,
         since=seconds_of(filters.since),
         until=seconds_of(filters.until),
         before=None if last is None else int(last),

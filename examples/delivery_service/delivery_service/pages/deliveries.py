@@ -91,7 +91,7 @@ def send_as_new(visit: Visiting, delivery_id: DeliveryId) -> Response:
 
 
 def _filters(*, endpoint: str, state: str, event_type: str) -> dict[str, Any]:
-    given = {"endpoint": endpoint, "states": state, "event_type": event_type}
+    given = {"endpoint": endpoint, "states": state, "event_types": event_type}
     return {name: value for name, value in given.items() if value}
 
 
