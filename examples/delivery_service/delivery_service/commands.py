@@ -200,7 +200,7 @@ def serve(
         str, typer.Option(help="The address of a proxy whose X-Forwarded-For is true.")
     ] = "",
 ) -> None:
-    """Answer the API and the page, until SIGTERM or Ctrl+C; gunicorn does it, too."""
+    """Serve the API and the page, in one process, until SIGTERM or Ctrl+C."""
     with opened() as state:
         settings = state.settings
     uvicorn.run(
@@ -216,9 +216,9 @@ def serve(
 
 @app.command()
 def work(
-    slots: Annotated[int, typer.Option(help="How many quick attempts at once.", min=1)] = 16,
+    slots: Annotated[int, typer.Option(help="How many quick attempts run at once.", min=1)] = 16,
 ) -> None:
-    """Send what is due, until SIGTERM or Ctrl+C. Run as many as you like."""
+    """Send what is due, until SIGTERM or Ctrl+C. Several may run at once."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with opened() as state:

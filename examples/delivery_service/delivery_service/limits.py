@@ -56,7 +56,8 @@ class Limits:
     def forget_logins(self, email: str, device: str | None) -> None:
         """Begin to count anew for an account, after a right password.
 
-        Its address keeps its count: whoever has an account could guess the others' for ever.
+        Its address keeps its count: otherwise, whoever has an account could guess other passwords
+        for ever.
         """
         self._limiter.clear(self._logins, "login", _name(device or email.casefold()))
 

@@ -60,7 +60,7 @@ from frappe_hooksig.outbox._history import (
     states_of,
     types_of,
 )
-from frappe_hooksig.outbox._masking import MARGIN, Told, masked
+from frappe_hooksig.outbox._masking import MARGIN, Record, masked
 from frappe_hooksig.outbox._processes import LEASE
 from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, publish
 from frappe_hooksig.outbox._records import (
@@ -777,7 +777,7 @@ class Outbox:
 
     # What was sent, and sending it once more
 
-    def for_tenant(self, record: Told) -> Told:
+    def for_tenant(self, record: Record) -> Record:
         """Return a record as it may be shown to whoever chose the URL (`untrusted_urls=`).
 
         In it, an address that is not allowed, a name that does not exist, a port that is closed, a
