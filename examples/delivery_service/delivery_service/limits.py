@@ -52,15 +52,17 @@ class Limits:
         Raises:
             Problem: There were too many.
         """
-        for each in (address, email.casefold()) if device is None else (device,):
-            self._hit(self._chosen, self._logins, "login", _name(each))
+        strangers = (("address", address), _account(email))
+        for kind, name in strangers if device is None else (("device", device),):
+            self._hit(self._chosen, self._logins, "login", kind, _name(name))
 
     def forget_logins(self, email: str, device: str | None) -> None:
         """Begin to count anew for an account, after a right password.
 
         Its address keeps its count: whoever has an account could guess the others' for ever.
         """
-        self._chosen.clear(self._logins, "login", _name(device or email.casefold()))
+        kind, name = _account(email) if device is None else ("device", device)
+        self._chosen.clear(self._logins, "login", kind, _name(name))
 
     def is_first_use(self, form_id: str, person_id: int) -> bool:
         """Whether a form has not been sent before: by a second click, or when a page reloads.
@@ -86,6 +88,10 @@ class Limits:
 
 _ONCE: Final = RateLimitItemPerDay(1)
 _FORMS: Final = RateLimitItemPerHour(200)
+
+
+def _account(email: str) -> tuple[str, str]:
+    return "account", email.casefold()
 
 
 def _name(text: str) -> str:

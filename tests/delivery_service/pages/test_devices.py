@@ -62,6 +62,17 @@ def test_neighbours() -> None:
     limits.count_login("ann@people.example", "192.0.2.2", None)
 
 
+@pytest.mark.parametrize("email", ["192.0.2.1", "2001:db8::/64", "her browser"])
+def test_an_email_is_no_address(email: str) -> None:
+    """What is typed as an email uses up nobody's address or browser."""
+    limits = Limits(settings_of(OLD))
+    for number in range(3):
+        limits.count_login(email, f"198.51.100.{number}", None)
+
+    limits.count_login("ann@people.example", email, None)
+    limits.count_login("ann@people.example", "192.0.2.9", email)
+
+
 def test_right_password() -> None:
     """A right password resets the account, but not its address: its owner could guess others'."""
     limits = Limits(settings_of(OLD))
