@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from delivery_service.formats import SCHEMES, FormatName
@@ -185,11 +187,16 @@ class Account:
             raise Problem(409, "too-many-endpoints", f"a tenant has at most {most} endpoints")
 
     def _describe(self, endpoint_id: str, description: str) -> None:
-        row = EndpointDescription(
-            endpoint_id=endpoint_id, tenant_id=self.tenant_id, description=description
-        )
+        key = {"endpoint_id": endpoint_id, "tenant_id": self.tenant_id}
+        change = update(EndpointDescription).filter_by(**key).values(description=description)
         with self._sessions.begin() as session:
-            session.merge(row)
+            result: Any = session.execute(change)
+        if result.rowcount:
+            return
+        # It is new, or another request is deleting it: then this says that it is not there.
+        self._outbox.endpoint(endpoint_id, tenant=self.tenant_id)
+        with suppress(IntegrityError), self._sessions.begin() as session:  # another one was first
+            session.add(EndpointDescription(**key, description=description))
 
     def _described(self, endpoints: Sequence[Endpoint]) -> list[Described]:
         query = select(EndpointDescription).where(
