@@ -278,9 +278,10 @@ def test_slow_request(site: Site, request_begun: bytes) -> None:
 
 @pytest.mark.long
 @pytest.mark.stress
-def test_without_tls(site: Site) -> None:
-    """A request without TLS is sent to the same place with it."""
-    answer = send_to(site.plain_port, "/deliveries", headers={"Host": HOST}, method="GET")
+@pytest.mark.parametrize("host", [HOST, "evil.example"])
+def test_without_tls(site: Site, host: str) -> None:
+    """A request without TLS is sent to the same place with it, whatever host it names."""
+    answer = send_to(site.plain_port, "/deliveries", headers={"Host": host}, method="GET")
 
     assert (answer.status, answer.headers["location"]) == (308, f"https://{HOST}/deliveries")
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from delivery_service.formats import SCHEMES, FormatName
 from delivery_service.problems import Problem
 from delivery_service.settings import Settings
-from delivery_service.tables import Subscription
+from delivery_service.tables import EndpointDescription
 from frappe_hooksig import generate_secret, providers
 from frappe_hooksig.outbox import (
     AttemptRecord,
@@ -138,7 +140,9 @@ class Account:
         """Delete an endpoint. What is on its way to it is cancelled."""
         self._outbox.delete_endpoint(endpoint_id, tenant=self.tenant_id)
         with self._sessions.begin() as session:
-            session.execute(delete(Subscription).where(Subscription.endpoint_id == endpoint_id))
+            session.execute(
+                delete(EndpointDescription).where(EndpointDescription.endpoint_id == endpoint_id)
+            )
 
     def endpoint(self, endpoint_id: str) -> Described:
         """Return an endpoint."""
@@ -183,16 +187,21 @@ class Account:
             raise Problem(409, "too-many-endpoints", f"a tenant has at most {most} endpoints")
 
     def _describe(self, endpoint_id: str, description: str) -> None:
-        row = Subscription(
-            endpoint_id=endpoint_id, tenant_id=self.tenant_id, description=description
-        )
+        key = {"endpoint_id": endpoint_id, "tenant_id": self.tenant_id}
+        change = update(EndpointDescription).filter_by(**key).values(description=description)
         with self._sessions.begin() as session:
-            session.merge(row)
+            result: Any = session.execute(change)
+        if result.rowcount:
+            return
+        # It is new, or another request is deleting it: then this says that it is not there.
+        self._outbox.endpoint(endpoint_id, tenant=self.tenant_id)
+        with suppress(IntegrityError), self._sessions.begin() as session:  # another one was first
+            session.add(EndpointDescription(**key, description=description))
 
     def _described(self, endpoints: Sequence[Endpoint]) -> list[Described]:
-        query = select(Subscription).where(
-            Subscription.endpoint_id.in_([each.id for each in endpoints]),
-            Subscription.tenant_id == self.tenant_id,
+        query = select(EndpointDescription).where(
+            EndpointDescription.endpoint_id.in_([each.id for each in endpoints]),
+            EndpointDescription.tenant_id == self.tenant_id,
         )
         with self._sessions() as session:
             texts = {each.endpoint_id: each.description for each in session.scalars(query)}

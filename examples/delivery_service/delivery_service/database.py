@@ -21,7 +21,10 @@ _PATIENCE = 5
 def open_engine(settings: Settings) -> Engine:
     """Return an engine for requests. The outbox has connections of its own."""
     engine = create_engine(
-        settings.database_url.get_secret_value(), pool_pre_ping=True, pool_timeout=_PATIENCE
+        settings.database_url.get_secret_value(),
+        pool_pre_ping=True,
+        pool_timeout=_PATIENCE,
+        hide_parameters=True,  # a log would have them, such as hashes and CSRF tokens
     )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)

@@ -14,7 +14,7 @@ from limits import (
     RateLimitItemPerMinute,
 )
 from limits.storage import storage_from_string
-from limits.strategies import MovingWindowRateLimiter
+from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from delivery_service.problems import Problem, response_of
@@ -26,7 +26,9 @@ class Limits:
 
     def __init__(self, settings: Settings) -> None:
         storage = storage_from_string(settings.limits_url.get_secret_value(), wrap_exceptions=True)
-        self._limiter = MovingWindowRateLimiter(storage)
+        self._known = MovingWindowRateLimiter(storage)
+        # Memory keeps the name of each moving window for ever, and these names strangers choose.
+        self._chosen = FixedWindowRateLimiter(storage)
         self._requests = RateLimitItemPerMinute(settings.requests_per_minute)
         self._logins = RateLimitItemPerHour(settings.logins_per_hour)
 
@@ -36,7 +38,7 @@ class Limits:
         Raises:
             Problem: It has made too many.
         """
-        self._hit(self._requests, "key", key_id)
+        self._hit(self._known, self._requests, "key", key_id)
 
     def count_login(self, email: str, address: str, device: str | None) -> None:
         """Count a login before its password is checked, so that many at once are counted, too.
@@ -50,28 +52,34 @@ class Limits:
         Raises:
             Problem: There were too many.
         """
-        for each in (address, email.casefold()) if device is None else (device,):
-            self._hit(self._logins, "login", _name(each))
+        strangers = (("address", address), _account(email))
+        for kind, name in strangers if device is None else (("device", device),):
+            self._hit(self._chosen, self._logins, "login", kind, _name(name))
 
     def forget_logins(self, email: str, device: str | None) -> None:
         """Begin to count anew for an account, after a right password.
 
-        Its address keeps its count: whoever has an account could guess the others' for ever.
+        Its address keeps its count: otherwise, whoever has an account could guess other passwords
+        for ever.
         """
-        self._limiter.clear(self._logins, "login", _name(device or email.casefold()))
+        kind, name = _account(email) if device is None else ("device", device)
+        self._chosen.clear(self._logins, "login", kind, _name(name))
 
-    def is_first_use(self, form_id: str) -> bool:
-        """Whether a form has not been sent before: by a second click, or when a page reloads."""
-        return self._limiter.hit(_ONCE, "form", _name(form_id))
+    def is_first_use(self, form_id: str, person_id: int) -> bool:
+        """Whether a form has not been sent before: by a second click, or when a page reloads.
 
-    def _hit(self, item: RateLimitItem, *names: str) -> None:
-        if not self._limiter.hit(item, *names):
-            raise self._too_many(item, *names)
+        Raises:
+            Problem: The person has sent too many: each is remembered for a day.
+        """
+        self._hit(self._known, _FORMS, "forms", str(person_id))
+        return self._chosen.hit(_ONCE, "form", _name(form_id))
 
-    def _too_many(self, item: RateLimitItem, *names: str) -> Problem:
-        stats = self._limiter.get_window_stats(item, *names)
+    def _hit(self, limiter: RateLimiter, item: RateLimitItem, *names: str) -> None:
+        if limiter.hit(item, *names):
+            return
+        stats = limiter.get_window_stats(item, *names)
         seconds = max(1, math.ceil(stats.reset_time - time.time()))
-        return Problem(
+        raise Problem(
             429,
             "too-many-requests",
             f"too many requests; try again in {seconds} s",
@@ -80,6 +88,11 @@ class Limits:
 
 
 _ONCE: Final = RateLimitItemPerDay(1)
+_FORMS: Final = RateLimitItemPerHour(200)
+
+
+def _account(email: str) -> tuple[str, str]:
+    return "account", email.casefold()
 
 
 def _name(text: str) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from cryptography.fernet import Fernet
 from delivery_service.limits import Limits
 from delivery_service.pages.devices import is_known, new_device
 from delivery_service.problems import Problem
 from delivery_service.settings import Settings
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
@@ -58,6 +62,17 @@ def test_neighbours() -> None:
     limits.count_login("ann@people.example", "192.0.2.2", None)
 
 
+@pytest.mark.parametrize("email", ["192.0.2.1", "2001:db8::/64", "her browser"])
+def test_an_email_is_no_address(email: str) -> None:
+    """What is typed as an email uses up nobody's address or browser."""
+    limits = Limits(settings_of(OLD))
+    for number in range(3):
+        limits.count_login(email, f"198.51.100.{number}", None)
+
+    limits.count_login("ann@people.example", email, None)
+    limits.count_login("ann@people.example", "192.0.2.9", email)
+
+
 def test_right_password() -> None:
     """A right password resets the account, but not its address: its owner could guess others'."""
     limits = Limits(settings_of(OLD))
@@ -74,4 +89,30 @@ def test_form_once() -> None:
     """A form is taken once."""
     limits = Limits(settings_of(OLD))
 
-    assert [limits.is_first_use(each) for each in ("a", "a", "b")] == [True, False, True]
+    assert [limits.is_first_use(each, 1) for each in ("a", "a", "b")] == [True, False, True]
+
+
+def test_forms_of_a_person() -> None:
+    """Nobody fills the memory with the forms that were sent, and nobody else has to wait."""
+    limits = Limits(settings_of(OLD))
+    for number in range(200):
+        limits.is_first_use(str(number), 1)
+
+    with pytest.raises(Problem, match="too many requests"):
+        limits.is_first_use("another", 1)
+    assert limits.is_first_use("another", 2)
+
+
+def test_names_of_strangers_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a stranger has typed is not in memory for longer than it counts."""
+    storage = MemoryStorage()
+    monkeypatch.setattr("delivery_service.limits.storage_from_string", lambda *_, **__: storage)
+    monkeypatch.setattr("delivery_service.limits.RateLimitItemPerHour", RateLimitItemPerSecond)
+    limits = Limits(settings_of(OLD))
+    for number in range(100):
+        limits.count_login(f"{number}@people.example", f"192.0.2.{number}", None)
+    time.sleep(1.2)  # until they no longer count
+    limits.count_login("ann@people.example", "198.51.100.1", None)  # which looks for such names
+    time.sleep(0.5)
+
+    assert len(storage.events) + len(storage.storage) == 2

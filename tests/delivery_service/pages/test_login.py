@@ -83,6 +83,22 @@ def test_time(service: Running, tenant: str) -> None:
     assert 0.4 < known / unknown < 2.5
 
 
+def test_addresses_in_a_socket_for_both_versions(strict: Running) -> None:
+    """A stranger with IPv4 does not use up the logins of all others with IPv4."""
+
+    def status(address: str, email: str) -> int:
+        headers = {"Origin": strict.url, "X-Forwarded-For": address}
+        with strict.visitor() as visitor:
+            data = {"email": email, "password": "wrong"}
+            return visitor.post("/login", data=data, headers=headers).status_code
+
+    hasty = [status("::ffff:192.0.2.1", f"{number}@mapped.example") for number in range(4)]
+
+    assert hasty == [403, 403, 403, 429]
+    assert status("192.0.2.1", "4@mapped.example") == 429
+    assert status("::ffff:192.0.2.2", "5@mapped.example") == 403
+
+
 def test_new_session(service: Running, tenant: str, visitor: Visitor) -> None:
     """Each login begins a session of its own, and the one before ends."""
     before = visitor.cookies[SESSION]

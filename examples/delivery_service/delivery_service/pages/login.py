@@ -121,13 +121,17 @@ def _form(
 def _network(address: str) -> str:
     """Return what counts as one address: of IPv6, a whole network belongs to one customer.
 
-    >>> _network("192.0.2.7"), _network("2001:db8::7")
-    ('192.0.2.7', '2001:db8::/64')
+    A socket for both versions names a client of IPv4 `::ffff:192.0.2.7`.
+
+    >>> _network("192.0.2.7"), _network("::ffff:192.0.2.7"), _network("2001:db8::7")
+    ('192.0.2.7', '192.0.2.7', '2001:db8::/64')
     """
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if found.version == 4:  # noqa: PLR2004
+    if isinstance(found, ipaddress.IPv4Address):
         return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
     return str(ipaddress.ip_network((found, 64), strict=False))

@@ -68,7 +68,7 @@ class Visit:
 
 def _visit(request: Request, service: Service) -> Visit:
     token = request.cookies.get(rendering.cookie_name(service.settings, SESSION), "")
-    with service.sessions() as session:
+    with service.lookups() as session:
         visitor = find_visitor(session, token)
     if visitor is None:
         raise LoginNeeded
@@ -89,10 +89,11 @@ def check_first_use(visit: Visit, form: Form) -> None:
     """Refuse a form that was sent before. Its answer shows something once.
 
     Raises:
-        Problem: It was sent before.
+        Problem: It was sent before, or too many others were.
     """
     form_id = form.password(ONCE)
-    if not form_id or not visit.service.limits.is_first_use(form_id[:100]):
+    limits, person_id = visit.service.limits, visit.visitor.person_id
+    if not form_id or not limits.is_first_use(form_id[:100], person_id):
         raise Problem(
             409,
             "sent-before",
