@@ -19,6 +19,7 @@ from sqlalchemy.exc import NoSuchTableError
 
 from delivery_service.account import Account
 from delivery_service.formats import SCHEMES, FormatName
+from delivery_service.problems import problem_of
 from delivery_service.settings import Settings
 from delivery_service.state import State
 from frappe_hooksig import ConfigurationError, SecretWarning
@@ -117,7 +118,8 @@ def plan(rows: Iterable[Mapping[str, Any]], account: Account, settings: Settings
                 subscription = _read(row)
                 endpoint, notes = _tried(outbox, subscription)
             except ConfigurationError as error:
-                steps.append(Step(what="refuse", place=place, text=str(error)))
+                text = problem_of(error).detail
+                steps.append(Step(what="refuse", place=place, text=text))
                 continue
             identity = _identity(endpoint)
             text = " ".join([_shown(endpoint.url), *endpoint.event_types])
