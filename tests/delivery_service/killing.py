@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from tests.delivery_service.installed import Installed
+from tests.delivery_service.running import Installed
 from tests.loopback import ROOT, Answer, free_port
 from tests.outbox.running import NOT_COVERED, SECONDS_TO_WAIT, wait_until
 

@@ -20,14 +20,6 @@ from tests.delivery_service.operating import PASSWORD, Operator
 OTHER = "another long password"
 
 
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    """An operator whose service has its tables and a tenant."""
-    operator = Operator(tmp_path)
-    operator.begin()
-    return operator
-
-
 def test_tenants(operator: Operator) -> None:
     """A tenant is added once, and listed."""
     operator.must("create-tenant", "globex", "Globex \x1b[2J")
@@ -244,7 +236,7 @@ def test_copied_database(operator: Operator) -> None:
 def test_work_ends(operator: Operator) -> None:
     """After SIGTERM, a worker waits for the attempt in flight, and makes no other."""
     with (
-        FakeReceiver([Answer(200, delay=2)]) as receiver,
+        FakeReceiver([Answer(200, delay=0.5)]) as receiver,
         operator.work() as worker,
         operator.state() as state,
     ):
