@@ -18,11 +18,8 @@ from delivery_service.state import State
 from typer.testing import CliRunner
 
 from frappe_hooksig.outbox import Worker
-from tests.delivery_service.pages.visiting import PASSWORD
 from tests.delivery_service.running import environment_of, usual_settings
 from tests.loopback import Server, served
-
-__all__ = ["PASSWORD"]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 
 from frappe_hooksig.testing import Answer, FakeReceiver
-from tests.delivery_service.operating import PASSWORD, Operator
+from tests.delivery_service.operating import Operator
+from tests.delivery_service.pages.visiting import PASSWORD
 
 OTHER = "another long password"
 

@@ -12,7 +12,8 @@ from sqlalchemy import create_engine, inspect, text
 from frappe_hooksig.sending import RetrySchedule
 from frappe_hooksig.testing import FakeReceiver
 from tests.databases import DatabaseServer
-from tests.delivery_service.operating import PASSWORD, Operator
+from tests.delivery_service.operating import Operator
+from tests.delivery_service.pages.visiting import PASSWORD
 from tests.delivery_service.running import empty_database
 
 SOON = RetrySchedule((0.1,) * 20, jitter=0)
