@@ -13,11 +13,10 @@ from delivery_service.app import create_app
 from delivery_service.settings import Settings
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from tests.delivery_service.running import Caller, Service
+from tests.delivery_service.calling import Caller
+from tests.delivery_service.running import Service
 
-OPENAPI = create_app(
-    Settings(keys=Fernet.generate_key().decode())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-).openapi()
+OPENAPI = create_app(Settings.read(keys=Fernet.generate_key().decode())).openapi()
 WITHOUT_SCOPE = {"get_me"}
 
 

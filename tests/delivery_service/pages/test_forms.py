@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from delivery_service.pages.forms import Fields, Unusable
 
-from tests.delivery_service.pages.serving import Visitor
+from tests.delivery_service.pages.visiting import Visitor
 
 FORM = "application/x-www-form-urlencoded"
 REFUSED = {

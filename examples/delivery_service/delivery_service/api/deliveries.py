@@ -33,6 +33,12 @@ _UNKNOWN: Final = documented(404)
 
 DeliveryState = Literal["waiting", "due", "claimed", "delivered", "dead", "cancelled"]
 EndedState = Literal["delivered", "dead", "cancelled"]
+Since = Annotated[
+    Time | None, Field(description="Their message was published at that time, or later.")
+]
+Until = Annotated[
+    Time | None, Field(description="Their message was published at that time, or before.")
+]
 
 
 class Delivery(Answered):
@@ -126,12 +132,8 @@ class DeliveryFilters(Paged):
         default=[], max_length=6, description="In one of these states. Repeat it for several."
     )
     event_type: EventTypeFilter | None = None
-    since: Time | None = Field(
-        default=None, description="Their message was published at that time, or later."
-    )
-    until: Time | None = Field(
-        default=None, description="Their message was published at that time, or before."
-    )
+    since: Since = None
+    until: Until = None
 
 
 class Several(Received):
@@ -139,12 +141,8 @@ class Several(Received):
 
     endpoint_id: EndpointId
     states: list[EndedState] = Field(default=["dead"], min_length=1, max_length=3)
-    since: Time | None = Field(
-        default=None, description="Their message was published at that time, or later."
-    )
-    until: Time | None = Field(
-        default=None, description="Their message was published at that time, or before."
-    )
+    since: Since = None
+    until: Until = None
 
 
 class Sent(Answered):
