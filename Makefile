@@ -11,10 +11,10 @@ PYTEST := $(BIN)/pytest $(IN_PARALLEL)
 COVERED := $(BIN)/coverage run -m pytest $(IN_PARALLEL)
 # What Hypothesis draws from: another seed for each run.
 DRAW := $(or $(SEED),$(shell date +%s))
-# At full size, two of these run at once; they mostly wait.
+# At full size, two of these run at once: they mostly wait, or take half an hour.
 RACES := $(addprefix tests/integrations/test_,leases.py many_processes.py) \
 	$(addprefix tests/outbox/test_,clocks.py fairness.py kills.py poison.py) \
-	tests/delivery_service/test_kills.py
+	$(addprefix tests/delivery_service/test_,kills.py schemathesis.py)
 AT_FULL_SIZE := FULL=1 COPIES=1000 DELIVERIES=3000 FORGED=100000
 # What tests something else than src/, and so adds nothing to its coverage.
 BESIDE_SRC := delivery_service interop \

@@ -18,9 +18,9 @@ from frappe_hooksig import (
     RawBodyUnavailable,
     Reason,
     TimestampOutOfTolerance,
+    UnknownRecord,
     VerificationError,
 )
-from frappe_hooksig.outbox import UnknownRecord
 
 EVERY = [
     ConfigurationError("no secret"),

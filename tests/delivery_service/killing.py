@@ -10,13 +10,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from tests.delivery_service.installed import Installed
@@ -96,6 +96,61 @@ class Api:
         self._process.wait(SECONDS_TO_WAIT)
 
 
+class Supervised:
+    """A program that is started again whenever it ends, until the block ends.
+
+    It stands for the supervisor of a deployment: Celery may end when its broker is killed.
+
+    Args:
+        command: Starts it.
+        environment: What it has besides the environment of the tests.
+        log: The file for what it prints.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self._command = command
+        self._environment = {**os.environ, **NOT_COVERED, **environment}
+        self._log = log
+        self._is_ending = Event()
+        self._process = self._started()
+        self._thread = Thread(target=self._watch)
+
+    @property
+    def log(self) -> str:
+        """What it has printed so far."""
+        return self._log.read_text()
+
+    def kill_child(self) -> None:
+        """Kill any of its children."""
+        kill_child(self._process.pid)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
+            )
+
+    def _watch(self) -> None:
+        while not self._is_ending.wait(0.2):
+            if self._process.poll() is not None:
+                self._process = self._started()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._is_ending.set()
+        self._thread.join()
+        self._process.terminate()
+        self._process.wait(SECONDS_TO_WAIT)
+
+
 def kill_child(parent: int) -> bool:
     """Kill any child of a process; return whether there was one.
 
@@ -108,7 +163,9 @@ def kill_child(parent: int) -> bool:
 
 
 def _children(parent: int) -> list[int]:
-    return [*map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        return [*map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]
+    return []
 
 
 def _kill(process: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from delivery_service.tables import Subscription
+from delivery_service.tables import EndpointDescription
 from sqlalchemy import select
 
 from tests.delivery_service.running import Caller, Service
@@ -23,7 +23,7 @@ def test_changed_while_it_is_deleted(acme: Caller, service: Service) -> None:
             acme.must("DELETE", path, status=204)
             statuses |= {each.result().status for each in changed}
     with service.state.sessions() as session:
-        left = session.scalars(select(Subscription).filter_by(tenant_id=acme.tenant)).all()
+        left = session.scalars(select(EndpointDescription).filter_by(tenant_id=acme.tenant)).all()
 
     assert statuses == {200, 404}
     assert left == []

@@ -24,9 +24,9 @@ from frappe_hooksig import generate_secret
 from frappe_hooksig.sending import RetrySchedule
 from tests.databases import DatabaseServer
 from tests.delivery_service.installed import Installed, in_postgresql, in_sqlite
-from tests.delivery_service.killing import Api, Batch, Clients, kill_child
+from tests.delivery_service.killing import Api, Batch, Clients, Supervised
 from tests.frappe_bench import valkey
-from tests.loopback import Server, free_port, send_to, served, uvicorn
+from tests.loopback import free_port, send_to, uvicorn
 from tests.outbox.programs import SECRET
 from tests.outbox.running import NOT_COVERED, Notes, Workers, receiver, wait_until
 from tests.outbox.test_kills import once_each
@@ -151,10 +151,10 @@ def postgresql_and_celery(folder: Path, stack: ExitStack) -> Trial:
     installed = stack.enter_context(in_postgresql(folder, broker_url=f"{broker.url}/0"))
     api = stack.enter_context(Api(installed, folder / "api.log", 4))
     beat = ("beat", "--schedule", str(folder / "beat"))
-    stack.enter_context(celery(installed, *beat, ready="beat: Starting"))
+    stack.enter_context(celery(installed, *beat, log=folder / "beat.log"))
     options = ("worker", "-c", "3", "--without-gossip", "--without-mingle")
-    worker = stack.enter_context(celery(installed, *options, ready=r"celery@\S+ ready"))
-    kills: Strikes = [api.kill_one, partial(kill_child, worker.pid)]
+    worker = stack.enter_context(celery(installed, *options, log=folder / "workers.log"))
+    kills: Strikes = [api.kill_one, worker.kill_child]
     restarts = [partial(server_of(installed).restart, seconds) for seconds in AWAY]
     return Trial(
         installed=installed,
@@ -165,10 +165,10 @@ def postgresql_and_celery(folder: Path, stack: ExitStack) -> Trial:
     )
 
 
-def celery(installed: Installed, *command: str, ready: str) -> AbstractContextManager[Server]:
-    """Run a command of Celery, until the block ends."""
+def celery(installed: Installed, *command: str, log: Path) -> Supervised:
+    """Return a command of Celery, which runs until the block ends."""
     whole = [sys.executable, "-m", "celery", "-A", "delivery_service.celery_app", *command]
-    return served([*whole, "-l", "INFO"], environment={**installed.environment}, ready=ready)
+    return Supervised([*whole, "-l", "INFO"], installed.environment, log)
 
 
 class Broker:

@@ -177,7 +177,7 @@ def test_nothing_is_half_done(operator: Operator, target: str) -> None:
     with engine.begin() as connection:
         connection.execute(
             text(
-                "CREATE TRIGGER refuse BEFORE INSERT ON subscriptions "
+                "CREATE TRIGGER refuse BEFORE INSERT ON endpoint_descriptions "
                 "BEGIN SELECT RAISE(ABORT, 'refused'); END"
             )
         )

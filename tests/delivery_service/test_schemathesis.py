@@ -12,7 +12,7 @@ import pytest
 from tests.delivery_service.running import running
 from tests.selection import FULL
 
-EXAMPLES = "700" if FULL else "10"
+EXAMPLES = "1200" if FULL else "10"
 PHASES = "examples,coverage,fuzzing,stateful" if FULL else "examples,fuzzing,stateful"
 
 

@@ -15,14 +15,13 @@ import pytest
 from cryptography.fernet import Fernet
 
 import frappe_hooksig
-from frappe_hooksig import ConfigurationError, Secret, providers
+from frappe_hooksig import ConfigurationError, Secret, UnknownRecord, providers
 from frappe_hooksig.outbox import (
     DeliveryState,
     Endpoint,
     Formatted,
     Outbox,
     OutgoingMessage,
-    UnknownRecord,
 )
 from frappe_hooksig.outbox._database import time_of
 from frappe_hooksig.outbox._endpoints import alter_endpoint, stop_endpoint, takes

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from frappe_hooksig import ConfigurationError
+from frappe_hooksig import ConfigurationError, UnknownRecord
 from frappe_hooksig.outbox import (
     AttemptRecord,
     DeliveryRecord,
@@ -17,7 +17,6 @@ from frappe_hooksig.outbox import (
     EndpointNumbers,
     Message,
     Outbox,
-    UnknownRecord,
 )
 from frappe_hooksig.outbox._database import Connection, Values, time_of
 from frappe_hooksig.outbox._endpoints import list_endpoints, remove_endpoint
@@ -304,9 +303,9 @@ def test_filters(place: Place) -> None:
     assert found(until=1) == {(first, one), (first, two)}
     assert found(since=1.5, until=2.5, endpoint=two) == {(second, two)}
     assert found(endpoint="ep_1") == found(message="msg_1") == set()
-    assert found(event_type="order.paid") == found(event_type="order.*") == {(third, other)}
-    assert found(event_type="*", tenant="acme") == {(third, other)}
-    assert found(event_type="paid") == set()
+    assert found(event_types="order.paid") == found(event_types="order.*") == {(third, other)}
+    assert found(event_types="*", tenant="acme") == {(third, other)}
+    assert found(event_types="paid") == set()
 
 
 BAD_FILTERS: list[tuple[dict[str, Any], str]] = [
@@ -325,8 +324,8 @@ BAD_FILTERS: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": "a\ud800"}, "endpoint= must be a str"),
     ({"endpoint": ""}, "endpoint= must be a str"),
     ({"tenant": 7}, "tenant= must be a str"),
-    ({"event_type": 7}, "event_type= must be an event type"),
-    ({"event_type": "a b"}, "an event type is up to 128 letters"),
+    ({"event_types": 7}, "event_types= must be an event type"),
+    ({"event_types": "a b"}, "an event type is up to 128 letters"),
     ({"since": -1}, "since= must be a number from 0"),
     ({"since": math.nan}, "since= must be a number from 0"),
     ({"since": math.inf}, "since= must be a number from 0"),

@@ -11,10 +11,10 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from frappe_hooksig import ConfigurationError, providers
+from frappe_hooksig import ConfigurationError, UnknownRecord, providers
 from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase
 from frappe_hooksig.observe import Capture, OutboxEvent, log
-from frappe_hooksig.outbox import Outbox, SQLiteDatabase, UnknownRecord
+from frappe_hooksig.outbox import Outbox, SQLiteDatabase
 from frappe_hooksig.sending import QUICK
 from frappe_hooksig.testing import FakeReceiver
 from tests.outbox.places import URL, Place

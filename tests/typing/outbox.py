@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing_extensions import assert_type
 
-from frappe_hooksig import providers
-from frappe_hooksig.outbox import DeliveryRecord, Endpoint, Message, Outbox, UnknownRecord
+from frappe_hooksig import UnknownRecord, providers
+from frappe_hooksig.outbox import DeliveryRecord, Endpoint, Message, Outbox
 from frappe_hooksig.sending import QUICK
 
 outbox = Outbox("outbox.db")

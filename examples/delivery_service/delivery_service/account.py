@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from delivery_service.formats import SCHEMES, FormatName
 from delivery_service.problems import Problem
 from delivery_service.settings import Settings
-from delivery_service.tables import Subscription
+from delivery_service.tables import EndpointDescription
 from frappe_hooksig import generate_secret, providers
 from frappe_hooksig.outbox import (
     AttemptRecord,
@@ -143,7 +143,9 @@ class Account:
         """Delete an endpoint. What is on its way to it is cancelled."""
         self._outbox.delete_endpoint(endpoint_id, tenant=self.tenant_id)
         with self._sessions.begin() as session:
-            session.execute(delete(Subscription).where(Subscription.endpoint_id == endpoint_id))
+            session.execute(
+                delete(EndpointDescription).where(EndpointDescription.endpoint_id == endpoint_id)
+            )
 
     def endpoint(self, endpoint_id: str) -> Described:
         """Return an endpoint."""
@@ -189,7 +191,7 @@ class Account:
 
     def _describe(self, endpoint_id: str, description: str) -> None:
         key = {"endpoint_id": endpoint_id, "tenant_id": self.tenant_id}
-        change = update(Subscription).filter_by(**key).values(description=description)
+        change = update(EndpointDescription).filter_by(**key).values(description=description)
         with self._sessions.begin() as session:
             result: Any = session.execute(change)
         if result.rowcount:
@@ -197,12 +199,12 @@ class Account:
         # It is new, or another request is deleting it: then this says that it is not there.
         self._outbox.endpoint(endpoint_id, tenant=self.tenant_id)
         with suppress(IntegrityError), self._sessions.begin() as session:  # another one was first
-            session.add(Subscription(**key, description=description))
+            session.add(EndpointDescription(**key, description=description))
 
     def _described(self, endpoints: Sequence[Endpoint]) -> list[Described]:
-        query = select(Subscription).where(
-            Subscription.endpoint_id.in_([each.id for each in endpoints]),
-            Subscription.tenant_id == self.tenant_id,
+        query = select(EndpointDescription).where(
+            EndpointDescription.endpoint_id.in_([each.id for each in endpoints]),
+            EndpointDescription.tenant_id == self.tenant_id,
         )
         with self._sessions() as session:
             texts = {each.endpoint_id: each.description for each in session.scalars(query)}

@@ -36,11 +36,11 @@ TAGS = [
 class _App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the description of the API, with the one form of its refusals."""
-        if self.openapi_schema is None:
-            schemas = super().openapi()["components"]["schemas"]
-            schemas |= problem_schemas()
-        assert self.openapi_schema is not None  # noqa: S101  # see above
-        return self.openapi_schema
+        is_new = self.openapi_schema is None
+        schema = super().openapi()
+        if is_new:
+            schema["components"]["schemas"] |= problem_schemas()
+        return schema
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

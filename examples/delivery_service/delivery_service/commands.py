@@ -30,11 +30,11 @@ from delivery_service.terminal import (
     DATABASE,
     ask_password,
     day_of,
+    errors_in_one_line,
     fail,
     opened,
     read_settings,
     show,
-    told,
     url_of,
 )
 from frappe_hooksig.outbox import Worker
@@ -200,7 +200,7 @@ def serve(
         str, typer.Option(help="The address of a proxy whose X-Forwarded-For is true.")
     ] = "",
 ) -> None:
-    """Answer the API and the page, until SIGTERM or Ctrl+C; gunicorn does it, too."""
+    """Serve the API and the page, in one process, until SIGTERM or Ctrl+C."""
     with opened() as state:
         settings = state.settings
     uvicorn.run(
@@ -216,9 +216,9 @@ def serve(
 
 @app.command()
 def work(
-    slots: Annotated[int, typer.Option(help="How many quick attempts at once.", min=1)] = 16,
+    slots: Annotated[int, typer.Option(help="How many quick attempts run at once.", min=1)] = 16,
 ) -> None:
-    """Send what is due, until SIGTERM or Ctrl+C. Run as many as you like."""
+    """Send what is due, until SIGTERM or Ctrl+C. Several may run at once."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with opened() as state:
@@ -249,7 +249,7 @@ def move(source: Place, target: Place) -> None:
         read_settings(name, database_url=url_of(name, text))
         for name, text in (("SOURCE", source), ("TARGET", target))
     )
-    with told("SOURCE or TARGET"):
+    with errors_in_one_line("SOURCE or TARGET"):
         counts = moving.move(old, new)
     show(("TABLE", "ROWS"), [(name, str(count)) for name, count in counts.items()])
     typer.echo(f"now set {DATABASE} to the new database, and start the service")
@@ -269,7 +269,7 @@ def import_subscriptions(
     with opened() as state:
         _known(state, tenant)
         if "://" in source or source.startswith("env:"):
-            with told("SOURCE"):
+            with errors_in_one_line("SOURCE"):
                 rows = importing.read_table(url_of("SOURCE", source), table)
         else:
             rows = importing.read_file(Path(source))

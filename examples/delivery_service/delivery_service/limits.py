@@ -59,7 +59,8 @@ class Limits:
     def forget_logins(self, email: str, device: str | None) -> None:
         """Begin to count anew for an account, after a right password.
 
-        Its address keeps its count: whoever has an account could guess the others' for ever.
+        Its address keeps its count: otherwise, whoever has an account could guess other passwords
+        for ever.
         """
         kind, name = _account(email) if device is None else ("device", device)
         self._chosen.clear(self._logins, "login", kind, _name(name))

@@ -21,8 +21,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frappe_hooksig import ConfigurationError, EndpointNotActive, IdempotencyConflict, PayloadError
-from frappe_hooksig.outbox import UnknownRecord
+from frappe_hooksig import (
+    ConfigurationError,
+    EndpointNotActive,
+    IdempotencyConflict,
+    PayloadError,
+    UnknownRecord,
+)
 
 log = logging.getLogger("delivery_service")
 
@@ -206,11 +211,12 @@ def add_problem_handlers(app: FastAPI, page: Callable[[Request, Problem], Respon
 def _methods(app: FastAPI, path: str) -> list[str]:
     """Return the methods of a path, as the OpenAPI lists them."""
     paths: dict[str, dict[str, Any]] = app.openapi()["paths"]
-    for template in [path, *paths]:
+    found = paths.get(path, {})
+    for template, methods in paths.items():
         form = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))
-        if template in paths and re.fullmatch(form, path):
-            return sorted(each.upper() for each in paths[template])
-    return []
+        if not found and re.fullmatch(form, path):
+            found = methods
+    return sorted(each.upper() for each in found)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

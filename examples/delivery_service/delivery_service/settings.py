@@ -50,7 +50,8 @@ class Settings(BaseSettings):
         limits_url: Where requests are counted, such as `redis://127.0.0.1:6379/1`. By default in
             each process for itself.
         requests_per_minute: How many requests an API key may make in a minute.
-        logins_per_hour: How many logins an address or an account may try in an hour.
+        logins_per_hour: How many logins an address or an account may try in an hour. After a right
+            password, the account's count begins anew.
         max_endpoints: How many endpoints a tenant may have.
         max_payload: The largest payload of a message, in bytes.
         max_body: The largest body of a request, in bytes.

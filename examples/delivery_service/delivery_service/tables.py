@@ -71,10 +71,10 @@ class LoginSession(Base):
     person: Mapped[Person] = relationship()
 
 
-class Subscription(Base):
+class EndpointDescription(Base):
     """What a tenant writes beside an endpoint of the outbox."""
 
-    __tablename__ = "subscriptions"
+    __tablename__ = "endpoint_descriptions"
 
     endpoint_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)

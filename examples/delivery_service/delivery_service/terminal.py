@@ -30,7 +30,7 @@ def opened(*, is_migrated: bool = True, is_confirmed: bool = True) -> Generator[
         is_migrated: Whether the command needs the tables.
         is_confirmed: Whether to say so if nothing is sent from this database.
     """
-    with told():
+    with errors_in_one_line():
         state = State.of(read_settings())
         try:
             if is_migrated and not check_tables(state.engine, state.outbox) and is_confirmed:
@@ -42,12 +42,12 @@ def opened(*, is_migrated: bool = True, is_confirmed: bool = True) -> Generator[
 
 def read_settings(database: str = DATABASE, **given: str) -> Settings:
     """Return the settings; `database` says where the URL of the database comes from."""
-    with told(database):
+    with errors_in_one_line(database):
         return Settings.read(**given)
 
 
 @contextmanager
-def told(database: str = DATABASE) -> Generator[None]:
+def errors_in_one_line(database: str = DATABASE) -> Generator[None]:
     """Say in one line what is wrong, without a traceback, which may have a secret.
 
     Args:

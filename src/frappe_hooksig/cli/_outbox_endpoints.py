@@ -12,7 +12,7 @@ from frappe_hooksig.cli._options import add_json, schedule_named, scheme_named
 from frappe_hooksig.cli._outbox_chosen import endpoint_id
 from frappe_hooksig.cli._outbox_place import Refused, add_place, opened
 from frappe_hooksig.cli._outcome import DONE, WrongUse
-from frappe_hooksig.exceptions import UnknownRecord
+from frappe_hooksig.exceptions import EndpointNotActive, UnknownRecord
 
 if TYPE_CHECKING:
     from frappe_hooksig.outbox import Endpoint, Outbox
@@ -271,8 +271,6 @@ def _delete(options: argparse.Namespace) -> tuple[int, str]:
 
 
 def _test(options: argparse.Namespace) -> tuple[int, str]:
-    from frappe_hooksig.exceptions import EndpointNotActive
-
     with opened(options) as outbox:
         _existing(outbox, options.endpoint)
         try:

@@ -56,7 +56,7 @@ def _list(options: argparse.Namespace) -> tuple[int, str]:
         deliveries = outbox.deliveries(
             **chosen(options),
             tenant=options.tenant,
-            event_type=options.event_type,
+            event_types=options.event_type,
             limit=options.limit,
         )
     from frappe_hooksig.cli._outbox_shown import deliveries_table, described

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from frappe_hooksig.exceptions import UnknownRecord
 from frappe_hooksig.outbox._formats import Format, Formatted, OutgoingMessage
 from frappe_hooksig.outbox._outbox import Outbox
 from frappe_hooksig.outbox._records import (
@@ -33,6 +32,5 @@ __all__ = [
     "Outbox",
     "OutgoingMessage",
     "SQLiteDatabase",
-    "UnknownRecord",
     "Worker",
 ]

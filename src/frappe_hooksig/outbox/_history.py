@@ -154,12 +154,8 @@ def states_of(names: object) -> tuple[DeliveryState, ...]:
     return tuple(sorted(known[str(each)] for each in chosen))
 
 
-def types_of(name: str, names: object) -> tuple[str, ...]:
+def types_of(names: object) -> tuple[str, ...]:
     """Return event types that may end with `.*`; none if all are meant.
-
-    Args:
-        name: The name of the argument.
-        names: Its value.
 
     Raises:
         ConfigurationError: One is no event type, or there are none, or too many.
@@ -170,8 +166,8 @@ def types_of(name: str, names: object) -> tuple[str, ...]:
         chosen = {str(each) for each in cast("Iterable[object]", several)}
     if not 0 < len(chosen) <= _MOST_TYPES:
         msg = (
-            f"{name}= must be an event type such as invoice.paid, or invoice.* for all that begin "
-            f"so, or a list of up to {_MOST_TYPES} of them"
+            "event_types= must be an event type such as invoice.paid, or invoice.* for all that "
+            f"begin so, or a list of up to {_MOST_TYPES} of them"
         )
         raise ConfigurationError(msg)
     if "*" in chosen:
@@ -247,7 +243,7 @@ def find_delivery(
 
     Raises:
         ConfigurationError: `tenant` cannot be one.
-        UnknownRecord: There is none with this number, or it is another tenant's.
+        UnknownRecord: There is none with this id, or it is another tenant's.
     """
     selection = Selection(tenant=tenant)
     is_number = isinstance(delivery, int) and not isinstance(delivery, bool)

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from frappe_hooksig.outbox._records import AttemptRecord, DeliveryRecord, Endpoint, EndpointNumbers
 
 #: A record that may say why there was no answer, or how soon that was known.
-Told = TypeVar("Told", AttemptRecord, DeliveryRecord, Endpoint, EndpointNumbers)
+Record = TypeVar("Record", AttemptRecord, DeliveryRecord, Endpoint, EndpointNumbers)
 
 #: By how much longer than the timeout each attempt without an answer takes, in seconds. One that
 #: waits for an answer ends a little after the timeout, and must not be told apart by that.
@@ -24,7 +24,7 @@ _OTHERS: Final = {
 _OF_THE_ADDRESS: Final = {"address-not-allowed", "bad-url"}
 
 
-def masked(record: Told, timeout: float) -> Told:
+def masked(record: Record, timeout: float) -> Record:
     """Return a record without what tells an address that is blocked from one that is silent.
 
     Args:

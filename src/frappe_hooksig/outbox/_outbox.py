@@ -60,7 +60,7 @@ from frappe_hooksig.outbox._history import (
     states_of,
     types_of,
 )
-from frappe_hooksig.outbox._masking import MARGIN, Told, masked
+from frappe_hooksig.outbox._masking import MARGIN, Record, masked
 from frappe_hooksig.outbox._processes import LEASE
 from frappe_hooksig.outbox._publishing import MAX_PAYLOAD, publish
 from frappe_hooksig.outbox._records import (
@@ -777,7 +777,7 @@ class Outbox:
 
     # What was sent, and sending it once more
 
-    def for_tenant(self, record: Told) -> Told:
+    def for_tenant(self, record: Record) -> Record:
         """Return a record as it may be shown to whoever chose the URL (`untrusted_urls=`).
 
         In it, an address that is not allowed, a name that does not exist, a port that is closed, a
@@ -841,7 +841,7 @@ class Outbox:
             UnknownRecord: There is no message `before`, or it is another tenant's.
         """
         whole("limit", limit, 1, LONGEST_LIST)
-        types = () if event_types is None else types_of("event_types", event_types)
+        types = () if event_types is None else types_of(event_types)
         return self._run(
             lambda each: list_messages(
                 each,
@@ -858,12 +858,12 @@ class Outbox:
         """Return a delivery.
 
         Args:
-            delivery_id: Its number.
+            delivery_id: Its id.
             tenant: Only if it is this tenant's; None for whatever tenant.
 
         Raises:
             ConfigurationError: `tenant` cannot be one.
-            UnknownRecord: There is none with this number, or it is another tenant's.
+            UnknownRecord: There is none with this id, or it is another tenant's.
         """
         return self._run(lambda each: find_delivery(each, delivery_id, tenant))
 
@@ -873,7 +873,7 @@ class Outbox:
         message: str | None = None,
         endpoint: str | None = None,
         tenant: str | None = None,
-        event_type: str | None = None,
+        event_types: Sequence[str] | str | None = None,
         states: Sequence[str] | str | None = None,
         since: float | None = None,
         until: float | None = None,
@@ -886,8 +886,8 @@ class Outbox:
             message: Only those of a message; also by the id that a receiver saw.
             endpoint: Only those for an endpoint.
             tenant: Only those of a tenant.
-            event_type: Only those of messages of an event type, `invoice.*` for all that begin with
-                `invoice.`.
+            event_types: Only those of messages of one of these event types, `invoice.*` for all
+                that begin with `invoice.`.
             states: Only those in one of these states, such as `dead`.
             since: Only those of messages that were published since then, in Unix seconds.
             until: Only those of messages that were published until then, in Unix seconds.
@@ -902,7 +902,7 @@ class Outbox:
             message=message,
             endpoint=endpoint,
             tenant=tenant,
-            event_types=() if event_type is None else types_of("event_type", event_type),
+            event_types=() if event_types is None else types_of(event_types),
             states=None if states is None else states_of(states),
             since=since,
             until=until,

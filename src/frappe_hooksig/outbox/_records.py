@@ -98,7 +98,7 @@ class DeliveryRecord:
     """A message on its way to an endpoint.
 
     Attributes:
-        id: Its number.
+        id: A number.
         message_id: The id of the message.
         sent_as: The id that the receiver sees. It differs for what was sent as new.
         event_type: The event type of the message.

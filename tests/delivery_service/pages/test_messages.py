@@ -36,6 +36,7 @@ UNUSABLE = {
     "a huge number": ("invoice.paid", "9" * 10_000),
     "half of a character": ("invoice.paid", '"\\ud800"'),
     "not a number": ("invoice.paid", "NaN"),
+    "a name twice": ("invoice.paid", '{"a": 1, "a": 2}'),
     "no event type": ("", "{}"),
     "no such event type": ("a b", "{}"),
     "nothing": ("invoice.paid", ""),

@@ -31,7 +31,7 @@ router = APIRouter(prefix="/deliveries", tags=["deliveries"], route_class=JSONRo
 
 _UNKNOWN: Final = documented(404)
 
-State = Literal["waiting", "due", "claimed", "delivered", "dead", "cancelled"]
+DeliveryState = Literal["waiting", "due", "claimed", "delivered", "dead", "cancelled"]
 EndedState = Literal["delivered", "dead", "cancelled"]
 
 
@@ -46,7 +46,7 @@ class Delivery(Answered):
     event_type: str
     endpoint_id: EndpointId
     key: str | None
-    state: State
+    state: DeliveryState
     due_at: datetime = Field(description="When it is, or was, to be sent next.")
     attempts: int = Field(description="How many attempts there were.")
     is_set_aside: bool = Field(
@@ -68,7 +68,7 @@ class Delivery(Answered):
             event_type=record.event_type,
             endpoint_id=record.endpoint_id,
             key=record.key,
-            state=cast("State", str(record.state)),
+            state=cast("DeliveryState", str(record.state)),
             due_at=time_of(record.due_at),
             attempts=record.attempts,
             is_set_aside=record.is_set_aside,
@@ -122,7 +122,7 @@ class DeliveryFilters(Paged):
     message_id: MessageId | None = Field(
         default=None, description="The id of their message, or the one that receivers saw."
     )
-    state: list[State] = Field(
+    state: list[DeliveryState] = Field(
         default=[], max_length=6, description="In one of these states. Repeat it for several."
     )
     event_type: EventTypeFilter | None = None
@@ -163,7 +163,7 @@ def list_deliveries(
         endpoint=filters.endpoint_id,
         message=filters.message_id,
         states=filters.state or None,
-        event_type=filters.event_type,
+        event_types=filters.event_type,
         since=seconds_of(filters.since),
         until=seconds_of(filters.until),
         before=None if last is None else int(last),

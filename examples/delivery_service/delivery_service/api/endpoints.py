@@ -30,7 +30,8 @@ from delivery_service.api.paging import Page, Paged, cursor_after, last_of, unkn
 from delivery_service.api.reading import JSONRoute
 from delivery_service.formats import FormatName
 from delivery_service.problems import documented
-from frappe_hooksig.outbox import EndpointNumbers, UnknownRecord
+from frappe_hooksig import UnknownRecord
+from frappe_hooksig.outbox import EndpointNumbers
 
 router = APIRouter(prefix="/endpoints", tags=["endpoints"], route_class=JSONRoute)
 

@@ -26,8 +26,8 @@ from delivery_service.api.fields import (
 from delivery_service.api.paging import Page, Paged, cursor_after, last_of, unknown_cursor
 from delivery_service.api.reading import JSONRoute
 from delivery_service.problems import Problem, documented
+from frappe_hooksig import UnknownRecord
 from frappe_hooksig.outbox import Message as Record
-from frappe_hooksig.outbox import UnknownRecord
 
 router = APIRouter(prefix="/messages", tags=["messages"], route_class=JSONRoute)
 

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from delivery_service.account import Account, Described
 from delivery_service.pages.visits import Visiting, guarded
-from frappe_hooksig import ConfigurationError
-from frappe_hooksig.outbox import DeliveryRecord, UnknownRecord
+from frappe_hooksig import ConfigurationError, UnknownRecord
+from frappe_hooksig.outbox import DeliveryRecord
 
 router = APIRouter(prefix="/deliveries", include_in_schema=False, dependencies=[Depends(guarded)])
 
@@ -91,7 +91,7 @@ def send_as_new(visit: Visiting, delivery_id: DeliveryId) -> Response:
 
 
 def _filters(*, endpoint: str, state: str, event_type: str) -> dict[str, Any]:
-    given = {"endpoint": endpoint, "states": state, "event_type": event_type}
+    given = {"endpoint": endpoint, "states": state, "event_types": event_type}
     return {name: value for name, value in given.items() if value}
 
 

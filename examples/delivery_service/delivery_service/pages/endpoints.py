@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from delivery_service.account import MOST_HEADERS, MOST_TYPES
 from delivery_service.formats import FORMAT_NAMES, FormatName
-from delivery_service.pages.forms import REFUSALS, Fields, Form, Unusable, told
+from delivery_service.pages.forms import REFUSALS, Fields, Form, Unusable, refusal_text
 from delivery_service.pages.visits import Visit, Visiting, check_first_use, guarded
 from delivery_service.problems import Problem
 
@@ -51,10 +51,8 @@ def add(visit: Visiting, form: Form) -> Response:
             **_options_of(form), format=_format_of(form), headers=_headers_of(form)
         )
     except REFUSALS as error:
-        return _form(visit, None, form.as_typed(), told(error))
-    return visit.page(
-        "secret.html", what="secret", secret=secret, endpoint=added.endpoint, is_new=True
-    )
+        return _form(visit, None, form.as_typed(), refusal_text(error))
+    return visit.page("secret.html", secret=secret, endpoint=added.endpoint, is_new=True)
 
 
 @router.get("/{endpoint_id}")
@@ -93,7 +91,7 @@ def change(visit: Visiting, endpoint_id: str, form: Form) -> Response:
             options["headers"] = _headers_of(form) if kept == "replaced" else {}
         visit.account.change_endpoint(endpoint_id, **options)
     except REFUSALS as error:
-        return _form(visit, endpoint_id, form.as_typed(), told(error))
+        return _form(visit, endpoint_id, form.as_typed(), refusal_text(error))
     return visit.go_to(f"/endpoints/{endpoint_id}", "changed")
 
 
@@ -112,7 +110,7 @@ def rotate(visit: Visiting, endpoint_id: str, form: Form) -> Response:
         raise Problem(422, "unusable", "Choose how long the old secret signs, too.")
     check_first_use(visit, form)
     secret = visit.account.rotate_secret(endpoint_id, overlap=overlap)
-    return visit.page("secret.html", what="secret", secret=secret, endpoint=endpoint, is_new=False)
+    return visit.page("secret.html", secret=secret, endpoint=endpoint, is_new=False)
 
 
 @router.get("/{endpoint_id}/delete")

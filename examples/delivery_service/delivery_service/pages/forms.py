@@ -27,12 +27,12 @@ class Unusable(ValueError):
     """A field that cannot be used. Its text is a sentence for whoever filled it in."""
 
 
-#: What is told above a form that cannot be used.
+#: Errors that are shown above the form they refuse.
 REFUSALS: Final = (ConfigurationError, PayloadError, Problem, Unusable)
 
 
-def told(error: Exception) -> str:
-    """Return what is told above a form."""
+def refusal_text(error: Exception) -> str:
+    """Return what is shown above a form that cannot be used."""
     return error.detail if isinstance(error, Problem) else str(error)
 
 

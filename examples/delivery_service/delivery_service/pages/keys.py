@@ -54,7 +54,7 @@ def make(visit: Visiting, form: Form) -> Response:
     check_first_use(visit, form)
     with visit.service.sessions.begin() as session:
         key = create_key(session, visit.visitor.tenant_id, name, scopes)
-    return visit.page("secret.html", what="API key", secret=key, endpoint=None, is_new=True)
+    return visit.page("secret.html", secret=key, endpoint=None, is_new=True)
 
 
 @router.get("/{key_id}/revoke")

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from delivery_service.account import NewMessage
-from delivery_service.pages.forms import REFUSALS, Form, Unusable, told
+from delivery_service.json_text import parsed
+from delivery_service.pages.forms import REFUSALS, Form, refusal_text
 from delivery_service.pages.visits import Visit, Visiting, guarded
-from frappe_hooksig import ConfigurationError
-from frappe_hooksig.outbox import Message, UnknownRecord
+from frappe_hooksig import ConfigurationError, UnknownRecord
+from frappe_hooksig.outbox import Message
 
 router = APIRouter(prefix="/messages", include_in_schema=False, dependencies=[Depends(guarded)])
 
@@ -60,10 +61,11 @@ def publish(visit: Visiting, form: Form) -> Response:
     """Publish an example, as the API does."""
     try:
         text = form.text("payload", visit.settings.max_payload)
-        message = NewMessage(event_type=form.text("event_type"), payload=_parsed(text))
+        payload = parsed(text.encode(), "the payload")
+        message = NewMessage(event_type=form.text("event_type"), payload=payload)
         (message_id,) = visit.account.publish([message])
     except REFUSALS as error:
-        return _form(visit, form.as_typed(), told(error))
+        return _form(visit, form.as_typed(), refusal_text(error))
     return visit.go_to(f"/messages/{message_id}", "published")
 
 
@@ -88,17 +90,3 @@ def show(visit: Visiting, message_id: str) -> Response:
 
 def _form(visit: Visit, values: Mapping[str, str], problem: str = "") -> Response:
     return visit.page("message_form.html", 422 if problem else 200, values=values, problem=problem)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        value = json.loads(text)
-        # Python takes more than JSON has: NaN, and half of a character.
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except RecursionError:
-        msg = "The payload is nested too deeply."
-        raise Unusable(msg) from None
-    except ValueError as error:
-        msg = f"The payload is no JSON: {error}."
-        raise Unusable(msg) from None
-    return value

@@ -68,7 +68,7 @@ class Visit:
 
 def _visit(request: Request, service: Service) -> Visit:
     token = request.cookies.get(rendering.cookie_name(service.settings, SESSION), "")
-    with service.sessions() as session:
+    with service.lookups() as session:
         visitor = find_visitor(session, token)
     if visitor is None:
         raise LoginNeeded

@@ -55,17 +55,17 @@ def upgrade() -> None:
     op.create_index("ix_login_sessions_person_id", "login_sessions", ["person_id"])
     op.create_index("ix_login_sessions_expires_at", "login_sessions", ["expires_at"])
     op.create_table(
-        "subscriptions",
+        "endpoint_descriptions",
         sa.Column("endpoint_id", sa.String(64), primary_key=True),
-        _tenant("subscriptions"),
+        _tenant("endpoint_descriptions"),
         sa.Column("description", sa.String(200), nullable=False),
     )
-    op.create_index("ix_subscriptions_tenant_id", "subscriptions", ["tenant_id"])
+    op.create_index("ix_endpoint_descriptions_tenant_id", "endpoint_descriptions", ["tenant_id"])
 
 
 def downgrade() -> None:
     """Delete the tables."""
-    for name in ("subscriptions", "login_sessions", "people", "api_keys", "tenants"):
+    for name in ("endpoint_descriptions", "login_sessions", "people", "api_keys", "tenants"):
         op.drop_table(name)
 
 
