@@ -63,6 +63,8 @@ UNUSABLE = {
     "no header": {"headers": "Authorization"},
     "a header twice": {"headers": "X-A: b\nX-A: c"},
     "a header of ours": {"headers": "Host: evil.example"},
+    "51 event types": {"event_types": "\n".join(f"a.{number}" for number in range(51))},
+    "21 headers": {"headers": "\n".join(f"X-{number}: a" for number in range(21))},
     "a control character": {"headers": "X-A: b\x01c"},
 }
 

@@ -40,7 +40,7 @@ def test_fields() -> None:
     assert fields.password("a") == " b "
     assert fields.every("a") == [" b ", "c"]
     assert fields.as_typed()["a"] == " b "
-    assert fields.lines("lines") == ["x", "y"]
+    assert fields.lines("lines", 2) == ["x", "y"]
     assert (fields.text("none"), fields.password("none")) == ("", "")
 
 
