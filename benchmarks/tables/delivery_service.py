@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from tests.delivery_service.installed import TENANT, Installed, in_postgresql, in_sqlite
+from tests.delivery_service.running import TENANT, Installed, in_postgresql, in_sqlite
 from tests.loopback import served, uvicorn
 from tests.outbox.running import Workers
 

@@ -17,16 +17,13 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING
+from types import TracebackType
 
-from tests.delivery_service.installed import Installed
+from typing_extensions import Self
+
+from tests.delivery_service.running import Installed
 from tests.loopback import ROOT, Answer, free_port
 from tests.outbox.running import NOT_COVERED, SECONDS_TO_WAIT, wait_until
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
 
 EVENT_TYPE = "invoice.paid"
 
@@ -86,12 +83,7 @@ class Api:
         wait_until(lambda: self.log.count("Application startup complete") >= self._count)
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(SECONDS_TO_WAIT)
 

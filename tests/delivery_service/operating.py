@@ -12,16 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
-from cryptography.fernet import Fernet
 from delivery_service.commands import app
 from delivery_service.settings import PREFIX, Settings
 from delivery_service.state import State
 from typer.testing import CliRunner
 
 from frappe_hooksig.outbox import Worker
+from tests.delivery_service.running import environment_of, usual_settings
 from tests.loopback import Server, served
-
-PASSWORD = "correct horse battery"
 
 
 @dataclass(frozen=True)
@@ -46,12 +44,7 @@ class Operator:
     variables: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        usual = {
-            "DATABASE_URL": self.url(),
-            "KEYS": Fernet.generate_key().decode(),
-            "ALLOW_ADDRESSES": "127.0.0.1",
-            "INSTALLATION": "tests",
-        }
+        usual = {name.upper(): each for name, each in usual_settings(self.url()).items()}
         self.variables = {**usual, **self.variables}
 
     def url(self, name: str = "service.db") -> str:
@@ -59,7 +52,7 @@ class Operator:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {f"{PREFIX}{name}": value for name, value in self.variables.items()}
+        return environment_of(self.variables)
 
     def run(self, *words: str, given: str = "") -> Ran:
         """Run a command, whatever becomes of it."""

@@ -1,212 +1,259 @@
-"""A service that runs on loopback for a module of tests, and callers of its API."""
+"""A service on this machine: installed in a folder, and run, with its tenants and their people."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
+import logging
+import socket
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, TypeVar
+from threading import Thread
+from typing import Any
 
+import uvicorn
+from argon2 import PasswordHasher
 from cryptography.fernet import Fernet
+from delivery_service.account import NewMessage
 from delivery_service.api_keys import SCOPES, Scope, create_key
 from delivery_service.app import create_app
 from delivery_service.migrating import migrate
+from delivery_service.people import log_in
 from delivery_service.settings import PREFIX, Settings
 from delivery_service.state import State
-from delivery_service.tables import Tenant
+from delivery_service.tables import Person, Tenant
+from sqlalchemy import create_engine, select, text
 
-from tests.loopback import ROOT, Answer, Server, send_to, uvicorn
+from frappe_hooksig.outbox import DeliveryRecord
+from tests.databases import DatabaseServer, postgresql_server
+from tests.delivery_service.calling import Caller, Documented
+from tests.delivery_service.pages.visiting import PASSWORD, SESSION, Visitor, email_of
+from tests.outbox.running import wait_until
 
-_T = TypeVar("_T")
-
-SERVICE = ROOT / "examples/delivery_service"
-PROBLEM = "application/problem+json"
-
-
-class Documented:
-    """What the API says of itself, and whether its answers are as it says."""
-
-    def __init__(self, description: dict[str, Any]) -> None:
-        self.description = description
-        self._paths = [
-            (re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))), path)
-            for path in sorted(description["paths"], key=lambda each: each.count("{"))
-        ]
-
-    def check(self, method: str, path: str, answer: Answer) -> None:
-        """Refuse an answer that nobody could have expected."""
-        kind = answer.headers.get("content-type", "")
-        template = self._template(path.partition("?")[0])
-        operation = self.description["paths"].get(template, {}).get(method.lower())
-        if operation is None:
-            assert (answer.status in {404, 405}, kind) == (True, PROBLEM)
-            return
-        responses = operation["responses"]
-        assert str(answer.status) in responses, (method, template, answer)
-        content = responses[str(answer.status)].get("content", {"": {}})
-        assert kind in content, (method, template, answer)
-
-    def _template(self, path: str) -> str:
-        return next((each for form, each in self._paths if form.fullmatch(path)), path)
+TENANT = "acme"
+# Verifying takes as much as the hash says: here, next to nothing.
+_PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 
 
-@dataclass(frozen=True)
-class Caller:
-    """Somebody with an API key.
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """A service that is installed: it has its settings and its tables.
 
     Attributes:
-        tenant: Whose key it is.
-        port: Where the service listens.
-        key: The key; empty for none.
-        documented: What answers are compared with.
+        environment: What its processes have.
+        state: What it has, opened by the test.
+        database: The server of its database, if there is one.
+        headers: What the requests of the tenant `TENANT` to the API have.
     """
 
-    tenant: str
-    port: int
-    key: str
-    documented: Documented
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        headers: Mapping[str, str] | None = None,
-        *,
-        raw: bytes | list[bytes] = b"",
-    ) -> Answer:
-        """Send a request, and return what is answered.
-
-        Args:
-            method: The method.
-            path: The path after `/v1`, with the query.
-            body: What is sent as JSON, unless it is None.
-            headers: More headers.
-            raw: The body, if it is not `body`; in pieces, it is sent chunked.
-        """
-        sent = raw if body is None else json.dumps(body).encode()
-        own = {"Content-Type": "application/json"} if sent else {}
-        if self.key:
-            own["Authorization"] = f"Bearer {self.key}"
-        answer = send_to(self.port, f"/v1{path}", sent, {**own, **(headers or {})}, method=method)
-        self.documented.check(method, f"/v1{path}", answer)
-        return answer
-
-    def must(self, method: str, path: str, body: object = None, *, status: int = 200) -> Any:
-        """Send a request that is answered as wished, and return the parsed answer."""
-        answer = self.call(method, path, body)
-        assert answer.status == status, (method, path, answer)
-        return answer.json() if answer.body else None
-
-    def problem(
-        self, method: str, path: str, body: object = None, **options: Any
-    ) -> tuple[int, str]:
-        """Send a request that is refused, and return the status and the code."""
-        return problem_in(self.call(method, path, body, **options))
-
-    def add(self, url: str, **options: Any) -> dict[str, Any]:
-        """Add an endpoint."""
-        added: dict[str, Any] = self.must("POST", "/endpoints", {"url": url, **options}, status=201)
-        return added
-
-    def publish(self, payload: object, event_type: str = "invoice.paid", **options: Any) -> str:
-        """Publish a message, and return its id."""
-        body = {"event_type": event_type, "payload": payload, **options}
-        published: dict[str, str] = self.must("POST", "/messages", body, status=202)
-        return published["id"]
-
-    def delivery(self, message_id: str, state: str, count: int = 1) -> dict[str, Any]:
-        """Return the newest delivery of a message, once so many are in a state."""
-        path = f"/deliveries?message_id={message_id}&state={state}"
-        items: list[dict[str, Any]] = until(
-            lambda: self.must("GET", path)["items"], lambda found: len(found) == count
-        )
-        return items[0]
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service that runs.
-
-    Attributes:
-        settings: Its settings.
-        state: The same outbox as that of the service, for a worker of this process.
-        server: Its process.
-        documented: What it says of itself.
-    """
-
-    settings: Settings
+    environment: Mapping[str, str]
     state: State
-    server: Server
-    documented: Documented
+    database: DatabaseServer | None
+    headers: dict[str, str] = field(default_factory=dict)
 
-    def caller(self, tenant: str = "", scopes: tuple[Scope, ...] = SCOPES) -> Caller:
-        """Return somebody with a new key of a tenant; of a new one, if none is named."""
+    def tenant(self, tenant: str = "") -> str:
+        """Return a tenant with a person: a new one, if none is named."""
         tenant = tenant or f"tenant-{token_hex(4)}"
         with self.state.sessions.begin() as session:
             if session.get(Tenant, tenant) is None:
-                session.add(Tenant(id=tenant, name=tenant, created_at=int(time.time())))
+                session.add(Tenant(id=tenant, name=f"The {tenant}", created_at=int(time.time())))
                 session.flush()
-            key = create_key(session, tenant, "tests", scopes)
-        return Caller(tenant, self.server.port, key, self.documented)
+                person = Person(tenant_id=tenant, email=email_of(tenant), created_at=0)
+                person.password_hash = _PASSWORD_HASH
+                session.add(person)
+        return tenant
+
+    def key(self, tenant: str, scopes: tuple[Scope, ...] = SCOPES) -> str:
+        """Return a new API key of a tenant."""
+        with self.state.sessions.begin() as session:
+            return create_key(session, tenant, "tests", scopes)
+
+    def endpoint(self, tenant: str, url: str = "https://hooks.example/", **options: Any) -> str:
+        """Add an endpoint, and return its id."""
+        added, _ = self.state.account(tenant).add_endpoint(url, **options)
+        return added.endpoint.id
+
+    def deliver(
+        self, tenant: str, event_type: str = "invoice.paid", payload: object = None
+    ) -> list[DeliveryRecord]:
+        """Publish a message, send what is due, and return its deliveries."""
+        account = self.state.account(tenant)
+        (message,) = account.publish([NewMessage(event_type=event_type, payload=payload)])
+        self.state.outbox.drain()
+        return account.deliveries(message=message)
+
+    def rows(self, statement: str, **values: Any) -> list[Any]:
+        """Return what a query finds."""
+        with self.state.engine.connect() as connection:
+            return [*connection.execute(text(statement), values)]
+
+    def has_nothing_left(self) -> bool:
+        """Whether all that was published has ended."""
+        outbox = self.state.outbox
+        left = outbox.deliveries(states=("waiting", "due", "claimed"), limit=1)
+        return not left and not outbox.numbers().unrouted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service(Installed):
+    """A service that runs in this process, and listens.
+
+    Attributes:
+        port: Where it listens.
+        documented: What it says of itself.
+        log: What it has logged so far.
+    """
+
+    port: int
+    documented: Documented
+    log: list[str]
+
+    @property
+    def url(self) -> str:
+        """Where its page is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def caller(self, tenant: str = "", scopes: tuple[Scope, ...] = SCOPES) -> Caller:
+        """Return somebody with a new key of a tenant; of a new one, if none is named."""
+        tenant = self.tenant(tenant)
+        return Caller(tenant, self.port, self.key(tenant, scopes), self.documented)
 
     def stranger(self, key: str = "") -> Caller:
         """Return somebody whose key is none of this service."""
-        return Caller("", self.server.port, key, self.documented)
+        return Caller("", self.port, key, self.documented)
+
+    @contextmanager
+    def visitor(self, tenant: str = "") -> Iterator[Visitor]:
+        """Open a browser until the block ends, logged in if a tenant is given."""
+        with Visitor(self.url, self.state.settings.public_url) as visitor:
+            if tenant:
+                visitor.cookies.set(SESSION, self._session(tenant), domain="127.0.0.1")
+            yield visitor
+
+    def _session(self, tenant: str) -> str:
+        with self.state.sessions.begin() as session:
+            query = select(Person).where(Person.email == email_of(tenant))
+            return log_in(session, session.scalars(query).one(), 1)
 
 
-def problem_in(answer: Answer) -> tuple[int, str]:
-    """Return the status and the code of a refusal, which has the one form."""
-    assert answer.headers["content-type"] == PROBLEM, answer
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    body = answer.json()
-    assert body["status"] == answer.status
-    assert {"status", "code", "title", "detail"} <= body.keys()
-    return answer.status, body["code"]
+def usual_settings(url: str) -> dict[str, str]:
+    """Return what tests choose for a service with this database."""
+    return {
+        "database_url": url,
+        "keys": Fernet.generate_key().decode(),
+        "allow_addresses": "127.0.0.0/8",
+        "requests_per_minute": "10000000",
+        "timeout": "1",
+        "installation": "tests",
+    }
 
 
-def until(look: Callable[[], _T], is_right: Callable[[_T], bool], seconds: float = 30) -> _T:
-    """Look again until something is as it should be."""
-    deadline = time.monotonic() + seconds
-    while not is_right(found := look()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.02)
-    return found
+def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings as variables of the environment."""
+    return {f"{PREFIX}{name.upper()}": value for name, value in settings.items()}
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Generator[Service]:
-    """Run a service with new tables, until the block ends.
+def in_sqlite(folder: Path, **settings: object) -> Iterator[Installed]:
+    """Install a service with a SQLite file."""
+    with _installed(f"sqlite:///{folder / 'service.db'}", None, settings) as installed:
+        yield installed
+
+
+@contextmanager
+def in_postgresql(_folder: Path, **settings: object) -> Iterator[Installed]:
+    """Install a service with a PostgreSQL of its own."""
+    with (
+        postgresql_server() as server,
+        _installed(empty_database(server), server, settings) as installed,
+    ):
+        yield installed
+
+
+def empty_database(server: DatabaseServer) -> str:
+    """Make a database, and return its URL."""
+    url = f"postgresql+psycopg://postgres@/{{}}?host={server.settings['HOST']}"
+    name = f"service_{token_hex(4)}"
+    engine = create_engine(url.format("postgres"), isolation_level="AUTOCOMMIT")
+    with closing(engine.connect()) as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return url.format(name)
+
+
+@contextmanager
+def _installed(
+    url: str, database: DatabaseServer | None, settings: Mapping[str, object]
+) -> Iterator[Installed]:
+    chosen = usual_settings(url) | {name: str(each) for name, each in settings.items()}
+    with closing(State.of(Settings.read(**chosen))) as state:
+        migrate(state.engine, state.outbox)
+        installed = Installed(environment=environment_of(chosen), state=state, database=database)
+        key = installed.key(installed.tenant(TENANT))
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        yield replace(installed, headers=headers)
+
+
+Opens = Callable[..., AbstractContextManager[Installed]]
+
+
+@contextmanager
+def running(folder: Path, opens: Opens = in_sqlite, **settings: Any) -> Iterator[Service]:
+    """Install a service and run it in a thread, until the block ends.
 
     Args:
         folder: Where its files are.
+        opens: Installs it.
         settings: Settings in small letters, as in the environment.
     """
-    own = {
-        "database_url": f"sqlite:///{folder / 'service.db'}",
-        "keys": Fernet.generate_key().decode(),
-        "allow_addresses": "127.0.0.0/8",
-        "requests_per_minute": "1000000",
-        "timeout": "1",
-        **settings,
-    }
-    environment = {f"{PREFIX}{name.upper()}": value for name, value in own.items()}
-    chosen = Settings(**own)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    with closing(State.of(chosen)) as state:
-        migrate(state.engine, state.outbox)
-        documented = Documented(create_app(chosen).openapi())
-        own_path = os.environ.get("PYTHONPATH")
-        path = os.pathsep.join([str(SERVICE), *([own_path] if own_path else [])])
-        with uvicorn(
-            "delivery_service.app:create_app", "--factory", PYTHONPATH=path, **environment
-        ) as server:
-            try:
-                yield Service(chosen, state, server, documented)
-            finally:
-                print(server.log)  # noqa: T201  # pytest shows it if a test failed
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with (
+            opens(folder, **{"public_url": url, **settings}) as installed,
+            serving(installed, listening) as service,
+        ):
+            yield service
+
+
+@contextmanager
+def serving(installed: Installed, listening: socket.socket) -> Iterator[Service]:
+    """Run a service that is installed, until the block ends."""
+    app = create_app(installed.state.settings)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="info"))
+    thread = Thread(target=server.run, args=([listening],))
+    with _logged() as log:
+        thread.start()
+        try:
+            wait_until(lambda: server.started or not thread.is_alive())
+            assert server.started, log
+            yield Service(
+                **vars(installed),
+                port=listening.getsockname()[1],
+                documented=Documented(app.openapi()),
+                log=log,
+            )
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class _Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Collect what is logged, until the block ends."""
+    handler = _Lines()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield handler.lines
+    finally:
+        logging.getLogger().removeHandler(handler)

@@ -19,7 +19,8 @@ from delivery_service.account import NewMessage
 from frappe_hooksig.sending import RetrySchedule
 from frappe_hooksig.testing import Answer, FakeReceiver
 from tests.delivery_service.pages.browser import PHONE, Browser, browser
-from tests.delivery_service.pages.serving import Running, email_of, running
+from tests.delivery_service.pages.visiting import email_of
+from tests.delivery_service.running import Service, running
 from tests.loopback import ROOT
 
 IMAGES: Final = ROOT / "docs" / "images"
@@ -56,7 +57,7 @@ def main() -> None:
             _keep(window, folder / f"delivery-service-{name}.png")
 
 
-def _fill(service: Running, shop: str, books: str) -> dict[str, str]:
+def _fill(service: Service, shop: str, books: str) -> dict[str, str]:
     """Send messages to endpoints of which one fails; return the tenant and a path."""
     tenant = service.tenant()
     account = service.state.account(tenant)

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from delivery_service.tables import EndpointDescription
 from sqlalchemy import select
 
-from tests.delivery_service.running import Caller, Service
+from tests.delivery_service.calling import Caller
+from tests.delivery_service.running import Service
 
 
 def test_changed_while_it_is_deleted(acme: Caller, service: Service) -> None:

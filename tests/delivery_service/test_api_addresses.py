@@ -14,7 +14,8 @@ import pytest
 
 from frappe_hooksig.outbox import Worker
 from frappe_hooksig.testing import FakeReceiver
-from tests.delivery_service.running import Caller, Service, running, until
+from tests.delivery_service.calling import Caller, until
+from tests.delivery_service.running import Service, running
 from tests.loopback import free_port
 from tests.sending.name_server import SILENCE, Names, NameServer
 

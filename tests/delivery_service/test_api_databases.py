@@ -13,23 +13,17 @@ import pytest
 
 from frappe_hooksig.outbox import Worker
 from frappe_hooksig.testing import FakeReceiver
-from tests.databases import DatabaseServer, postgresql_server
-from tests.delivery_service.running import Service, problem_in, running, until
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[DatabaseServer]:
-    with postgresql_server() as server:
-        yield server
+from tests.databases import DatabaseServer
+from tests.delivery_service.calling import problem_in, until
+from tests.delivery_service.running import Service, empty_database, running
 
 
 @pytest.fixture(scope="module")
 def service(
     tmp_path_factory: pytest.TempPathFactory, database: DatabaseServer
 ) -> Iterator[Service]:
-    user, host = database.settings["USER"], database.settings["HOST"]
-    url = f"postgresql+psycopg://{user}@/postgres?host={host}"
     folder = tmp_path_factory.mktemp("service")
+    url = empty_database(database)
     with running(folder, database_url=url, max_endpoints="5") as service:
         yield service
 

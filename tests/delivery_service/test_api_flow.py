@@ -10,7 +10,8 @@ import pytest
 from frappe_hooksig import Secret, providers, verify_payload
 from frappe_hooksig.outbox import Worker
 from frappe_hooksig.testing import Answer, FakeReceiver
-from tests.delivery_service.running import Caller, Service, until
+from tests.delivery_service.calling import Caller, until
+from tests.delivery_service.running import Service
 
 
 @pytest.fixture(scope="module", autouse=True)

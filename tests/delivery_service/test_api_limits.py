@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.delivery_service.running import Service, problem_in, running
+from tests.delivery_service.calling import problem_in
+from tests.delivery_service.running import Service, running
 from tests.loopback import free_port
 
 ENDPOINTS = 5
@@ -18,8 +19,7 @@ REQUESTS = 40
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
-    limits = {"max_endpoints": str(ENDPOINTS), "requests_per_minute": str(REQUESTS)}
-    with running(folder, **limits) as service:
+    with running(folder, max_endpoints=ENDPOINTS, requests_per_minute=REQUESTS) as service:
         yield service
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.delivery_service.running import Caller, Service
+from tests.delivery_service.calling import Caller
+from tests.delivery_service.running import Service
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.delivery_service.conftest import MOST
-from tests.delivery_service.running import PROBLEM, Caller, Service, problem_in
+from tests.delivery_service.calling import PROBLEM, Caller, problem_in
+from tests.delivery_service.conftest import MOST, MOST_OF_PAYLOAD
+from tests.delivery_service.running import Service
 from tests.loopback import send_to
+
+
+@pytest.fixture(scope="module")
+def endpoint(acme: Caller) -> str:
+    """Return the path of an endpoint that stays as it is."""
+    return f"/endpoints/{acme.add('https://partner.example/')['id']}"
 
 
 def _published(caller: Caller, payload: str) -> bytes:
@@ -187,11 +194,9 @@ def test_messages_that_are_refused(body: object, acme: Caller) -> None:
     ],
     ids=json.dumps,
 )
-def test_endpoints_that_are_refused(extra: dict[str, Any], acme: Caller) -> None:
+def test_endpoints_that_are_refused(extra: dict[str, Any], acme: Caller, endpoint: str) -> None:
     """Nothing but what is documented can be chosen for an endpoint, neither now nor later."""
-    endpoint = acme.add("https://partner.example/")
-    path = f"/endpoints/{endpoint['id']}"
-    before = acme.must("GET", path)
+    before = acme.must("GET", endpoint)
     body = {"url": "https://partner.example/", **extra}
     status, code = acme.problem("POST", "/endpoints", body)
 
@@ -200,8 +205,8 @@ def test_endpoints_that_are_refused(extra: dict[str, Any], acme: Caller) -> None
         (422, "unusable"),
         (400, "malformed-json"),
     }
-    assert acme.problem("PATCH", path, extra)[0] == status
-    assert acme.must("GET", path) == before
+    assert acme.problem("PATCH", endpoint, extra)[0] == status
+    assert acme.must("GET", endpoint) == before
 
 
 @pytest.mark.parametrize(
@@ -232,12 +237,10 @@ def test_endpoints_that_are_refused(extra: dict[str, Any], acme: Caller) -> None
         "https://partner.example/" + "a" * 2000,
     ],
 )
-def test_urls_that_are_refused(url: str, acme: Caller) -> None:
+def test_urls_that_are_refused(url: str, acme: Caller, endpoint: str) -> None:
     """A URL is one that all readers understand alike."""
-    endpoint = acme.add("https://partner.example/")
     assert acme.problem("POST", "/endpoints", {"url": url}) == (422, "invalid-request")
-    path = f"/endpoints/{endpoint['id']}"
-    assert acme.problem("PATCH", path, {"url": url}) == (422, "invalid-request")
+    assert acme.problem("PATCH", endpoint, {"url": url}) == (422, "invalid-request")
 
 
 def test_a_refusal_repeats_nothing(acme: Caller) -> None:
@@ -352,13 +355,13 @@ def test_strangers_make_no_work(raw: bytes | list[bytes], service: Service) -> N
 
 def test_the_largest_body(acme: Caller) -> None:
     """A body up to the limit is taken, also in pieces; a payload has a limit of its own."""
-    body = b'{"event_type": "a", "payload": "%b"}' % (b"a" * 19_998)
+    body = b'{"event_type": "a", "payload": "%b"}' % (b"a" * (MOST_OF_PAYLOAD - 2))
     raw = body + b" " * (MOST - len(body))
     assert acme.call("POST", "/messages", raw=raw).status == 202
     assert acme.call("POST", "/messages", raw=[raw[:100], raw[100:]]).status == 202
-    large = {"event_type": "a", "payload": "a" * 19_999}
+    large = {"event_type": "a", "payload": "a" * (MOST_OF_PAYLOAD - 1)}
     assert acme.problem("POST", "/messages", large) == (413, "payload-too-large")
-    letters = {"event_type": "a", "payload": "é" * 10_000}
+    letters = {"event_type": "a", "payload": "é" * (MOST_OF_PAYLOAD // 2)}
     assert acme.problem("POST", "/messages", letters) == (413, "payload-too-large")
 
 
@@ -386,12 +389,11 @@ def test_other_routes(method: str, path: str, expected: tuple[int, str], acme: C
     assert acme.problem(method, path) == expected
 
 
-def test_methods_of_a_path(acme: Caller) -> None:
+def test_methods_of_a_path(acme: Caller, endpoint: str) -> None:
     """A path tells all of its methods, and a path for several is no id."""
-    endpoint = acme.add("https://partner.example/")
     paths = {
         "/endpoints": "GET, POST",
-        f"/endpoints/{endpoint['id']}": "DELETE, GET, PATCH",
+        endpoint: "DELETE, GET, PATCH",
         "/messages/bulk": "POST",
         "/deliveries/send-again": "POST",
     }

@@ -14,11 +14,11 @@ from delivery_service.problems import CODES
 from delivery_service.settings import Settings
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from tests.delivery_service.running import SERVICE, Caller, Service
+from tests.delivery_service.calling import Caller
+from tests.delivery_service.running import Service
+from tests.loopback import ROOT
 
-OPENAPI = create_app(
-    Settings(keys=Fernet.generate_key().decode())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-).openapi()
+OPENAPI = create_app(Settings.read(keys=Fernet.generate_key().decode())).openapi()
 WITHOUT_SCOPE = {"get_me"}
 
 
@@ -153,7 +153,9 @@ def test_words(operation: Operation) -> None:
 def test_codes() -> None:
     """Each code that a refusal of the API has is explained, and no others are."""
     files = [
-        each for each in (SERVICE / "delivery_service").rglob("*.py") if "pages" not in str(each)
+        each
+        for each in (ROOT / "examples" / "delivery_service" / "delivery_service").rglob("*.py")
+        if "pages" not in str(each)
     ]
     found = {
         code

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import pytest
 from delivery_service.account import NewMessage
@@ -30,10 +30,9 @@ def celery(operator: Operator) -> AbstractContextManager[Server]:
 
 
 @pytest.fixture
-def operator(tmp_path: Path, valkey_url: str) -> Operator:
-    """An operator whose service has tables, a tenant and a broker."""
-    operator = Operator(tmp_path, {"BROKER_URL": valkey_url})
-    operator.begin()
+def operator(operator: Operator, valkey_url: str) -> Operator:
+    """An operator whose service has a broker."""
+    operator.variables["BROKER_URL"] = valkey_url
     return operator
 
 
@@ -68,7 +67,7 @@ def test_unusable(operator: Operator, changes: dict[str, str], says: str) -> Non
     ran = subprocess.run(
         [sys.executable, "-c", f"import {APP}"],
         cwd=operator.folder,
-        env={"PYTHONPATH": ":".join(sys.path), **operator.environment},
+        env={**os.environ, **operator.environment},
         capture_output=True,
         text=True,
         timeout=60,

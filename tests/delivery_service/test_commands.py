@@ -16,17 +16,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 
 from frappe_hooksig.testing import Answer, FakeReceiver
-from tests.delivery_service.operating import PASSWORD, Operator
+from tests.delivery_service.operating import Operator
+from tests.delivery_service.pages.visiting import PASSWORD
 
 OTHER = "another long password"
-
-
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    """An operator whose service has its tables and a tenant."""
-    operator = Operator(tmp_path)
-    operator.begin()
-    return operator
 
 
 def test_tenants(operator: Operator) -> None:
@@ -272,7 +265,7 @@ def test_copied_database(operator: Operator) -> None:
 def test_work_ends(operator: Operator) -> None:
     """After SIGTERM, a worker waits for the attempt in flight, and makes no other."""
     with (
-        FakeReceiver([Answer(200, delay=2)]) as receiver,
+        FakeReceiver([Answer(200, delay=0.5)]) as receiver,
         operator.work() as worker,
         operator.state() as state,
     ):

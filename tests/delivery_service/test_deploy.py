@@ -26,7 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from delivery_service.settings import PREFIX, Settings
 
-from tests.delivery_service.operating import PASSWORD, Operator
+from tests.delivery_service.operating import Operator
+from tests.delivery_service.pages.visiting import PASSWORD
 from tests.loopback import ROOT, Answer, free_port, send_to, served
 
 DEPLOY = ROOT / "examples" / "delivery_service" / "deploy"

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from queue import Queue
 from typing import Any
 
@@ -21,14 +20,6 @@ from tests.delivery_service.operating import Operator
 
 SECRET = "a-secret-that-both-sides-have-had-for-years"
 URL = "https://shop.example/hooks"
-
-
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    """An operator whose service has its tables and a tenant."""
-    operator = Operator(tmp_path)
-    operator.begin()
-    return operator
 
 
 def written(operator: Operator, *rows: object) -> str:

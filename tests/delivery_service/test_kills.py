@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
+from socket import create_server
 
 import pytest
 import redis
@@ -23,8 +24,8 @@ from typing_extensions import Self
 from frappe_hooksig import generate_secret
 from frappe_hooksig.sending import RetrySchedule
 from tests.databases import DatabaseServer
-from tests.delivery_service.installed import Installed, in_postgresql, in_sqlite
 from tests.delivery_service.killing import Api, Batch, Clients, Supervised
+from tests.delivery_service.running import Installed, in_postgresql, in_sqlite, serving
 from tests.frappe_bench import valkey
 from tests.loopback import free_port, send_to, uvicorn
 from tests.outbox.programs import SECRET
@@ -33,10 +34,11 @@ from tests.outbox.test_kills import once_each
 from tests.selection import FULL, at_full_size
 
 SECONDS = 800 if FULL else 180
-ENDPOINTS = 5 if FULL else 3
-MESSAGES = 2000 if FULL else 60
+ENDPOINTS = 5 if FULL else 2
+MESSAGES = 2000 if FULL else 20
 IN_BULK = 20 if FULL else 5
 CLIENTS = 4
+PROCESSES = 2 if FULL else 1  # of each kind, beside SQLite
 # Who is killed loses what it was sending, until a lease has passed.
 LEASE = "10" if FULL else "1"
 TURNS = 15 if FULL else 1  # how often each of them is killed
@@ -117,8 +119,8 @@ Begins = Callable[[Path, ExitStack], Trial]
 def sqlite_and_worker(folder: Path, stack: ExitStack) -> Trial:
     """Have a worker send what is in a SQLite file."""
     installed = stack.enter_context(in_sqlite(folder))
-    api = stack.enter_context(Api(installed, folder / "api.log", 2))
-    workers = working(installed, folder, stack, 2)
+    api = stack.enter_context(Api(installed, folder / "api.log", PROCESSES))
+    workers = working(installed, folder, stack, PROCESSES)
     kills: Strikes = [api.kill_one, partial(replace_one, workers)]
     return Trial(
         installed=installed,
@@ -135,7 +137,7 @@ def postgresql_and_workers(folder: Path, stack: ExitStack) -> Trial:
     api = stack.enter_context(Api(installed, folder / "api.log", 4))
     workers = working(installed, folder, stack, 4)
     kills: Strikes = [api.kill_one, partial(replace_one, workers)]
-    restarts = [partial(server_of(installed).restart, seconds) for seconds in AWAY]
+    restarts = [partial(database_of(installed).restart, seconds) for seconds in AWAY]
     return Trial(
         installed=installed,
         api=api,
@@ -155,7 +157,7 @@ def postgresql_and_celery(folder: Path, stack: ExitStack) -> Trial:
     options = ("worker", "-c", "3", "--without-gossip", "--without-mingle")
     worker = stack.enter_context(celery(installed, *options, log=folder / "workers.log"))
     kills: Strikes = [api.kill_one, worker.kill_child]
-    restarts = [partial(server_of(installed).restart, seconds) for seconds in AWAY]
+    restarts = [partial(database_of(installed).restart, seconds) for seconds in AWAY]
     return Trial(
         installed=installed,
         api=api,
@@ -214,10 +216,10 @@ def replace_one(workers: Workers) -> None:
     workers.start_one()
 
 
-def server_of(installed: Installed) -> DatabaseServer:
+def database_of(installed: Installed) -> DatabaseServer:
     """Return the server of its database."""
-    assert installed.server
-    return installed.server
+    assert installed.database
+    return installed.database
 
 
 def plan() -> list[Batch]:
@@ -335,9 +337,9 @@ def test_killed_before_the_answer(opens: Opens, tmp_path: Path) -> None:
                 dying.send(batch.path, batch.body(), installed.headers)
             wait_until(lambda: not dying.is_running())
         before = installed.rows("SELECT idempotency_key, id FROM hooksig_messages")
-        with uvicorn("delivery_service.app:create_app", "--factory", **environment) as server:
-            again = server.send(batch.path, batch.body(), installed.headers)
-            other = server.send(batch.path, batch.body("another one"), installed.headers)
+        with create_server(("127.0.0.1", 0)) as listening, serving(installed, listening) as it:
+            again = send_to(it.port, batch.path, batch.body(), installed.headers)
+            other = send_to(it.port, batch.path, batch.body("another one"), installed.headers)
         after = installed.rows("SELECT idempotency_key, id FROM hooksig_messages")
 
     assert (again.status, other.status) == (202, 409)
@@ -346,7 +348,9 @@ def test_killed_before_the_answer(opens: Opens, tmp_path: Path) -> None:
     assert len(after) == 2
 
 
-@everywhere
+@pytest.mark.long
+@pytest.mark.stress
+@pytest.mark.parametrize("opens", [in_sqlite, in_postgresql], ids=["SQLite", "PostgreSQL"])
 def test_published_at_once(opens: Opens, tmp_path: Path) -> None:
     """Many clients publish the same with the same keys at once: each key has one message."""
     count = 20

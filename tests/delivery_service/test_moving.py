@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from delivery_service.account import NewMessage
 from delivery_service.api_keys import find_caller
@@ -14,8 +11,10 @@ from sqlalchemy import create_engine, inspect, text
 
 from frappe_hooksig.sending import RetrySchedule
 from frappe_hooksig.testing import FakeReceiver
-from tests.databases import postgresql
-from tests.delivery_service.operating import PASSWORD, Operator
+from tests.databases import DatabaseServer
+from tests.delivery_service.operating import Operator
+from tests.delivery_service.pages.visiting import PASSWORD
+from tests.delivery_service.running import empty_database
 
 SOON = RetrySchedule((0.1,) * 20, jitter=0)
 
@@ -26,26 +25,11 @@ def target(operator: Operator) -> str:
     return operator.url("target.db")
 
 
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    """An operator whose service has its tables and a tenant."""
-    operator = Operator(tmp_path)
-    operator.begin()
-    return operator
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    """The URL of an empty database of PostgreSQL."""
-    with postgresql() as settings:
-        yield f"postgresql+psycopg://{settings['USER']}@/{settings['NAME']}?host={settings['HOST']}"
-
-
-def test_move(operator: Operator, server: str) -> None:
+def test_move(operator: Operator, database: DatabaseServer) -> None:
     """Keys and logins work as before, and what was left is sent, once."""
     key = operator.must("create-key", "acme", "the shop").strip()
     operator.must("add-person", "acme", "anna@acme.example", given=PASSWORD)
-    source = operator.variables["DATABASE_URL"]
+    source, server = operator.variables["DATABASE_URL"], empty_database(database)
     with FakeReceiver([200, *[503] * 3, 200]) as receiver:
         with operator.state() as state:
             account = state.account("acme")

@@ -9,15 +9,15 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import pytest
 
 from frappe_hooksig.outbox import Worker
 from frappe_hooksig.testing import FakeReceiver
-from tests.delivery_service.installed import Installed, in_postgresql, in_sqlite
-from tests.loopback import Answer, Server, uvicorn
+from tests.delivery_service.running import TENANT, Service, in_postgresql, in_sqlite, running
+from tests.loopback import Answer, send_to
 from tests.outbox.running import wait_until
 from tests.selection import at_full_size
 
@@ -33,40 +33,36 @@ LOCKS: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Service:
-    """A service with one process for its API."""
+def publish(service: Service, key: str) -> Answer:
+    """Publish a message with an idempotency key, which begins with its event type."""
+    event_type = key.partition("-")[0]
+    message = {"event_type": event_type, "payload": {}, "idempotency_key": key}
+    body = json.dumps(message).encode()
+    return send_to(service.port, "/v1/messages", body, service.headers, timeout=60)
 
-    installed: Installed
-    server: Server
 
-    def publish(self, key: str) -> Answer:
-        """Publish a message with an idempotency key, which begins with its event type."""
-        event_type = key.partition("-")[0]
-        message = {"event_type": event_type, "payload": {}, "idempotency_key": key}
-        body = json.dumps(message).encode()
-        return self.server.send("/v1/messages", body, self.installed.headers, timeout=60)
+def ask(service: Service, path: str) -> tuple[int, float]:
+    """Return the status of an answer, and how long it took."""
+    began = time.monotonic()
+    answer = send_to(service.port, path, method="GET", timeout=60)
+    return answer.status, time.monotonic() - began
 
-    def ask(self, path: str) -> tuple[int, float]:
-        """Return the status of an answer, and how long it took."""
-        began = time.monotonic()
-        answer = self.server.send(path, method="GET", timeout=60)
-        return answer.status, time.monotonic() - began
 
-    def has(self, key: str) -> int:
-        """Return how many messages there are with keys that begin like this."""
-        count = "SELECT COUNT(*) FROM hooksig_messages WHERE idempotency_key LIKE :key"
-        found: int = self.installed.rows(count, key=f"{key}%")[0][0]
-        return found
+def count(service: Service, key: str) -> int:
+    """Return how many messages there are with keys that begin like this."""
+    query = "SELECT COUNT(*) FROM hooksig_messages WHERE idempotency_key LIKE :key"
+    found: int = service.rows(query, key=f"{key}%")[0][0]
+    return found
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Let another transaction hold the lock for messages, until the block ends."""
-        engine = self.installed.state.engine
-        with engine.connect() as connection:
-            connection.exec_driver_sql(LOCKS[engine.dialect.name])
-            yield
-            connection.rollback()
+
+@contextmanager
+def locked(service: Service) -> Iterator[None]:
+    """Let another transaction hold the lock for messages, until the block ends."""
+    engine = service.state.engine
+    with engine.connect() as connection:
+        connection.exec_driver_sql(LOCKS[engine.dialect.name])
+        yield
+        connection.rollback()
 
 
 @pytest.fixture(
@@ -78,40 +74,37 @@ def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """A service in each database."""
-    with (
-        request.param(tmp_path_factory.mktemp("service")) as installed,
-        uvicorn("delivery_service.app:create_app", "--factory", **installed.environment) as server,
-    ):
-        yield Service(installed=installed, server=server)
+    with running(tmp_path_factory.mktemp("service"), request.param) as service:
+        yield service
 
 
 def test_all_threads_wait(service: Service) -> None:
     """While all threads wait for a lock, /health answers; then all requests are answered."""
     keys = [f"waits-{number}" for number in range(AT_ONCE)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        with service.locked():
-            publishing = pool.map(service.publish, keys)
+        with locked(service):
+            publishing = pool.map(partial(publish, service), keys)
             time.sleep(1)
-            status, seconds = service.ask("/health")
+            status, seconds = ask(service, "/health")
         answers = [*publishing]
 
     assert (status, seconds < SOON) == (200, True)
     assert {answer.status for answer in answers} <= PUBLISHED
-    assert service.has("waits-") == AT_ONCE
+    assert count(service, "waits-") == AT_ONCE
 
 
 def test_locked_for_long(service: Service) -> None:
     """A lock that is held for long is 503 with Retry-After; a worker goes on, nothing is lost."""
-    outbox = service.installed.state.outbox
+    outbox = service.state.outbox
     keys = [f"late-{number}" for number in range(FEW)]
     with FakeReceiver([200]) as receiver, Worker(outbox), ThreadPoolExecutor(AT_ONCE) as pool:
-        endpoint = add_endpoint(service, receiver.url)
-        early = service.publish("late-not")
-        with service.locked():
-            refused = [*pool.map(service.publish, keys)]
-        again = [*pool.map(service.publish, keys)]
+        endpoint = service.endpoint(TENANT, receiver.url, event_types=["late"])
+        early = publish(service, "late-not")
+        with locked(service):
+            refused = [*pool.map(partial(publish, service), keys)]
+        again = [*pool.map(partial(publish, service), keys)]
         receiver.wait_for(FEW + 1, 60)
-        wait_until(service.installed.has_nothing_left)
+        wait_until(service.has_nothing_left)
         outbox.delete_endpoint(endpoint)
 
     assert early.status in PUBLISHED
@@ -123,54 +116,48 @@ def test_locked_for_long(service: Service) -> None:
     assert arrived == Counter(published)
 
 
-def add_endpoint(service: Service, url: str) -> str:
-    """Add an endpoint, and return its id."""
-    body = json.dumps({"url": url, "event_types": ["late"]}).encode()
-    answer = service.server.send("/v1/endpoints", body, service.installed.headers)
-    assert answer.status == 201, answer
-    found: str = answer.json()["id"]
-    return found
-
-
 def test_slow_bodies(service: Service) -> None:
     """Clients that send their bodies byte by byte stop no others."""
     head = (
         "POST /v1/messages HTTP/1.1\r\n"
         "Host: 127.0.0.1\r\n"
-        f"Authorization: {service.installed.headers['Authorization']}\r\n"
+        f"Authorization: {service.headers['Authorization']}\r\n"
         "Content-Type: application/json\r\n"
         "Content-Length: 1000\r\n\r\n"
     )
     with ExitStack() as stack:
-        address = ("127.0.0.1", service.server.port)
+        address = ("127.0.0.1", service.port)
         slow = [stack.enter_context(socket.create_connection(address)) for _ in range(AT_ONCE)]
         for number, part in enumerate((head, "{", " ")):
             for each in slow:
                 each.sendall(part.encode())
             began = time.monotonic()
-            answer = service.publish(f"beside-{number}")
+            answer = publish(service, f"beside-{number}")
             assert answer.status in PUBLISHED, answer
             assert time.monotonic() - began < SOON
-            assert service.ask("/health")[0] == 200
+            assert ask(service, "/health")[0] == 200
 
 
-@pytest.mark.parametrize("service", [in_postgresql], ids=["PostgreSQL"], indirect=True)
+@pytest.mark.parametrize(
+    "service", [at_full_size(in_postgresql)], ids=["PostgreSQL"], indirect=True
+)
 def test_database_restarted(service: Service) -> None:
     """While the database is away it is 503, and by itself it is well again afterwards."""
-    assert service.installed.server
+    assert service.database
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        before = [*pool.map(service.publish, [f"before-{each}" for each in range(AT_ONCE)])]
-        service.installed.server.stop()
+        keys = [f"before-{each}" for each in range(AT_ONCE)]
+        before = [*pool.map(partial(publish, service), keys)]
+        service.database.stop()
         keys = [f"away-{each}" for each in range(AT_ONCE)]
-        away = [*pool.map(service.publish, keys)]
-        well, ready = service.ask("/health")[0], service.ask("/ready")[0]
-        service.installed.server.start()
-        again = [*pool.map(service.publish, keys)]
-    wait_until(lambda: service.ask("/ready")[0] == 200)
+        away = [*pool.map(partial(publish, service), keys)]
+        well, ready = ask(service, "/health")[0], ask(service, "/ready")[0]
+        service.database.start()
+        again = [*pool.map(partial(publish, service), keys)]
+    wait_until(lambda: ask(service, "/ready")[0] == 200)
 
     assert {each.status for each in before} <= PUBLISHED
     assert {(each.status, "retry-after" in each.headers) for each in away} == {(503, True)}
     assert (well, ready) == (200, 503)
     assert {each.status for each in again} <= {*PUBLISHED, 503}
-    assert service.publish("afterwards").status in PUBLISHED
-    assert service.has("afterwards") == 1
+    assert publish(service, "afterwards").status in PUBLISHED
+    assert count(service, "afterwards") == 1

@@ -33,6 +33,9 @@ Sessions = sessionmaker[Session]
 MOST_AT_ONCE: Final = 100
 #: How many deliveries one request may send once more.
 MOST_AGAIN: Final = 500
+#: How many event types, and how many further headers, an endpoint may have.
+MOST_TYPES: Final = 50
+MOST_HEADERS: Final = 20
 TEST_EVENT: Final = "test"
 
 

@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.delivery_service.pages.serving import PASSWORD
+from tests.delivery_service.pages.visiting import PASSWORD
 
 SECONDS_TO_WAIT = 20
 DESKTOP = (1280, 800)

@@ -13,7 +13,8 @@ from frappe_hooksig.outbox import Worker
 from frappe_hooksig.sending import RetrySchedule
 from frappe_hooksig.testing import Answer, FakeReceiver
 from tests.delivery_service.pages.browser import DESKTOP, PHONE, Browser, browser
-from tests.delivery_service.pages.serving import Running, email_of
+from tests.delivery_service.pages.visiting import email_of
+from tests.delivery_service.running import Service
 
 pytestmark = [pytest.mark.long, pytest.mark.stress]
 
@@ -36,7 +37,7 @@ def without_scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browse
 
 
 @contextmanager
-def worker(service: Running) -> Iterator[None]:
+def worker(service: Service) -> Iterator[None]:
     """Send what is due, until the block ends."""
     each = Worker(service.state.outbox, slots=4)
     thread = Thread(target=each.run)
@@ -48,14 +49,14 @@ def worker(service: Running) -> Iterator[None]:
         thread.join(30)
 
 
-def visit(window: Browser, service: Running, tenant: str) -> None:
+def visit(window: Browser, service: Service, tenant: str) -> None:
     """Log in in a window of the usual size."""
     window.driver.delete_all_cookies()
     window.resize(DESKTOP)
     window.log_in(service.url, email_of(tenant))
 
 
-def test_from_the_first_login(service: Running, tenant: str, window: Browser) -> None:
+def test_from_the_first_login(service: Service, tenant: str, window: Browser) -> None:
     """Somebody adds an endpoint, sends a test, and sees it arrive, without loading the page."""
     visit(window, service, tenant)
     with FakeReceiver() as receiver, worker(service):
@@ -81,7 +82,7 @@ def test_from_the_first_login(service: Running, tenant: str, window: Browser) ->
     assert window.complaints() == []
 
 
-def test_failure_and_sending_again(service: Running, tenant: str, window: Browser) -> None:
+def test_failure_and_sending_again(service: Service, tenant: str, window: Browser) -> None:
     """A failed attempt, its retry and what is sent once more show up by themselves."""
     visit(window, service, tenant)
     with FakeReceiver([Answer(500, HOSTILE), 200]) as receiver:
@@ -110,7 +111,7 @@ def test_failure_and_sending_again(service: Running, tenant: str, window: Browse
     assert window.complaints() == []
 
 
-def test_pause_and_resume(service: Running, tenant: str, window: Browser) -> None:
+def test_pause_and_resume(service: Service, tenant: str, window: Browser) -> None:
     """A pause and its end change the page in its place; the focus is on what was done."""
     visit(window, service, tenant)
     endpoint = service.endpoint(tenant, description="Shop")
@@ -126,7 +127,7 @@ def test_pause_and_resume(service: Running, tenant: str, window: Browser) -> Non
     assert window.complaints() == []
 
 
-def test_keyboard(service: Running, tenant: str, window: Browser) -> None:
+def test_keyboard(service: Service, tenant: str, window: Browser) -> None:
     """Everything is reached with Tab, and done with Enter."""
     window.driver.delete_all_cookies()
     window.open(f"{service.url}/login")
@@ -167,7 +168,7 @@ def test_keyboard(service: Running, tenant: str, window: Browser) -> None:
     assert window.complaints() == []
 
 
-def test_policy(service: Running, tenant: str, window: Browser) -> None:
+def test_policy(service: Service, tenant: str, window: Browser) -> None:
     """What a page must not have is refused, and the console says so: the other tests look there."""
     visit(window, service, tenant)
     window.driver.execute_script(
@@ -198,7 +199,7 @@ PAGES = (
 )
 
 
-def test_phone(service: Running, tenant: str, window: Browser) -> None:
+def test_phone(service: Service, tenant: str, window: Browser) -> None:
     """At the width of a phone, no page is wider, whatever it shows."""
     visit(window, service, tenant)
     long = "a" * 120
@@ -220,7 +221,7 @@ def test_phone(service: Running, tenant: str, window: Browser) -> None:
     assert {path: width for path, width in widths.items() if width > PHONE[0]} == {}
 
 
-def test_without_scripts(service: Running, tenant: str, without_scripts: Browser) -> None:
+def test_without_scripts(service: Service, tenant: str, without_scripts: Browser) -> None:
     """Without JavaScript, everything works, too; a page is loaded again to see what is new."""
     window = without_scripts
     window.resize(DESKTOP)

@@ -7,7 +7,8 @@ import os
 import pytest
 
 from frappe_hooksig.testing import FakeReceiver
-from tests.delivery_service.pages.serving import Running, Visitor, field_of, secret_of
+from tests.delivery_service.pages.visiting import Visitor, field_of, secret_of
+from tests.delivery_service.running import Service
 
 HOSTILE = "</script><script>alert(1)</script>\"' onload=x {{7*7}} \u202e"
 NEW = {"url": "https://hooks.example/a", "event_types": "*", "format": "standard"}
@@ -18,7 +19,7 @@ def test_empty(visitor: Visitor) -> None:
     assert "Add the first one" in visitor.get("/endpoints").text
 
 
-def test_add(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_add(service: Service, visitor: Visitor, tenant: str) -> None:
     """A new endpoint shows its secret once, and nowhere else."""
     answer = visitor.submit(
         "/endpoints/new",
@@ -36,10 +37,10 @@ def test_add(service: Running, visitor: Visitor, tenant: str) -> None:
     assert found.endpoint.header_names == ("X-Team",)
     assert secret not in shown
     assert "blue" not in shown
-    assert secret not in service.server.log
+    assert secret not in "".join(service.log)
 
 
-def test_add_twice(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_add_twice(service: Service, visitor: Visitor, tenant: str) -> None:
     """A second click, or a page that is loaded again, adds no second endpoint."""
     form_id = field_of(visitor.get("/endpoints/new").text, "form_id")
     answers = [visitor.submit("/endpoints/new", **NEW, form_id=form_id) for _ in range(2)]
@@ -62,12 +63,14 @@ UNUSABLE = {
     "no header": {"headers": "Authorization"},
     "a header twice": {"headers": "X-A: b\nX-A: c"},
     "a header of ours": {"headers": "Host: evil.example"},
+    "51 event types": {"event_types": "\n".join(f"a.{number}" for number in range(51))},
+    "21 headers": {"headers": "\n".join(f"X-{number}: a" for number in range(21))},
     "a control character": {"headers": "X-A: b\x01c"},
 }
 
 
 @pytest.mark.parametrize("fields", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_unusable(service: Running, visitor: Visitor, tenant: str, fields: dict[str, str]) -> None:
+def test_unusable(service: Service, visitor: Visitor, tenant: str, fields: dict[str, str]) -> None:
     """What cannot be used is said above the form, which keeps what was typed."""
     answer = visitor.submit("/endpoints/new", **NEW | {"description": "Shop"} | fields)
 
@@ -77,7 +80,7 @@ def test_unusable(service: Running, visitor: Visitor, tenant: str, fields: dict[
     assert not service.state.account(tenant).endpoints(limit=10)
 
 
-def test_hostile_texts(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_hostile_texts(service: Service, visitor: Visitor, tenant: str) -> None:
     """What a tenant writes is text wherever it is shown."""
     endpoint = service.endpoint(
         tenant, f"https://hooks.example/?{'%3C' * 100}", description=HOSTILE
@@ -97,7 +100,7 @@ def test_hostile_texts(service: Running, visitor: Visitor, tenant: str) -> None:
         assert "{{7*7}}" in text
 
 
-def test_change(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_change(service: Service, visitor: Visitor, tenant: str) -> None:
     """A change keeps what it does not name: the headers."""
     endpoint = service.endpoint(tenant, headers={"X-Team": "blue"})
     form = visitor.get(f"/endpoints/{endpoint}/change").text
@@ -121,7 +124,7 @@ def test_change(service: Running, visitor: Visitor, tenant: str) -> None:
     ("choice", "names"), [("replaced", ("X-New",)), ("none", ())], ids=["replaced", "none"]
 )
 def test_change_headers(
-    service: Running, visitor: Visitor, tenant: str, choice: str, names: tuple[str, ...]
+    service: Service, visitor: Visitor, tenant: str, choice: str, names: tuple[str, ...]
 ) -> None:
     """Headers are replaced or removed."""
     endpoint = service.endpoint(tenant, headers={"X-Team": "blue"})
@@ -130,7 +133,7 @@ def test_change_headers(
     assert service.state.account(tenant).endpoint(endpoint).endpoint.header_names == names
 
 
-def test_headers_of_another_receiver(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_headers_of_another_receiver(service: Service, visitor: Visitor, tenant: str) -> None:
     """Another receiver does not get the headers of the one before by mistake."""
     endpoint = service.endpoint(tenant, headers={"Authorization": "a"})
     answer = visitor.submit(
@@ -144,7 +147,7 @@ def test_headers_of_another_receiver(service: Running, visitor: Visitor, tenant:
 
 
 @pytest.mark.parametrize("overlap", ["day", "week", "none"])
-def test_rotate(service: Running, visitor: Visitor, tenant: str, overlap: str) -> None:
+def test_rotate(service: Service, visitor: Visitor, tenant: str, overlap: str) -> None:
     """A rotation shows the new secret once."""
     endpoint = service.endpoint(tenant)
     form = visitor.get(f"/endpoints/{endpoint}/rotate")
@@ -155,14 +158,14 @@ def test_rotate(service: Running, visitor: Visitor, tenant: str, overlap: str) -
     assert secret_of(answer.text) not in visitor.get(f"/endpoints/{endpoint}").text
 
 
-def test_rotate_without_choice(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_rotate_without_choice(service: Service, visitor: Visitor, tenant: str) -> None:
     """How long the old secret signs is never guessed."""
     endpoint = service.endpoint(tenant)
 
     assert visitor.submit(f"/endpoints/{endpoint}/rotate").status_code == 422
 
 
-def test_pause_and_resume(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_pause_and_resume(service: Service, visitor: Visitor, tenant: str) -> None:
     """A paused endpoint says why, and resumes."""
     endpoint = service.endpoint(tenant)
     path = f"/endpoints/{endpoint}"
@@ -178,14 +181,14 @@ def test_pause_and_resume(service: Running, visitor: Visitor, tenant: str) -> No
     assert f'action="{path}/pause"' in resumed
 
 
-def test_pause_with_long_reason(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_pause_with_long_reason(service: Service, visitor: Visitor, tenant: str) -> None:
     """A reason has bounds."""
     endpoint = service.endpoint(tenant)
 
     assert visitor.submit(f"/endpoints/{endpoint}/pause", reason="a" * 201).status_code == 422
 
 
-def test_delete(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_delete(service: Service, visitor: Visitor, tenant: str) -> None:
     """A deletion is asked for first; deliveries of the endpoint stay in the list."""
     endpoint = service.endpoint(tenant, description="Shop")
     service.state.account(tenant).pause(endpoint)
@@ -199,7 +202,7 @@ def test_delete(service: Running, visitor: Visitor, tenant: str) -> None:
     assert "Cancelled" in visitor.get(f"/deliveries/{delivery.id}").text
 
 
-def test_send_test(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_send_test(service: Service, visitor: Visitor, tenant: str) -> None:
     """A test leads to its delivery; a paused endpoint gets none."""
     with FakeReceiver() as receiver:
         endpoint = service.endpoint(tenant, receiver.url)
@@ -215,7 +218,7 @@ def test_send_test(service: Running, visitor: Visitor, tenant: str) -> None:
         assert len(receiver.requests) == 1
 
 
-def test_numbers(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_numbers(service: Service, visitor: Visitor, tenant: str) -> None:
     """The list shows how many attempts arrived in the last hour, and what is on its way."""
     with FakeReceiver([200, 500]) as receiver:
         service.endpoint(tenant, receiver.url, description="Shop")
@@ -227,7 +230,7 @@ def test_numbers(service: Running, visitor: Visitor, tenant: str) -> None:
     assert 'data-label="Later" class="count">1<' in text
 
 
-def test_pages(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_pages(service: Service, visitor: Visitor, tenant: str) -> None:
     """Many endpoints have pages."""
     for number in range(51):
         service.endpoint(tenant, f"https://hooks.example/{number:02}")
@@ -240,9 +243,9 @@ def test_pages(service: Running, visitor: Visitor, tenant: str) -> None:
     assert visitor.get("/endpoints", params={"after": "ep_0"}).status_code == 404
 
 
-def test_too_many(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_too_many(service: Service, visitor: Visitor, tenant: str) -> None:
     """A tenant has a bounded number of endpoints."""
-    for number in range(100):
+    for number in range(service.state.settings.max_endpoints):
         service.endpoint(tenant, f"https://hooks.example/{number}")
     answer = visitor.submit("/endpoints/new", **NEW, form_id=os.urandom(8).hex())
 

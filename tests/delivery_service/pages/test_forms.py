@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from delivery_service.pages.forms import Fields, Unusable
 
-from tests.delivery_service.pages.serving import Visitor
+from tests.delivery_service.pages.visiting import Visitor
 
 FORM = "application/x-www-form-urlencoded"
 REFUSED = {
@@ -40,7 +40,7 @@ def test_fields() -> None:
     assert fields.password("a") == " b "
     assert fields.every("a") == [" b ", "c"]
     assert fields.as_typed()["a"] == " b "
-    assert fields.lines("lines") == ["x", "y"]
+    assert fields.lines("lines", 2) == ["x", "y"]
     assert (fields.text("none"), fields.password("none")) == ("", "")
 
 

@@ -7,10 +7,11 @@ import re
 import pytest
 from delivery_service.api_keys import SCOPES, find_caller
 
-from tests.delivery_service.pages.serving import Running, Visitor, field_of, secret_of
+from tests.delivery_service.pages.visiting import Visitor, field_of, secret_of
+from tests.delivery_service.running import Service
 
 
-def test_make_and_revoke(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_make_and_revoke(service: Service, visitor: Visitor, tenant: str) -> None:
     """A key is shown once, has the scopes that were chosen, and can be revoked."""
     answer = visitor.submit("/keys/new", name="<Shop>", scope=["messages:write"])
     key = secret_of(answer.text)
@@ -32,7 +33,7 @@ def test_make_and_revoke(service: Running, visitor: Visitor, tenant: str) -> Non
     assert caller_then is None
     assert "The API key is valid no longer." in visitor.get(gone.headers["location"]).text
     assert "Revoked" in visitor.get("/keys").text
-    assert key not in service.server.log
+    assert key not in "".join(service.log)
 
 
 @pytest.mark.parametrize(

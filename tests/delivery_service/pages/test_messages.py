@@ -9,7 +9,8 @@ import re
 import pytest
 from delivery_service.account import NewMessage
 
-from tests.delivery_service.pages.serving import Running, Visitor
+from tests.delivery_service.pages.visiting import Visitor
+from tests.delivery_service.running import Service
 
 
 def test_empty(visitor: Visitor) -> None:
@@ -17,7 +18,7 @@ def test_empty(visitor: Visitor) -> None:
     assert "Publish an example</a> here" in visitor.get("/messages").text
 
 
-def test_publish(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_publish(service: Service, visitor: Visitor, tenant: str) -> None:
     """An example is published like any message."""
     form = visitor.get("/messages/new").text
     payload = html.unescape(re.findall("<textarea[^>]*>(.*?)</textarea>", form, re.DOTALL)[0])
@@ -45,7 +46,7 @@ UNUSABLE = {
 
 @pytest.mark.parametrize(("event_type", "payload"), UNUSABLE.values(), ids=UNUSABLE.keys())
 def test_unusable(
-    service: Running, visitor: Visitor, tenant: str, event_type: str, payload: str
+    service: Service, visitor: Visitor, tenant: str, event_type: str, payload: str
 ) -> None:
     """What cannot be published is said above the form."""
     answer = visitor.submit("/messages/new", event_type=event_type, payload=payload)
@@ -55,7 +56,7 @@ def test_unusable(
     assert not service.state.account(tenant).messages()
 
 
-def test_message_without_endpoint(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_message_without_endpoint(service: Service, visitor: Visitor, tenant: str) -> None:
     """A message that no endpoint takes is there, and the page says so once a worker has seen it."""
     account = service.state.account(tenant)
     (message,) = account.publish([NewMessage(event_type="a.b", payload="</pre><script>")])
@@ -73,7 +74,7 @@ def test_message_without_endpoint(service: Running, visitor: Visitor, tenant: st
     assert "<script>" not in after
 
 
-def test_message_with_deliveries(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_message_with_deliveries(service: Service, visitor: Visitor, tenant: str) -> None:
     """A message shows where it goes to."""
     for number in range(2):
         endpoint = service.endpoint(tenant, description=f"Shop {number}")
@@ -86,7 +87,7 @@ def test_message_with_deliveries(service: Running, visitor: Visitor, tenant: str
     assert f'href="/deliveries/{delivery.id}"' in text
 
 
-def test_list(service: Running, visitor: Visitor, tenant: str) -> None:
+def test_list(service: Service, visitor: Visitor, tenant: str) -> None:
     """The list has pages and a filter."""
     account = service.state.account(tenant)
     messages = [NewMessage(event_type=f"a.{n % 2}", payload=n, key=f"<{n}>") for n in range(52)]

@@ -15,7 +15,8 @@ from delivery_service.settings import Settings
 from fastapi.routing import iter_route_contexts
 from sqlalchemy import text
 
-from tests.delivery_service.pages.serving import Running, Visitor, running
+from tests.delivery_service.pages.visiting import Visitor
+from tests.delivery_service.running import Service, running
 
 # The API and the health have tests of their own, and keys instead of cookies.
 _ELSEWHERE = ("/v1", "/health", "/ready", "/metrics")
@@ -38,7 +39,7 @@ def path_of(template: str, **ids: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def ids(service: Running) -> dict[str, object]:
+def ids(service: Service) -> dict[str, object]:
     """Records of a tenant: one of each kind."""
     tenant = service.tenant()
     endpoint = service.endpoint(tenant, "http://127.0.0.1:9/")
@@ -55,7 +56,7 @@ def ids(service: Running) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def visitor(service: Running) -> Iterator[Visitor]:
+def visitor(service: Service) -> Iterator[Visitor]:
     """Somebody of another tenant, who is logged in."""
     with service.visitor(service.tenant()) as each:
         yield each
@@ -69,7 +70,7 @@ def test_routes() -> None:
 
 @pytest.mark.parametrize(("method", "template"), ROUTES, ids=map(" ".join, ROUTES))
 def test_without_login(
-    service: Running, ids: dict[str, object], method: str, template: str
+    service: Service, ids: dict[str, object], method: str, template: str
 ) -> None:
     """Whoever is not logged in is led to the login, and learns nothing."""
     with service.visitor() as stranger:

@@ -42,6 +42,12 @@ DeliveryState = Annotated[
     ),
 ]
 EndedState = Literal["delivered", "dead", "cancelled"]
+Since = Annotated[
+    Time | None, Field(description="Their message was published at that time, or later.")
+]
+Until = Annotated[
+    Time | None, Field(description="Their message was published at that time, or before.")
+]
 
 
 class Delivery(Answered):
@@ -138,12 +144,8 @@ class DeliveryFilters(Paged):
         default=None,
         description="Of this event type, or with `.*` at its end, of all that begin with it.",
     )
-    since: Time | None = Field(
-        default=None, description="Their message was published at that time, or later."
-    )
-    until: Time | None = Field(
-        default=None, description="Their message was published at that time, or before."
-    )
+    since: Since = None
+    until: Until = None
 
 
 class Several(Received):
@@ -151,12 +153,8 @@ class Several(Received):
 
     endpoint_id: EndpointId
     states: list[EndedState] = Field(default=["dead"], min_length=1, max_length=3)
-    since: Time | None = Field(
-        default=None, description="Their message was published at that time, or later."
-    )
-    until: Time | None = Field(
-        default=None, description="Their message was published at that time, or before."
-    )
+    since: Since = None
+    until: Until = None
 
 
 class Sent(Answered):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, cast
 from fastapi import APIRouter, Body, Query, Response
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
-from delivery_service.account import Account, Described
+from delivery_service.account import MOST_HEADERS, MOST_TYPES, Account, Described
 from delivery_service.api.authentication import ReadEndpoints, WriteEndpoints
 from delivery_service.api.deliveries import Delivery
 from delivery_service.api.fields import (
@@ -36,8 +36,6 @@ from frappe_hooksig.outbox import EndpointNumbers
 
 router = APIRouter(prefix="/endpoints", tags=["endpoints"], route_class=JSONRoute)
 
-_MOST_TYPES: Final = 50
-_MOST_HEADERS: Final = 20
 _DAY: Final = 86_400  # seconds
 # Base64 of 24 to 64 bytes, whose unused bits are 0.
 _STANDARD_SECRET: Final = (
@@ -57,12 +55,12 @@ XWebhookSecret = Annotated[
 ]
 EventTypes = Annotated[
     list[EventTypeFilter],
-    Field(min_length=1, max_length=_MOST_TYPES, description="Which messages it gets."),
+    Field(min_length=1, max_length=MOST_TYPES, description="Which messages it gets."),
 ]
 FurtherHeaders = Annotated[
     dict[HeaderName, HeaderValue],
     Field(
-        max_length=_MOST_HEADERS,
+        max_length=MOST_HEADERS,
         description=(
             "Further headers of its requests, such as `Authorization`. They are stored encrypted, "
             "and never shown. Signatures, and what belongs to the connection, cannot be replaced."

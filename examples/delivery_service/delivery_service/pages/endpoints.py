@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
+from delivery_service.account import MOST_HEADERS, MOST_TYPES
 from delivery_service.formats import FORMAT_NAMES, FormatName
 from delivery_service.pages.forms import REFUSALS, Fields, Form, Unusable, refusal_text
 from delivery_service.pages.visits import Visit, Visiting, check_first_use, guarded
@@ -177,7 +178,7 @@ def _options_of(form: Fields) -> dict[str, Any]:
     return {
         "url": form.text("url", 2000),
         "description": form.text("description"),
-        "event_types": form.lines("event_types"),
+        "event_types": form.lines("event_types", MOST_TYPES),
     }
 
 
@@ -191,7 +192,7 @@ def _format_of(form: Fields) -> FormatName:
 
 def _headers_of(form: Fields) -> dict[str, str]:
     headers: dict[str, str] = {}
-    for each in form.lines("headers"):
+    for each in form.lines("headers", MOST_HEADERS):
         name, colon, value = each.partition(":")
         if not colon or name.strip() in headers:
             msg = "Headers are lines such as Authorization: Bearer abc, each name once."

@@ -15,6 +15,7 @@ from frappe_hooksig import ConfigurationError, PayloadError
 
 _TYPE: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 100
+_LONGEST_LINES: Final = 10_000  # characters
 _SAFE: Final = {"GET", "HEAD", "OPTIONS"}
 
 #: The hidden fields of each form.
@@ -65,10 +66,19 @@ class Fields:
         """Return a value exactly as it was typed."""
         return next((each for key, each in self._pairs if key == name), "")
 
-    def lines(self, name: str, most: int = 10_000) -> list[str]:
-        """Return the lines of a field that are not empty."""
-        lines = self.text(name, most).splitlines()
-        return [each.strip() for each in lines if each.strip()]
+    def lines(self, name: str, most: int) -> list[str]:
+        """Return the lines of a field that are not empty.
+
+        Raises:
+            Unusable: There are more than `most`, or they are too long.
+        """
+        lines = [each.strip() for each in self.text(name, _LONGEST_LINES).splitlines()]
+        found = [each for each in lines if each]
+        if len(found) > most:
+            label = name.replace("_", " ").capitalize()
+            msg = f"{label} has {len(found)} lines, and up to {most} are taken."
+            raise Unusable(msg)
+        return found
 
     def every(self, name: str) -> list[str]:
         """Return all values of a field, such as those of checkboxes."""
