@@ -158,16 +158,19 @@ def test_a_rotation(acme: Caller) -> None:
     with FakeReceiver() as receiver:
         endpoint = acme.add(receiver.url, event_types=["rotation"])
         path = f"/endpoints/{endpoint['id']}"
-        second = acme.must("POST", f"{path}/rotate-secret", {"overlap": 3600})["secret"]
+        rotated = acme.must("POST", f"{path}/rotate-secret", {"overlap": 3600})
+        second = rotated["secret"]
         acme.delivery(acme.publish({}, "rotation"), "delivered")
         shown = acme.must("GET", path)
-        third = acme.must("POST", f"{path}/rotate-secret", {"overlap": 0})["secret"]
+        last = acme.must("POST", f"{path}/rotate-secret", {"overlap": 0})
+        third = last["secret"]
         acme.delivery(acme.publish({}, "rotation"), "delivered")
         both, one = receiver.requests
 
     for secret in (endpoint["secret"], second):
         verify_payload(both.body, dict(both.headers), secret, scheme=scheme)
-    assert shown["old_secret_ends"] is not None
+    assert shown["old_secret_ends"] == rotated["old_secret_ends"] is not None
+    assert last["old_secret_ends"] is None
     assert not {endpoint["secret"], second} & {*json.dumps(shown).split('"')}
     verify_payload(one.body, dict(one.headers), third, scheme=scheme)
     assert len(str(one.header("webhook-signature")).split()) == 1

@@ -408,6 +408,7 @@ def test_other_hosts(acme: Caller) -> None:
     """A page of somebody else whose name leads here cannot call the API."""
     answer = send_to(acme.port, "/v1/me", headers={"Host": "attacker.example"}, method="GET")
     assert problem_in(answer) == (421, "wrong-host")
+    assert answer.json()["detail"].startswith("send requests to http://127.0.0.1:")
 
 
 def test_a_key_is_found_in_one_header_only(service: Service, acme: Caller) -> None:
@@ -426,4 +427,86 @@ def test_the_kind_of_a_problem(acme: Caller) -> None:
     assert answer.headers["content-type"] == PROBLEM
     fields = {each["field"]: each["message"] for each in answer.json()["fields"]}
     assert fields.keys() == {"body.event_type", "body.extra"}
-    assert "pattern" in fields["body.event_type"]
+    assert fields["body.event_type"].startswith("An event type is up to 128 letters")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "says"),
+    [
+        ("/endpoints", {"url": "ftp://a/"}, "body.url", "A URL must be like https://"),
+        ("/endpoints", {}, "body.url", "Field required"),
+        ("/endpoints", {"secret": "whsec_"}, "body.secret", "A secret is whsec_ and the base64 of"),
+        (
+            "/endpoints",
+            {"format": "x-webhook", "secret": "a"},
+            "body.secret",
+            "A secret is 24 to 200 letters",
+        ),
+        ("/endpoints", {"event_types": ["a*"]}, "body.event_types.0", "It must be an event type"),
+        ("/endpoints", {"headers": {"a": "b"}}, "body.headers.a.?", "The name of a header is 3"),
+        ("/endpoints", {"headers": {"x-a": "é"}}, "body.headers.x-a", "The value of a header is"),
+        ("/endpoints", {"description": "a\n"}, "body.description", "It must be one line of up to"),
+        ("/endpoints", {"standard": 1}, "body.standard", "Extra inputs are not permitted"),
+        ("/messages", {"key": "a b"}, "body.key", "A key is up to 255 visible ASCII characters"),
+        ("/messages/bulk", {"messages": [{}]}, "body.messages.0.payload", "Field required"),
+        ("/deliveries/send-again", {"since": "now"}, "body.since", "A time must be like 2026-"),
+        (
+            "/deliveries/send-again",
+            {"endpoint_id": "ep_1"},
+            "body.endpoint_id",
+            "The id of an endpoint is ep_ and",
+        ),
+    ],
+)
+def test_words_for_fields(
+    path: str, body: dict[str, Any], field: str, says: str, acme: Caller
+) -> None:
+    """What is wrong with a field is a whole sentence for people, and never a pattern."""
+    answer = acme.call("POST", path, body)
+    fields = {each["field"]: each["message"] for each in answer.json()["fields"]}
+
+    assert fields[field].startswith(says)
+    assert "pattern" not in answer.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("message_id=1", "The id of a message is msg_ and"),
+        ("cursor=%3D", "A cursor is `next` of the page before"),
+        ("until=now", "A time must be like 2026-"),
+        ("event_type=-*", "It must be an event type such as"),
+    ],
+)
+def test_words_for_filters(query: str, says: str, acme: Caller) -> None:
+    """A filter that is refused says what it is like."""
+    (field,) = acme.call("GET", f"/deliveries?{query}").json()["fields"]
+    assert (field["field"], field["message"][: len(says)]) == (
+        f"query.{query.partition('=')[0]}",
+        says,
+    )
+
+
+def test_words_for_paths(acme: Caller) -> None:
+    """A path that does not exist leads to the description, and another method to those it takes."""
+    details = [
+        acme.call(method, path).json()["detail"]
+        for method, path in (
+            ("GET", "/nowhere"),
+            ("PUT", "/endpoints"),
+            ("GET", f"/messages/msg_{'0' * 32}"),
+        )
+    ]
+    assert details == [
+        "there is nothing at this path; see /v1/openapi.json",
+        "this path takes GET, POST",
+        "there is no message with this id",
+    ]
+
+
+def test_words_of_the_library(acme: Caller) -> None:
+    """A refusal of the library has the names of fields, and not those of parameters."""
+    acme.publish(1, idempotency_key="words")
+    body = {"event_type": "invoice.paid", "payload": 2, "idempotency_key": "words"}
+    conflict = acme.call("POST", "/messages", body).json()["detail"]
+    assert conflict.startswith("idempotency_key was used before, with another payload")

@@ -10,11 +10,13 @@ import pytest
 from cryptography.fernet import Fernet
 from delivery_service.api_keys import SCOPES, Scope, revoke_key
 from delivery_service.app import create_app
+from delivery_service.problems import CODES
 from delivery_service.settings import Settings
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from tests.delivery_service.calling import Caller
 from tests.delivery_service.running import Service
+from tests.loopback import ROOT
 
 OPENAPI = create_app(Settings.read(keys=Fernet.generate_key().decode())).openapi()
 WITHOUT_SCOPE = {"get_me"}
@@ -139,6 +141,31 @@ def test_the_description_is_openapi() -> None:
     assert "HTTPValidationError" not in OPENAPI["components"]["schemas"]
     references = {*re.findall(r"#/components/schemas/([^'\"]+)", repr(OPENAPI))}
     assert references <= OPENAPI["components"]["schemas"].keys()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+def test_words(operation: Operation) -> None:
+    """An operation has a summary of its own, and each of its parameters a description."""
+    assert operation.details["summary"] != str(operation).replace("_", " ").title()
+    assert all(each.get("description") for each in operation.details.get("parameters", []))
+
+
+def test_codes() -> None:
+    """Each code that a refusal of the API has is explained, and no others are."""
+    files = [
+        each
+        for each in (ROOT / "examples" / "delivery_service" / "delivery_service").rglob("*.py")
+        if "pages" not in str(each)
+    ]
+    found = {
+        code
+        for each in files
+        for code in re.findall(r'Problem\(\s*\d+,\s*"([a-z-]+)"', each.read_text("utf-8"))
+    }
+    of_the_framework = {"bad-request", "method-not-allowed"}
+    assert found | of_the_framework == CODES.keys()
+    described = OPENAPI["components"]["schemas"]["ProblemBody"]["properties"]["code"]
+    assert all(f"- `{each}`: " in described["description"] for each in found)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,33 @@ def test_unusable_settings(tmp_path: Path, name: str, value: str, says: str) -> 
         assert ran.errors.count("\n") == 1
         assert says in ran.errors
         assert "s3cret" not in ran.errors
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "package", "extra"),
+    [
+        ("BROKER_URL", "redis://127.0.0.1", "celery", "celery"),
+        ("DATABASE_URL", "postgresql+psycopg://anna@db/hooks", "psycopg", "postgresql"),
+    ],
+)
+def test_missing_package(
+    operator: Operator,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    package: str,
+    extra: str,
+) -> None:
+    """A package that a setting needs is installed from a checkout: no index has this service."""
+    monkeypatch.setitem(sys.modules, package, None)
+    operator.variables[name] = value
+
+    ran = operator.run("check")
+
+    assert ran.status == 2
+    assert ran.errors.startswith(f"DELIVERY_SERVICE_{name} needs ")
+    assert ran.errors.count("\n") == 1
+    assert f"pip install './examples/delivery_service[{extra}]'" in ran.errors
 
 
 def test_missing_key(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.loopback import ROOT, SECONDS_TO_START, Answer, Server, send_to, serv
 from tests.selection import at_full_size
 
 START = r"The service is at  http://127\.0\.0\.1:(?P<port>\d+)"
+DEAD = 'curl -sS "$API/deliveries?state=dead" -H "$AUTH"'
 COMMAND = re.compile(r"^  (curl .*(?:\n    .*)*)", re.MULTILINE)
 
 
@@ -76,11 +77,15 @@ def test_demo(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-W", "error", "-m", "delivery_service.demo"]
     others = {"DELIVERY_SERVICE_KEYS": "of another service", "TMPDIR": str(tmp_path)}
     with served(command, tmp_path, others, START) as server:
-        server.wait_for("  -> 204", 4)
-        assert server.has_logged("  -> 503", 2)
+        server.wait_for("  -> 204", 5)
+        assert server.has_logged("  -> 503", 3)
         subscribe, publish, listing, again = COMMAND.findall(server.log)
         variables = exported(server.log)
 
+        (dead,) = curl(DEAD, variables).json()["items"]
+        answer = curl(again.replace("/1/", f"/{dead['id']}/"), variables)
+        assert answer.status == 202, answer
+        server.wait_for("  -> 204", 6)
         answer = curl(subscribe, variables)
         assert answer.status == 201, answer
         answer = curl(publish, variables)
@@ -109,7 +114,7 @@ def test_commands_of_the_page(tmp_path: Path) -> None:
     commands = re.findall(r"^(curl .*(?:\n  .*)*)", "".join(blocks), re.MULTILINE)
     command = [sys.executable, "-m", "delivery_service.demo"]
     with served(command, tmp_path, {"TMPDIR": str(tmp_path)}, START) as server:
-        server.wait_for("  -> 204", 4)
+        server.wait_for("  -> 204", 5)
         variables = exported(server.log)
         deliveries = curl('curl -sS "$API/deliveries?state=delivered" -H "$AUTH"', variables)
         variables["DELIVERY"] = str(deliveries.json()["items"][0]["id"])

@@ -63,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         openapi_tags=TAGS,
+        servers=[{"url": settings.public_url}],
         redirect_slashes=False,
     )
     add_problem_handlers(app, lambda request, problem: pages.error_page(request, settings, problem))

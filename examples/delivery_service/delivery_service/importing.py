@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from sqlalchemy.exc import NoSuchTableError
 
 from delivery_service.account import Account
 from delivery_service.formats import SCHEMES, FormatName
+from delivery_service.problems import problem_of
 from delivery_service.settings import Settings
 from delivery_service.state import State
 from frappe_hooksig import ConfigurationError, SecretWarning
@@ -116,7 +118,8 @@ def plan(rows: Iterable[Mapping[str, Any]], account: Account, settings: Settings
                 subscription = _read(row)
                 endpoint, notes = _tried(outbox, subscription)
             except ConfigurationError as error:
-                steps.append(Step(what="refuse", place=place, text=str(error)))
+                text = problem_of(error).detail
+                steps.append(Step(what="refuse", place=place, text=text))
                 continue
             identity = _identity(endpoint)
             text = " ".join([_shown(endpoint.url), *endpoint.event_types])
@@ -148,8 +151,7 @@ def carry_out(steps: Sequence[Step], account: Account) -> None:
 
 
 def _added(subscription: Subscription, account: Account) -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SecretWarning)  # the plan has told
+    with _weak_secrets():  # the plan has told of them
         described, _ = account.add_endpoint(
             subscription.url,
             description=subscription.description,
@@ -163,24 +165,30 @@ def _added(subscription: Subscription, account: Account) -> str:
 
 
 def _read(row: Mapping[str, Any]) -> Subscription:
-    url, secret = row.get("url"), row.get("secret")
-    if not isinstance(url, str) or not url:
-        msg = "url is not a text"
-        raise ConfigurationError(msg)
-    if not isinstance(secret, str) or not secret:
-        msg = "secret is not a text"
-        raise ConfigurationError(msg)
     active = row.get("active", row.get("is_active"))
     if not isinstance(active, bool | int | None) or active not in _ACTIVE:
         msg = "active is neither true nor false"
         raise ConfigurationError(msg)
     return Subscription(
-        url=url,
+        url=_text(row, "url"),
         events=_events(row.get("events")),
-        secret=secret,
+        secret=_text(row, "secret"),
         is_active=_ACTIVE[active],
         description=str(row.get("description") or "")[:_LONGEST_DESCRIPTION],
     )
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value: object = row.get(name)
+    if isinstance(value, str) and value:
+        return value
+    if value is None:
+        msg = f"{name} is missing"
+    elif value == "":
+        msg = f"{name} is empty"
+    else:
+        msg = f"{name} is not a text"
+    raise ConfigurationError(msg)
 
 
 def _events(given: object) -> tuple[str, ...]:
@@ -213,8 +221,7 @@ def _scratch(settings: Settings) -> Generator[Outbox]:
 
 def _tried(outbox: Outbox, subscription: Subscription) -> tuple[Endpoint, list[str]]:
     """Return the endpoint that a subscription becomes, and what is to be said about its secret."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", SecretWarning)
+    with _weak_secrets() as found:
         endpoint = outbox.add_endpoint(
             subscription.url,
             secret=subscription.secret,
@@ -222,7 +229,24 @@ def _tried(outbox: Outbox, subscription: Subscription) -> tuple[Endpoint, list[s
             scheme=SCHEMES[FORMAT],
             format=FORMAT,
         )
-    return endpoint, ["its secret is weak: rotate it"] * bool(caught)
+    return endpoint, ["its secret is weak: rotate it"] * bool(found)
+
+
+@contextmanager
+def _weak_secrets() -> Generator[list[warnings.WarningMessage]]:
+    """Collect what the library says of secrets, and print none of it: it speaks to receivers."""
+    log = logging.getLogger("frappe_hooksig")
+    log.addFilter(_refuse)
+    try:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always", SecretWarning)
+            yield found
+    finally:
+        log.removeFilter(_refuse)
+
+
+def _refuse(_record: logging.LogRecord) -> bool:
+    return False
 
 
 def _endpoints_of(account: Account) -> Iterator[Endpoint]:

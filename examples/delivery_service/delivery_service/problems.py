@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from delivery_service.formats import FORMAT_NAMES
 from frappe_hooksig import (
     ConfigurationError,
     EndpointNotActive,
@@ -36,6 +37,34 @@ _MOST_FIELDS: Final = 20
 #: Whatever is asked for elsewhere is a page for people.
 NOT_PAGES: Final = ("/v1/", "/health", "/ready", "/metrics")
 
+#: What programs can rely on, and what it says.
+CODES: Final[Mapping[str, str]] = {
+    "bad-request": "the request cannot be read",
+    "idempotency-key-header": "the idempotency key is a field of a message, and no header",
+    "malformed-json": "the body is not JSON, or a part of it would be lost or changed",
+    "unauthorized": "there is no valid API key",
+    "missing-scope": "the API key may not do this",
+    "not-found": "there is nothing with this id, or at this path",
+    "unknown-cursor": "the cursor is not from this list",
+    "method-not-allowed": "the path takes other methods",
+    "headers-needed": "the endpoint has headers that a new URL would get: give `headers`, too",
+    "idempotency-conflict": "the idempotency key belongs to another message",
+    "not-active": "the endpoint is paused or disabled",
+    "not-sendable": "the delivery has not ended, or its endpoint is deleted",
+    "too-many-deliveries": "more deliveries are meant than are sent again at once",
+    "too-many-endpoints": "the tenant has as many endpoints as it may have",
+    "payload-too-large": "a payload is larger than `payload_bytes` of `/v1/me`",
+    "too-large": "the body is larger than `body_bytes` of `/v1/me`",
+    "unsupported-media-type": "the body is not sent as JSON",
+    "wrong-host": "the request is for another host",
+    "invalid-request": "`fields` names the parts that cannot be used",
+    "unusable": "a part cannot be used, as `detail` says",
+    "too-many-requests": "wait as long as `Retry-After` says",
+    "internal-error": "the service has failed, and its log says why",
+    "not-ready": "the service cannot take requests yet",
+    "unavailable": "the database cannot be reached: try again",
+}
+
 
 class InvalidField(BaseModel):
     """A part of the request that cannot be used."""
@@ -48,7 +77,11 @@ class ProblemBody(BaseModel):
     """What every refusal answers."""
 
     status: int = Field(description="The HTTP status.")
-    code: str = Field(description="What programs can rely on, such as `not-found`.")
+    code: str = Field(
+        description="What programs can rely on. More may be added.\n\n"
+        + "\n".join(f"- `{code}`: {meaning}" for code, meaning in CODES.items()),
+        examples=["not-found"],
+    )
     title: str = Field(description="The words for the HTTP status.")
     detail: str = Field(description="What is wrong, and what to do.")
     fields: list[InvalidField] | None = Field(
@@ -93,6 +126,8 @@ def response_of(problem: Problem, fields: Sequence[InvalidField] | None = None) 
     )
 
 
+# What says itself what is not found.
+_EXPLAINED: Final = (Problem, UnknownRecord)
 # What says that a database, or the place where requests are counted, cannot be used for now.
 _UNAVAILABLE: Final = (
     OperationalError,
@@ -114,11 +149,11 @@ def problem_of(error: Exception) -> Problem:
         case UnknownRecord():
             problem = Problem(404, "not-found", f"there is no {error.kind} with this id")
         case EndpointNotActive():
-            problem = Problem(409, "not-active", str(error))
+            problem = Problem(409, "not-active", _in_our_words(error))
         case IdempotencyConflict():
-            problem = Problem(409, "idempotency-conflict", str(error))
+            problem = Problem(409, "idempotency-conflict", _in_our_words(error))
         case PayloadError() | ConfigurationError():
-            problem = Problem(422, "unusable", str(error))
+            problem = Problem(422, "unusable", _in_our_words(error))
         case RequestValidationError():
             detail = "the request cannot be used: `fields` names the parts"
             problem = Problem(422, "invalid-request", detail)
@@ -130,6 +165,14 @@ def problem_of(error: Exception) -> Problem:
             log.error("a request failed", exc_info=error)
             problem = Problem(500, "internal-error", "the service has failed; its log says why")
     return problem
+
+
+# How the library writes the name of a parameter, such as `url=`: it is a field here.
+_PARAMETER: Final = re.compile(r"\b([a-z_]+)=(?=[ ,;:.]|$)")
+
+
+def _in_our_words(error: Exception) -> str:
+    return _PARAMETER.sub(r"\1", str(error))
 
 
 # What may be shown of the name of a field: a caller can write anything there, too.
@@ -145,6 +188,11 @@ def fields_of(error: RequestValidationError) -> list[InvalidField]:
 
 
 def _shown(location: Sequence[str | int]) -> str:
+    match location:
+        case ("body", format_name, _, *_) if format_name in FORMAT_NAMES:
+            location = ("body", *location[2:])  # callers know of no models, one for each format
+        case _:
+            pass
     parts = [each if isinstance(each, int) or _NAME.fullmatch(each) else "?" for each in location]
     return ".".join(map(str, parts))
 
@@ -187,7 +235,11 @@ class AnswerErrors:
             if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
                 # Starlette names those of one route only, and a path has one for each method.
                 methods = _methods(request.app, request.url.path)
-                problem.headers = {"Allow": ", ".join(methods)} if methods else problem.headers
+                allowed = ", ".join(methods) or dict(problem.headers or {}).get("Allow", "")
+                problem.headers = {"Allow": allowed}
+                problem.detail = f"this path takes {allowed}"
+            elif problem.status_code == HTTPStatus.NOT_FOUND and not isinstance(error, _EXPLAINED):
+                problem.detail = "there is nothing at this path; see /v1/openapi.json"
             return response_of(problem, None if invalid is None else fields_of(invalid))
         is_unknown = invalid is not None and any(
             each["loc"][0] == "path" for each in invalid.errors()

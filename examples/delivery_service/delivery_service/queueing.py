@@ -29,7 +29,10 @@ def connect_celery(broker_url: SecretStr, outbox: Outbox) -> Celery:
 
         from frappe_hooksig.integrations.celery import add_tasks
     except ModuleNotFoundError:
-        msg = "DELIVERY_SERVICE_BROKER_URL needs Celery: pip install 'delivery-service[celery]'"
+        msg = (
+            "DELIVERY_SERVICE_BROKER_URL needs Celery: in a checkout, "
+            "pip install './examples/delivery_service[celery]'"
+        )
         raise ConfigurationError(msg) from None
     celery = Celery("delivery_service", broker=broker_url.get_secret_value())
     try:

@@ -43,6 +43,9 @@ class SecurityHeaders:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._host = settings.host
+        self._wrong_host = (
+            f"send requests to {settings.public_url}, which DELIVERY_SERVICE_PUBLIC_URL names"
+        )
         self._headers = dict(_HEADERS)
         if settings.is_https:
             self._headers["Strict-Transport-Security"] = f"max-age={_YEAR}"
@@ -65,7 +68,7 @@ class SecurityHeaders:
         host = Headers(scope=scope).get("host", "").rpartition("@")[2]
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
         if name.lower().strip("[]") != self._host.strip("[]") and scope["path"] not in ANY_HOST:
-            problem = Problem(421, "wrong-host", "this host is not DELIVERY_SERVICE_PUBLIC_URL")
+            problem = Problem(421, "wrong-host", self._wrong_host)
             await response_of(problem)(scope, receive, send_with_headers)
             return
         await self._app(scope, receive, send_with_headers)

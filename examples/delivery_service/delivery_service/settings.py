@@ -96,13 +96,18 @@ class Settings(BaseSettings):
     @classmethod
     def _database(cls, value: SecretStr) -> SecretStr:
         try:
-            url = make_url(value.get_secret_value())
-            name = url.get_backend_name()
-            url.get_dialect()
+            dialect = make_url(value.get_secret_value()).get_dialect()
         except Exception:  # noqa: BLE001  # it may name a part of a password
-            name = ""
-        if name not in {"sqlite", "postgresql"}:
+            dialect = None
+        if dialect is None or dialect.name not in {"sqlite", "postgresql"}:
             msg = "must be like sqlite:////var/lib/hooks.db or postgresql+psycopg://user@host/name"
+            raise ValueError(msg) from None
+        try:
+            dialect.import_dbapi()
+        except ImportError:
+            msg = f"needs {dialect.driver}, which is not installed"
+            if dialect.driver == "psycopg":
+                msg += ": in a checkout, pip install './examples/delivery_service[postgresql]'"
             raise ValueError(msg) from None
         return value
 

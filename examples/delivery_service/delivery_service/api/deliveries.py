@@ -31,7 +31,16 @@ router = APIRouter(prefix="/deliveries", tags=["deliveries"], route_class=JSONRo
 
 _UNKNOWN: Final = documented(404)
 
-DeliveryState = Literal["waiting", "due", "claimed", "delivered", "dead", "cancelled"]
+DeliveryState = Annotated[
+    Literal["waiting", "due", "claimed", "delivered", "dead", "cancelled"],
+    Field(
+        description=(
+            "`waiting`: an earlier message of its key has to arrive first. `due`: it is sent at "
+            "`due_at`. `claimed`: an attempt is running. `delivered`: it has arrived. `dead`: it "
+            "was given up after the last attempt. `cancelled`: its endpoint was deleted."
+        )
+    ),
+]
 EndedState = Literal["delivered", "dead", "cancelled"]
 Since = Annotated[
     Time | None, Field(description="Their message was published at that time, or later.")
@@ -124,14 +133,17 @@ class DeliveryWithAttempts(Delivery):
 class DeliveryFilters(Paged):
     """Which deliveries are wanted."""
 
-    endpoint_id: EndpointId | None = None
+    endpoint_id: EndpointId | None = Field(default=None, description="To this endpoint.")
     message_id: MessageId | None = Field(
         default=None, description="The id of their message, or the one that receivers saw."
     )
     state: list[DeliveryState] = Field(
         default=[], max_length=6, description="In one of these states. Repeat it for several."
     )
-    event_type: EventTypeFilter | None = None
+    event_type: EventTypeFilter | None = Field(
+        default=None,
+        description="Of this event type, or with `.*` at its end, of all that begin with it.",
+    )
     since: Since = None
     until: Until = None
 
@@ -151,7 +163,7 @@ class Sent(Answered):
     count: int
 
 
-@router.get("", operation_id="list_deliveries", responses=_UNKNOWN)
+@router.get("", operation_id="list_deliveries", summary="List deliveries", responses=_UNKNOWN)
 def list_deliveries(
     account: ReadDeliveries, filters: Annotated[DeliveryFilters, Query()]
 ) -> Page[Delivery]:
@@ -174,7 +186,12 @@ def list_deliveries(
     )
 
 
-@router.get("/{delivery_id:delivery}", operation_id="get_delivery", responses=_UNKNOWN)
+@router.get(
+    "/{delivery_id:delivery}",
+    operation_id="get_delivery",
+    summary="Look at a delivery and its attempts",
+    responses=_UNKNOWN,
+)
 def get_delivery(account: ReadDeliveries, delivery_id: DeliveryPath) -> DeliveryWithAttempts:
     """Return a delivery with all of its attempts."""
     shown = Delivery.of(account.delivery(delivery_id))
@@ -186,6 +203,7 @@ def get_delivery(account: ReadDeliveries, delivery_id: DeliveryPath) -> Delivery
     "/{delivery_id:delivery}/send-again",
     status_code=202,
     operation_id="send_again",
+    summary="Send a delivery again",
     responses=documented(404, 409),
 )
 def send_again(account: WriteDeliveries, delivery_id: DeliveryPath) -> Sent:
@@ -200,6 +218,7 @@ def send_again(account: WriteDeliveries, delivery_id: DeliveryPath) -> Sent:
     "/{delivery_id:delivery}/send-as-new",
     status_code=202,
     operation_id="send_as_new",
+    summary="Send a delivery as new",
     responses=documented(404, 409),
 )
 def send_as_new(account: WriteDeliveries, delivery_id: DeliveryPath) -> Sent:
@@ -211,6 +230,7 @@ def send_as_new(account: WriteDeliveries, delivery_id: DeliveryPath) -> Sent:
     "/send-again",
     status_code=202,
     operation_id="send_several_again",
+    summary="Send several deliveries again",
     responses=documented(404, 409),
 )
 def send_several_again(account: WriteDeliveries, several: Several) -> Sent:
@@ -225,6 +245,7 @@ def send_several_again(account: WriteDeliveries, several: Several) -> Sent:
     "/send-as-new",
     status_code=202,
     operation_id="send_several_as_new",
+    summary="Send several deliveries as new",
     responses=documented(404, 409),
 )
 def send_several_as_new(account: WriteDeliveries, several: Several) -> Sent:

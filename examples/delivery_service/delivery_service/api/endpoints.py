@@ -23,6 +23,7 @@ from delivery_service.api.fields import (
     Integral,
     Received,
     Text,
+    said,
     time_of,
     time_or_none,
 )
@@ -42,6 +43,16 @@ _STANDARD_SECRET: Final = (
     "([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?$"
 )
 
+StandardSecret = Annotated[
+    str,
+    Field(pattern=_STANDARD_SECRET),
+    said("A secret is whsec_ and the base64 of 24 to 64 bytes; leave it out for a new one"),
+]
+XWebhookSecret = Annotated[
+    str,
+    Field(pattern="^[A-Za-z0-9_+/=-]{24,200}$"),
+    said("A secret is 24 to 200 letters, digits, _, +, /, = and -; leave it out for a new one"),
+]
 EventTypes = Annotated[
     list[EventTypeFilter],
     Field(min_length=1, max_length=MOST_TYPES, description="Which messages it gets."),
@@ -87,7 +98,7 @@ class NewStandardEndpoint(_Options):
 
     url: URL
     format: Literal["standard"] = "standard"
-    secret: Annotated[str, Field(pattern=_STANDARD_SECRET)] | None = Field(
+    secret: StandardSecret | None = Field(
         default=None,
         description="A secret that the receiver has already. By default, a new one is made.",
     )
@@ -98,7 +109,7 @@ class NewXWebhookEndpoint(_Options):
 
     url: URL
     format: Literal["x-webhook"]
-    secret: Annotated[str, Field(pattern="^[A-Za-z0-9_+/=-]{24,200}$")] | None = Field(
+    secret: XWebhookSecret | None = Field(
         default=None,
         description="A secret that the receiver has already. By default, a new one is made.",
     )
@@ -200,6 +211,9 @@ class NewSecret(Answered):
     """A new secret of an endpoint."""
 
     secret: str = Field(description="Keep it: it cannot be had again.")
+    old_secret_ends: datetime | None = Field(
+        description="Until when the secret before it signs, too; null if it does so no longer."
+    )
 
 
 class Pause(Received):
@@ -211,7 +225,13 @@ class Pause(Received):
 _UNKNOWN: Final = documented(404)
 
 
-@router.post("", status_code=201, operation_id="add_endpoint", responses=documented(409))
+@router.post(
+    "",
+    status_code=201,
+    operation_id="add_endpoint",
+    summary="Add an endpoint",
+    responses=documented(409),
+)
 def add_endpoint(account: WriteEndpoints, new: NewEndpoint) -> EndpointWithSecret:
     """Add an endpoint. Its secret is in this answer alone."""
     described, secret = account.add_endpoint(**new.model_dump())
@@ -219,7 +239,7 @@ def add_endpoint(account: WriteEndpoints, new: NewEndpoint) -> EndpointWithSecre
     return EndpointWithSecret(**dict(shown), secret=secret)
 
 
-@router.get("", operation_id="list_endpoints", responses=_UNKNOWN)
+@router.get("", operation_id="list_endpoints", summary="List endpoints", responses=_UNKNOWN)
 def list_endpoints(account: ReadEndpoints, page: Annotated[Paged, Query()]) -> Page[Endpoint]:
     """List the endpoints, in the order in which they were added."""
     after = last_of(page.cursor, "ep_[0-9a-f]{24}")
@@ -235,14 +255,22 @@ def list_endpoints(account: ReadEndpoints, page: Annotated[Paged, Query()]) -> P
     )
 
 
-@router.get("/{endpoint_id:endpoint}", operation_id="get_endpoint", responses=_UNKNOWN)
+@router.get(
+    "/{endpoint_id:endpoint}",
+    operation_id="get_endpoint",
+    summary="Look at an endpoint",
+    responses=_UNKNOWN,
+)
 def get_endpoint(account: ReadEndpoints, endpoint_id: EndpointPath) -> Endpoint:
     """Return an endpoint, and how it did in the last hour."""
     return _now(account, account.endpoint(endpoint_id))
 
 
 @router.patch(
-    "/{endpoint_id:endpoint}", operation_id="change_endpoint", responses=documented(404, 409)
+    "/{endpoint_id:endpoint}",
+    operation_id="change_endpoint",
+    summary="Change an endpoint",
+    responses=documented(404, 409),
 )
 def change_endpoint(
     account: WriteEndpoints, endpoint_id: EndpointPath, changed: ChangedEndpoint
@@ -258,6 +286,7 @@ def change_endpoint(
     status_code=204,
     response_class=Response,
     operation_id="delete_endpoint",
+    summary="Delete an endpoint",
     responses=_UNKNOWN,
 )
 def delete_endpoint(account: WriteEndpoints, endpoint_id: EndpointPath) -> None:
@@ -265,14 +294,24 @@ def delete_endpoint(account: WriteEndpoints, endpoint_id: EndpointPath) -> None:
     account.delete_endpoint(endpoint_id)
 
 
-@router.post("/{endpoint_id:endpoint}/pause", operation_id="pause_endpoint", responses=_UNKNOWN)
+@router.post(
+    "/{endpoint_id:endpoint}/pause",
+    operation_id="pause_endpoint",
+    summary="Pause an endpoint",
+    responses=_UNKNOWN,
+)
 def pause_endpoint(account: WriteEndpoints, endpoint_id: EndpointPath, why: Pause) -> Endpoint:
     """Send an endpoint nothing for now. What is published for it collects."""
     account.pause(endpoint_id, why.message)
     return _now(account, account.endpoint(endpoint_id))
 
 
-@router.post("/{endpoint_id:endpoint}/resume", operation_id="resume_endpoint", responses=_UNKNOWN)
+@router.post(
+    "/{endpoint_id:endpoint}/resume",
+    operation_id="resume_endpoint",
+    summary="Resume an endpoint",
+    responses=_UNKNOWN,
+)
 def resume_endpoint(account: WriteEndpoints, endpoint_id: EndpointPath) -> Endpoint:
     """Send to an endpoint again, beginning with what is due."""
     account.resume(endpoint_id)
@@ -283,6 +322,7 @@ def resume_endpoint(account: WriteEndpoints, endpoint_id: EndpointPath) -> Endpo
     "/{endpoint_id:endpoint}/test",
     status_code=202,
     operation_id="test_endpoint",
+    summary="Send a test",
     responses=documented(404, 409),
 )
 def test_endpoint(account: WriteEndpoints, endpoint_id: EndpointPath) -> Delivery:
@@ -291,13 +331,18 @@ def test_endpoint(account: WriteEndpoints, endpoint_id: EndpointPath) -> Deliver
 
 
 @router.post(
-    "/{endpoint_id:endpoint}/rotate-secret", operation_id="rotate_secret", responses=_UNKNOWN
+    "/{endpoint_id:endpoint}/rotate-secret",
+    operation_id="rotate_secret",
+    summary="Rotate the secret of an endpoint",
+    responses=_UNKNOWN,
 )
 def rotate_secret(
     account: WriteEndpoints, endpoint_id: EndpointPath, rotation: Rotation
 ) -> NewSecret:
     """Give an endpoint a new secret. It is in this answer alone."""
-    return NewSecret(secret=account.rotate_secret(endpoint_id, overlap=rotation.overlap))
+    secret = account.rotate_secret(endpoint_id, overlap=rotation.overlap)
+    ends = account.endpoint(endpoint_id).endpoint.old_secret_ends
+    return NewSecret(secret=secret, old_secret_ends=time_or_none(ends))
 
 
 def _now(account: Account, described: Described) -> Endpoint:

@@ -5,13 +5,27 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Path
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 from starlette.convertors import Convertor, register_url_convertor
 
+if TYPE_CHECKING:
+    from typing_extensions import LiteralString
+
 _LATEST: Final = 1e11  # seconds: the year 5138
+_FORM: Final = "form"  # the type of an error that says a sentence
 # RFC 3339 section 5.6. Pydantic takes more than that, such as a number of seconds.
 _TIME: Final = re.compile(
     r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -28,6 +42,18 @@ _URL: Final = (
     rf"^https?://(({_LABEL}\.){{0,20}}{_TOP_LABEL}|({_OCTET}\.){{3}}{_OCTET})(:{_PORT})?"
     r"([/?][!\x22$-\x5b\x5d-\x7e]*)?$"
 )
+
+
+def said(sentence: LiteralString) -> WrapValidator:
+    """Have a refusal say a sentence, where Pydantic would show a pattern."""
+
+    def check(value: object, checked: ValidatorFunctionWrapHandler) -> object:
+        with suppress(ValidationError):
+            return checked(value)
+        # Not above: the cause would have the value, which may be a secret.
+        raise PydanticCustomError(_FORM, sentence)
+
+    return WrapValidator(check)
 
 
 class Received(BaseModel):
@@ -50,6 +76,10 @@ EventType = Annotated[
         description="What has happened: letters, digits and `_:/-` in parts joined by dots.",
         examples=["invoice.paid"],
     ),
+    said(
+        "An event type is up to 128 letters, digits, _, -, : and /, in parts that are joined by "
+        "dots, such as invoice.paid"
+    ),
 ]
 EventTypeFilter = Annotated[
     str,
@@ -58,6 +88,10 @@ EventTypeFilter = Annotated[
         max_length=130,
         description="An event type; `invoice.*` for all that begin with `invoice.`; `*` for all.",
         examples=["invoice.*"],
+    ),
+    said(
+        "It must be an event type such as invoice.paid, or invoice.* for all that begin with "
+        "invoice., or * for all"
     ),
 ]
 Key = Annotated[
@@ -68,6 +102,7 @@ Key = Annotated[
         description="Visible ASCII characters.",
         examples=["customer-42"],
     ),
+    said("A key is up to 255 visible ASCII characters without spaces, such as customer-42"),
 ]
 Text = Annotated[
     str,
@@ -76,6 +111,7 @@ Text = Annotated[
         max_length=200,
         description="Text in one line, for people.",
     ),
+    said("It must be one line of up to 200 characters"),
 ]
 URL = Annotated[
     str,
@@ -89,15 +125,37 @@ URL = Annotated[
         ),
         examples=["https://partner.example/webhooks"],
     ),
+    said(
+        "A URL must be like https://partner.example/webhooks: http or https, a name or an IPv4 "
+        "address, without a password and without #, up to 2000 ASCII characters"
+    ),
 ]
-HeaderName = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9-]{2,63}$")]
-HeaderValue = Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=2000)]
+HeaderName = Annotated[
+    str,
+    Field(pattern="^[A-Za-z][A-Za-z0-9-]{2,63}$"),
+    said(
+        "The name of a header is 3 to 64 letters, digits and hyphens, and begins with a letter, "
+        "such as X-Api-Key"
+    ),
+]
+HeaderValue = Annotated[
+    str,
+    Field(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=2000),
+    said(
+        "The value of a header is up to 2000 characters of printable ASCII, without spaces at its "
+        "ends"
+    ),
+]
 
 EndpointId = Annotated[
-    str, Field(pattern="^ep_[0-9a-f]{24}$", examples=["ep_5f3a9c0e1d2b4a6f8e7c9d0b"])
+    str,
+    Field(pattern="^ep_[0-9a-f]{24}$", examples=["ep_5f3a9c0e1d2b4a6f8e7c9d0b"]),
+    said("The id of an endpoint is ep_ and 24 hex digits in lower case"),
 ]
 MessageId = Annotated[
-    str, Field(pattern="^msg_[0-9a-f]{32}$", examples=["msg_019a3c5e7f80aa00bb11cc22dd33ee44"])
+    str,
+    Field(pattern="^msg_[0-9a-f]{32}$", examples=["msg_019a3c5e7f80aa00bb11cc22dd33ee44"]),
+    said("The id of a message is msg_ and 32 hex digits in lower case"),
 ]
 DeliveryId = Annotated[int, Field(ge=1, lt=10**18, examples=[4711])]
 EndpointPath = Annotated[EndpointId, Path(description="The id of the endpoint.")]
@@ -150,8 +208,7 @@ def _time_of(value: object) -> object:
         iso = f"{seconds}.{fraction[:6]:0<6}{'+00:00' if zone in 'Zz' else zone}"
         with suppress(ValueError):  # there is no such day
             return datetime.fromisoformat(iso)
-    msg = "a time must be like 2026-11-30T09:30:00Z (RFC 3339)"
-    raise ValueError(msg)
+    raise PydanticCustomError(_FORM, "A time must be like 2026-11-30T09:30:00Z (RFC 3339)")
 
 
 #: A time in a request.

@@ -16,12 +16,12 @@ router = APIRouter(tags=["key"])
 class KeyLimits(Answered):
     """How much is taken."""
 
-    requests_per_minute: int
-    endpoints: int
-    payload_bytes: int
-    body_bytes: int
-    messages_at_once: int
-    sent_again_at_once: int
+    requests_per_minute: int = Field(description="How many requests this key may make.")
+    endpoints: int = Field(description="How many endpoints the tenant may have.")
+    payload_bytes: int = Field(description="The largest payload of a message.")
+    body_bytes: int = Field(description="The largest body of a request.")
+    messages_at_once: int = Field(description="How many messages one request may publish.")
+    sent_again_at_once: int = Field(description="How many deliveries one request may send again.")
 
 
 class Me(Answered):
@@ -33,7 +33,7 @@ class Me(Answered):
     limits: KeyLimits
 
 
-@router.get("/me", operation_id="get_me")
+@router.get("/me", operation_id="get_me", summary="Look at the API key")
 def get_me(service: Service, caller: KnownCaller) -> Me:
     """Return the tenant, the scopes and the limits of the API key."""
     settings = service.settings

@@ -112,7 +112,10 @@ class Message(Answered):
 class MessageFilters(Paged):
     """Which messages are wanted."""
 
-    event_type: EventTypeFilter | None = None
+    event_type: EventTypeFilter | None = Field(
+        default=None,
+        description="Of this event type, or with `.*` at its end, of all that begin with it.",
+    )
     since: Time | None = Field(default=None, description="Published at that time, or later.")
     until: Time | None = Field(default=None, description="Published at that time, or before.")
 
@@ -128,6 +131,7 @@ async def _refuse_header(request: Request) -> None:
     "",
     status_code=202,
     operation_id="publish",
+    summary="Publish a message",
     responses=documented(409),
     dependencies=[Depends(_refuse_header)],
 )
@@ -141,6 +145,7 @@ def publish(account: WriteMessages, new: NewMessage) -> Published:
     "/bulk",
     status_code=202,
     operation_id="publish_several",
+    summary="Publish several messages",
     responses=documented(409),
     dependencies=[Depends(_refuse_header)],
 )
@@ -150,7 +155,7 @@ def publish_several(account: WriteMessages, new: NewMessages) -> PublishedMessag
     return PublishedMessages(messages=[Published(id=each) for each in ids])
 
 
-@router.get("", operation_id="list_messages", responses=_UNKNOWN)
+@router.get("", operation_id="list_messages", summary="List messages", responses=_UNKNOWN)
 def list_messages(
     account: ReadMessages, filters: Annotated[MessageFilters, Query()]
 ) -> Page[Message]:
@@ -172,7 +177,12 @@ def list_messages(
     )
 
 
-@router.get("/{message_id:message}", operation_id="get_message", responses=_UNKNOWN)
+@router.get(
+    "/{message_id:message}",
+    operation_id="get_message",
+    summary="Look at a message",
+    responses=_UNKNOWN,
+)
 def get_message(account: ReadMessages, message_id: MessagePath) -> Message:
     """Return a message, without its payload."""
     return Message.of(account.message(message_id))
@@ -181,6 +191,7 @@ def get_message(account: ReadMessages, message_id: MessagePath) -> Message:
 @router.get(
     "/{message_id:message}/payload",
     operation_id="get_payload",
+    summary="Get the payload of a message",
     response_class=Response,
     responses={
         **_UNKNOWN,

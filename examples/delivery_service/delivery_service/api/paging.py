@@ -10,10 +10,16 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import Field
 
-from delivery_service.api.fields import Answered, Received
+from delivery_service.api.fields import Answered, Received, said
 from delivery_service.problems import Problem
 
 _T = TypeVar("_T")
+
+Cursor = Annotated[
+    str,
+    Field(pattern="^[A-Za-z0-9_-]+$", max_length=100),
+    said("A cursor is `next` of the page before, as it is"),
+]
 
 
 class Paged(Received):
@@ -21,7 +27,7 @@ class Paged(Received):
 
     # What a query has is text: strict, it would never be a number.
     limit: int = Field(default=50, strict=False, ge=1, le=100, description="How many at most.")
-    cursor: Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$", max_length=100)] | None = Field(
+    cursor: Cursor | None = Field(
         default=None, description="`next` of the page before. Without it, the list begins."
     )
 

@@ -1,1 +1,1 @@
-"""`make service`: the service with a tenant, a worker and two receivers, in a temporary folder."""
+"""`make service`: the service, a tenant, a worker and three receivers, in a temporary folder."""

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +38,7 @@ _TENANT: Final = "acme"
 _EMAIL: Final = "anna@acme.example"
 # Nobody who watches waits for the usual ones, which take days.
 _QUICK: Final = RetrySchedule((2, 4, 8, 16, 32), jitter=0)
+_ONCE: Final = RetrySchedule(())  # so that there is a dead letter to look at
 _PATIENCE: Final = 3  # seconds until open connections are closed
 
 _TEXT: Final = """\
@@ -53,11 +54,13 @@ To try the API, copy this into another terminal:
   export API={url}/v1
   export AUTH="Authorization: Bearer {key}"
   export JSON="Content-Type: application/json"
+  export RECEIVER={receiver}
+  export SECRET={secret}
 
 Subscribe:
 
   curl -sS "$API/endpoints" -H "$AUTH" -H "$JSON" \\
-    -d '{{"url": "{receiver}", "event_types": ["invoice.*"], "secret": "{secret}"}}'
+    -d '{{"url": "'$RECEIVER'", "secret": "'$SECRET'", "event_types": ["invoice.*"]}}'
 
 Publish:
 
@@ -68,11 +71,12 @@ List deliveries:
 
   curl -sS "$API/deliveries" -H "$AUTH"
 
-Send one again, with its id of that list:
+Send one again, with its id of that list, such as the one that is "dead":
 
   curl -sS -X POST "$API/deliveries/1/send-again" -H "$AUTH"
 
-What the receivers get ("accounts" is down for its first two requests):
+What the receivers get. "accounts" is down for its first two requests, and is tried again.
+"ledger" is down for its first one, which is given up at once: send it again.
 """
 
 
@@ -106,9 +110,11 @@ def main() -> int:
 
         shop = Receiver(name="shop", secret=generate_secret("whsec"))
         accounts = Receiver(name="accounts", secret=generate_secret("whsec"), failures=2)
+        ledger = Receiver(name="ledger", secret=generate_secret("whsec"), failures=1)
+        receivers = (shop, accounts, ledger)
         places = [
             running.enter_context(_served(each.app(), running.enter_context(_listener(0))))
-            for each in (shop, accounts)
+            for each in receivers
         ]
         running.enter_context(_served(create_app(settings), listener))
         print(
@@ -123,7 +129,7 @@ def main() -> int:
             flush=True,
         )
         account = state.account(_TENANT)
-        _subscribe(account, [shop, accounts], places)
+        _subscribe(account, receivers, places)
         running.enter_context(Worker(state.outbox))
         _publish(account)
         is_over.wait()
@@ -141,14 +147,15 @@ def _seed(state: State) -> tuple[str, str]:
         return password, create_key(session, _TENANT, "make service", SCOPES)
 
 
-def _subscribe(account: Account, receivers: list[Receiver], places: list[str]) -> None:
-    for receiver, place, event_types in zip(receivers, places, (["order.*"], ["*"]), strict=True):
+def _subscribe(account: Account, receivers: Sequence[Receiver], places: Sequence[str]) -> None:
+    choices = (("order.*", _QUICK), ("*", _QUICK), ("order.*", _ONCE))
+    for receiver, place, (event_type, schedule) in zip(receivers, places, choices, strict=True):
         account.add_endpoint(
             f"{place}/webhooks",
             description=f"The receiver {receiver.name}",
             secret=receiver.secret,
-            event_types=event_types,
-            schedule=_QUICK,
+            event_types=[event_type],
+            schedule=schedule,
         )
 
 
