@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from delivery_service.account import Account, Described
 from delivery_service.pages.forms import Refusal, refusal_of
+from delivery_service.pages.showing import STATES
 from delivery_service.pages.visits import Visiting, guarded
 from frappe_hooksig import ConfigurationError, UnknownRecord
 from frappe_hooksig.outbox import DeliveryRecord
@@ -39,7 +40,8 @@ def list_deliveries(
     try:
         found = visit.account.deliveries(**_filters(**chosen), before=before, limit=_PER_PAGE + 1)
     except ConfigurationError as error:
-        problem = refusal_of(error)
+        is_state = state in {"", *map(str, STATES)}
+        problem = refusal_of(error, "event_types" if is_state else "states")
     several = visit.account.endpoints(limit=_MOST_CHOICES)
     endpoints = {each.endpoint.id: each for each in several}
     is_known = endpoint in endpoints
