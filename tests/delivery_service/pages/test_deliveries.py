@@ -160,7 +160,7 @@ def test_too_many_to_send_again(service: Running, visitor: Visitor, tenant: str)
     account.pause(endpoint)
     account.publish([NewMessage(event_type="a.b", payload=None)] * (MOST_AGAIN + 1))
     service.state.outbox.drain()  # makes the deliveries
-    dead = sql("UPDATE hooksig_deliveries SET state = 4 WHERE endpoint_id = :endpoint")
+    dead = sql("UPDATE hooksig_deliveries SET state = 4 WHERE endpoint = :endpoint")
     with service.state.engine.begin() as connection:
         connection.execute(dead, {"endpoint": endpoint})
     answer = visitor.submit(f"/endpoints/{endpoint}/send-again")

@@ -6,7 +6,7 @@ import os
 import re
 
 import pytest
-from delivery_service.formats import FORMAT_NAMES, SCHEMES
+from delivery_service.formats import SCHEMES, FormatName
 
 from frappe_hooksig import Verifier
 from frappe_hooksig.sending import RetrySchedule
@@ -46,9 +46,10 @@ def test_add(service: Running, visitor: Visitor, tenant: str) -> None:
 @pytest.mark.parametrize(
     ("chosen", "secret"),
     [("x-webhook", "of-the-receiver_0123456789"), ("standard", "whsec_" + "YWJj" * 8)],
+    ids=["X-Webhook", "Standard Webhooks"],
 )
 def test_own_secret(
-    service: Running, visitor: Visitor, tenant: str, chosen: str, secret: str
+    service: Running, visitor: Visitor, tenant: str, chosen: FormatName, secret: str
 ) -> None:
     """A secret that the receiver has already signs, and is shown nowhere."""
     with FakeReceiver() as receiver:
@@ -57,11 +58,10 @@ def test_own_secret(
         service.deliver(tenant)
         (request,) = receiver.requests
     shown = visitor.get(answer.headers["location"]).text
-    scheme = SCHEMES[FORMAT_NAMES[FORMAT_NAMES.index(chosen)]]
 
     assert "signed with the secret that you gave" in shown
     assert secret not in answer.text + shown + service.server.log
-    Verifier(secret, scheme=scheme).verify(request.body, request.headers)
+    Verifier(secret, scheme=SCHEMES[chosen]).verify(request.body, request.headers)
 
 
 def test_secret_after_an_error(visitor: Visitor) -> None:
