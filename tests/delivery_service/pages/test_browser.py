@@ -66,6 +66,8 @@ def test_from_the_first_login(service: Service, tenant: str, window: Browser) ->
         window.click("Add")
         window.wait_for("it is shown only this once")
         secret = window.field("Secret").get_attribute("value") or ""
+        window.click("Copy")
+        window.wait_for("Copied.")
         window.click("I have stored it")
         window.wait_for("Latest deliveries")
         assert secret.startswith("whsec_")
@@ -75,6 +77,9 @@ def test_from_the_first_login(service: Service, tenant: str, window: Browser) ->
         window.wait_for("The receiver has it, after 1 attempt.")
     window.click("Deliveries")
     window.wait_for("Shop")
+    window.tab_to("Show")
+    window.resize(PHONE)
+    window.click("Filter")
     window.field("State").send_keys("Given up")
     window.click("Show")
     window.wait_for("No deliveries here")

@@ -6,7 +6,8 @@ import html
 import re
 
 import pytest
-from delivery_service.account import NewMessage
+from delivery_service.account import MOST_AGAIN, NewMessage
+from sqlalchemy import text as sql
 
 from frappe_hooksig.sending import RetrySchedule
 from frappe_hooksig.testing import Answer, FakeReceiver
@@ -136,6 +137,64 @@ def test_send_again_all(service: Service, visitor: Visitor, tenant: str) -> None
     assert "What was given up is sent again" in said
     states = [str(service.state.account(tenant).delivery(each).state) for each in dead]
     assert states == ["delivered", "delivered"]
+
+
+def test_find_send_again_all(service: Service, visitor: Visitor, tenant: str) -> None:
+    """The list of an endpoint has the button that sends again all that was given up."""
+    with FakeReceiver([500]) as receiver:
+        endpoint = service.endpoint(tenant, receiver.url, schedule=ONCE)
+        service.deliver(tenant)
+    button = f'action="/endpoints/{endpoint}/send-again"'
+    chosen = visitor.get("/deliveries", params={"endpoint": endpoint}).text
+    every = visitor.get("/deliveries", params={"state": "dead"}).text
+
+    assert button in chosen
+    assert "1 delivery of this endpoint" in chosen
+    assert button not in every
+    assert "Choose an endpoint to send again" in every
+
+
+def test_too_many_to_send_again(service: Service, visitor: Visitor, tenant: str) -> None:
+    """More than one request sends are left to programs, which the page says in its own words."""
+    endpoint = service.endpoint(tenant)
+    account = service.state.account(tenant)
+    account.pause(endpoint)
+    account.publish([NewMessage(event_type="a.b", payload=None)] * (MOST_AGAIN + 1))
+    service.state.outbox.drain()  # makes the deliveries
+    dead = sql("UPDATE hooksig_deliveries SET state = 4 WHERE endpoint = :endpoint")
+    with service.state.engine.begin() as connection:
+        connection.execute(dead, {"endpoint": endpoint})
+    answer = visitor.submit(f"/endpoints/{endpoint}/send-again")
+
+    assert answer.status_code == 409
+    assert "More than 500 deliveries were given up." in answer.text
+    assert "since," not in answer.text
+
+
+def test_words_of_states(service: Service, visitor: Visitor, tenant: str) -> None:
+    """The filter names what the list shows."""
+    with FakeReceiver([500]) as receiver:
+        service.endpoint(tenant, receiver.url)
+        service.deliver(tenant)
+    text = visitor.get("/deliveries", params={"state": "due"}).text
+
+    assert ">To be tried again<" in text
+    assert "selected>To be sent or tried again<" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "marked"),
+    [({"state": "dead"}, []), ({"state": "x"}, ["state"]), ({"event_type": "a b"}, ["event_type"])],
+    ids=["usable", "state", "event type"],
+)
+def test_folded_filters(visitor: Visitor, query: dict[str, str], marked: list[str]) -> None:
+    """Filters are folded unless one is set; one that cannot be used is marked."""
+    folded = visitor.get("/deliveries").text
+    text = visitor.get("/deliveries", params=query).text
+
+    assert '<details class="folded">' in folded
+    assert '<details class="folded" open>' in text
+    assert re.findall(r'name="(\w+)"[^>]* aria-invalid="true"', text) == marked
 
 
 def test_updates(service: Service, visitor: Visitor, tenant: str) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
+from delivery_service.formats import SCHEMES, FormatName
 
+from frappe_hooksig import Verifier
+from frappe_hooksig.sending import RetrySchedule
 from frappe_hooksig.testing import FakeReceiver
 from tests.delivery_service.pages.visiting import Visitor, field_of, secret_of
 from tests.delivery_service.running import Service
@@ -40,6 +44,40 @@ def test_add(service: Service, visitor: Visitor, tenant: str) -> None:
     assert secret not in "".join(service.log)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "secret"),
+    [("x-webhook", "of-the-receiver_0123456789"), ("standard", "whsec_" + "YWJj" * 8)],
+    ids=["X-Webhook", "Standard Webhooks"],
+)
+def test_own_secret(
+    service: Service, visitor: Visitor, tenant: str, chosen: FormatName, secret: str
+) -> None:
+    """A secret that the receiver has already signs, and is shown nowhere."""
+    with FakeReceiver() as receiver:
+        fields = NEW | {"url": receiver.url, "format": chosen, "secret": f" {secret} "}
+        answer = visitor.submit("/endpoints/new", **fields)
+        service.deliver(tenant)
+        (request,) = receiver.requests
+    shown = visitor.get(answer.headers["location"]).text
+
+    assert "signed with the secret that you gave" in shown
+    assert secret not in answer.text + shown + "".join(service.log)
+    Verifier(secret, scheme=SCHEMES[chosen]).verify(request.body, request.headers)
+
+
+def test_secret_after_an_error(visitor: Visitor) -> None:
+    """The form after an error has the format, but not the secret, and says so."""
+    fields = NEW | {"format": "x-webhook", "secret": "of-the-receiver_0123456789", "url": "x"}
+    answer = visitor.submit("/endpoints/new", **fields)
+
+    assert "of-the-receiver" not in answer.text
+    assert "Enter it again" in answer.text
+    assert re.search('value="x-webhook" checked', answer.text)
+    assert (
+        'type="password" maxlength="200" autocomplete="off"' in visitor.get("/endpoints/new").text
+    )
+
+
 def test_add_twice(service: Service, visitor: Visitor, tenant: str) -> None:
     """A second click, or a page that is loaded again, adds no second endpoint."""
     form_id = field_of(visitor.get("/endpoints/new").text, "form_id")
@@ -53,6 +91,8 @@ def test_add_twice(service: Service, visitor: Visitor, tenant: str) -> None:
 UNUSABLE = {
     "javascript": {"url": "javascript:alert(1)"},
     "no URL": {"url": ""},
+    "IPv6": {"url": "http://[::1]:9/x"},
+    "other characters": {"url": "https://hooks.example/ü"},
     "a password in it": {"url": "https://a:b@hooks.example"},
     "a long URL": {"url": "https://hooks.example/" + "a" * 3000},
     "NUL": {"url": "https://hooks.example/\0"},
@@ -65,6 +105,9 @@ UNUSABLE = {
     "a header of ours": {"headers": "Host: evil.example"},
     "51 event types": {"event_types": "\n".join(f"a.{number}" for number in range(51))},
     "21 headers": {"headers": "\n".join(f"X-{number}: a" for number in range(21))},
+    "a short name": {"headers": "X: b"},
+    "a secret of another format": {"secret": "of-the-receiver_0123456789"},
+    "a short secret": {"format": "x-webhook", "secret": "abc"},
     "a control character": {"headers": "X-A: b\x01c"},
 }
 
@@ -78,6 +121,29 @@ def test_unusable(service: Service, visitor: Visitor, tenant: str, fields: dict[
     assert 'role="alert"' in answer.text
     assert "Shop" in answer.text or "description" in fields
     assert not service.state.account(tenant).endpoints(limit=10)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("url", "http://[::1]:9/x"), ("event_types", "a b"), ("secret", "abc"), ("headers", "X")],
+)
+def test_unusable_field(visitor: Visitor, field: str, value: str) -> None:
+    """The one field that cannot be used is marked, and leads to the reason."""
+    text = visitor.submit("/endpoints/new", **NEW | {field: value}).text
+    (marked,) = re.findall(r'name="(\w+)"[^>]* aria-invalid="true"[^>]* problem"', text)
+
+    assert marked == field
+    assert not re.search(r"\w=( |`)", re.findall('id="problem".*', text)[0].partition(">")[2])
+
+
+def test_unchanged_url(service: Service, visitor: Visitor, tenant: str) -> None:
+    """The rule for URLs is for new ones: an endpoint can be changed with the one that it has."""
+    endpoint = service.endpoint(tenant, "http://[::1]:9/x")
+    path = f"/endpoints/{endpoint}/change"
+    kept = NEW | {"url": "http://[::1]:9/x", "headers_are": "kept"}
+    answers = [visitor.submit(path, **kept | more) for more in ({}, {"url": "http://[::1]:9/y"})]
+
+    assert [each.status_code for each in answers] == [303, 422]
 
 
 def test_hostile_texts(service: Service, visitor: Visitor, tenant: str) -> None:
@@ -156,6 +222,46 @@ def test_rotate(service: Service, visitor: Visitor, tenant: str, overlap: str) -
     assert form.status_code == answer.status_code == 200
     assert secret_of(answer.text).startswith("whsec_")
     assert secret_of(answer.text) not in visitor.get(f"/endpoints/{endpoint}").text
+
+
+def test_rotate_with_one_signature(service: Service, visitor: Visitor, tenant: str) -> None:
+    """Where there is room for one signature, the old secret signs no longer: no choice."""
+    endpoint = service.endpoint(tenant, format="x-webhook")
+    form = visitor.get(f"/endpoints/{endpoint}/rotate").text
+    answer = visitor.submit(f"/endpoints/{endpoint}/rotate", overlap="week")
+
+    assert "overlap" not in form
+    assert "For a while" not in form
+    assert secret_of(answer.text) not in visitor.get(f"/endpoints/{endpoint}").text
+    assert service.state.account(tenant).endpoint(endpoint).endpoint.old_secret_ends is None
+
+
+def test_copy_button(service: Service, visitor: Visitor, tenant: str) -> None:
+    """The script of the button beside a secret is a file: nothing is inline."""
+    endpoint = service.endpoint(tenant)
+    text = visitor.submit(f"/endpoints/{endpoint}/rotate", overlap="none").text
+    (path,) = re.findall(r'src="(/static/copy\.js[^"]+)"', text)
+    answer = visitor.get(path)
+
+    assert 'data-copies="secret" hidden' in text
+    assert answer.headers["content-type"].startswith("text/javascript")
+
+
+def test_failing(service: Service, visitor: Visitor, tenant: str) -> None:
+    """An endpoint whose last attempt failed is not shown as one that works."""
+    with FakeReceiver([500, 500, 200]) as receiver:
+        endpoint = service.endpoint(tenant, receiver.url, schedule=RetrySchedule(()))
+        texts = [""]
+        for _ in range(3):
+            service.deliver(tenant)
+            texts.append(
+                visitor.get("/endpoints").text + visitor.get(f"/endpoints/{endpoint}").text
+            )
+
+    assert [each.count(">Failing<") for each in texts] == [0, 2, 2, 0]
+    assert [each.count(">Active<") for each in texts] == [0, 0, 0, 2]
+    assert "Its last attempt failed, since" in texts[1]
+    assert "Its last 2 attempts failed, since" in texts[2]
 
 
 def test_rotate_without_choice(service: Service, visitor: Visitor, tenant: str) -> None:

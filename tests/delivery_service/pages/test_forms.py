@@ -47,5 +47,5 @@ def test_fields() -> None:
 @pytest.mark.parametrize("value", ["a" * 201, "a\0b"], ids=["long", "NUL"])
 def test_unusable(value: str) -> None:
     """What is too long, or what no database takes, is refused by the name of the field."""
-    with pytest.raises(Unusable, match=r"^Event types "):
+    with pytest.raises(Unusable, match=r"^the event types "):
         Fields([("event_types", value)]).text("event_types")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from collections.abc import Iterator
@@ -143,7 +144,24 @@ def test_expiry(service: Service, visitor: Visitor, tenant: str) -> None:
             .values(expires_at=int(time.time()))
         )
 
-    assert visitor.get("/endpoints").headers["location"] == "/login?next=/endpoints"
+    answers = [visitor.get("/keys"), visitor.get("/keys")]
+    form = visitor.get("/login").text
+
+    assert {each.headers["location"] for each in answers} == {"/login?next=/keys"}
+    assert "Your session has ended" in form
+    assert "Your session has ended" not in visitor.get("/login").text
+
+
+def test_update_after_the_end(service: Service) -> None:
+    """A page that updates itself leads to a login that says that the session has ended."""
+    with service.visitor() as visitor:
+        visitor.cookies.set(SESSION, "ended", domain="127.0.0.1")
+        answer = visitor.get("/deliveries/1", headers={"HX-Request": "true"})
+        form = visitor.get(answer.headers["hx-redirect"]).text
+
+    assert answer.status_code == 401
+    assert "location" not in answer.headers
+    assert "Your session has ended" in form
 
 
 def test_update_without_session(service: Service) -> None:
@@ -219,3 +237,5 @@ def test_guessing(strict: Service) -> None:
     assert (statuses, last.status_code) == ([403, 403, 403], 429)
     assert 0 < int(last.headers["retry-after"]) <= 3600
     assert "<h1>Too many requests</h1>" in last.text
+    assert re.search(r"<p>Try again in (an hour|\d+ minutes)\.</p>", last.text)
+    assert '<a class="button" href="/login">' in last.text

@@ -203,6 +203,25 @@ def test_not_found_elsewhere(visitor: Visitor, path: str) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
+ADDRESSES = {
+    "/endpoints/ep_1/pause": "/endpoints/ep_1",
+    "/endpoints/ep_1/send-again": "/endpoints/ep_1",
+    "/endpoints/%00/pause": "/endpoints",
+    "/endpoints/evil.example/pause": "/endpoints",
+    "/deliveries/1/send-as-new": "/deliveries/1",
+    "/keys/new": "/keys",
+    "/logout": "/endpoints",
+}
+
+
+@pytest.mark.parametrize(("path", "target"), ADDRESSES.items(), ids=ADDRESSES.keys())
+def test_address_of_a_button(visitor: Visitor, path: str, target: str) -> None:
+    """The address of a button, loaded once more, leads to the page above it."""
+    answer = visitor.get(path)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, target)
+
+
 def test_without_database(tmp_path: Path) -> None:
     """Without its database, the service answers with a page, which has the same headers."""
     with running(tmp_path) as broken, broken.visitor() as stranger:

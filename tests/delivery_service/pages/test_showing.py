@@ -6,7 +6,7 @@ import doctest
 import json
 
 import pytest
-from delivery_service.pages.showing import MOST_SHOWN, excerpt, indented, sentence, visible
+from delivery_service.pages.showing import MOST_SHOWN, excerpt, indented, sentence, visible, worded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,6 +110,22 @@ def test_bounded_indentation(content: bytes) -> None:
 
     assert len(found.text) < 4 * MOST_SHOWN
     assert found.is_cut
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("url= cannot be used: no host", "the URL cannot be used: no host"),
+        ("`idempotency_key=` was used before", "the idempotency key was used before"),
+        ("it has 9 bytes (max_payload=)", "it has 9 bytes"),
+        ("https://a.example/?b= c", "https://a.example/?b= c"),
+        ("headers={} for none", "headers={} for none"),
+    ],
+    ids=["argument", "in marks", "setting", "URL", "code"],
+)
+def test_worded(text: str, shown: str) -> None:
+    """The names of arguments become those of fields; what is no name of one stays."""
+    assert worded(text) == shown
 
 
 def test_sentence() -> None:

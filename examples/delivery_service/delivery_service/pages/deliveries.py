@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from delivery_service.account import Account, Described
+from delivery_service.pages.forms import Refusal, refusal_of
+from delivery_service.pages.showing import STATES
 from delivery_service.pages.visits import Visiting, guarded
 from frappe_hooksig import ConfigurationError, UnknownRecord
 from frappe_hooksig.outbox import DeliveryRecord
@@ -34,17 +36,22 @@ def list_deliveries(
     """Show deliveries, the newest first."""
     chosen = {"endpoint": endpoint, "state": state, "event_type": event_type.strip()}
     found: list[DeliveryRecord] = []
-    problem = ""
+    problem: Refusal | None = None
     try:
         found = visit.account.deliveries(**_filters(**chosen), before=before, limit=_PER_PAGE + 1)
     except ConfigurationError as error:
-        problem = str(error)
-    endpoints = visit.account.endpoints(limit=_MOST_CHOICES)
+        is_state = state in {"", *map(str, STATES)}
+        problem = refusal_of(error, "event_types" if is_state else "states")
+    several = visit.account.endpoints(limit=_MOST_CHOICES)
+    endpoints = {each.endpoint.id: each for each in several}
+    is_known = endpoint in endpoints
+    numbers = visit.account.numbers(endpoint).get(endpoint) if is_known else None
     return visit.page(
         "deliveries.html",
         422 if problem else 200,
         deliveries=found[:_PER_PAGE],
-        endpoints={each.endpoint.id: each for each in endpoints},
+        endpoints=endpoints,
+        given_up=0 if numbers is None else numbers.dead,
         chosen=chosen,
         problem=problem,
         is_first=before is None,

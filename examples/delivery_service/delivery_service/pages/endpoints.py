@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.responses import Response
 
-from delivery_service.account import MOST_HEADERS, MOST_TYPES
-from delivery_service.formats import FORMAT_NAMES, FormatName
-from delivery_service.pages.forms import REFUSALS, Fields, Form, Unusable, refusal_text
+from delivery_service.account import MOST_AGAIN, MOST_HEADERS, MOST_TYPES
+from delivery_service.api.endpoints import (
+    ChangedEndpoint,
+    NewEndpoint,
+    NewStandardEndpoint,
+    NewXWebhookEndpoint,
+)
+from delivery_service.formats import FORMAT_NAMES
+from delivery_service.pages.forms import REFUSALS, Fields, Form, Refusal, Unusable, refusal_of
+from delivery_service.pages.showing import label_of
 from delivery_service.pages.visits import Visit, Visiting, check_first_use, guarded
 from delivery_service.problems import Problem
+
+_Fields = TypeVar("_Fields", bound=BaseModel)
+_NEW: Final[TypeAdapter[NewStandardEndpoint | NewXWebhookEndpoint]] = TypeAdapter(NewEndpoint)
+_CHANGED: Final = TypeAdapter(ChangedEndpoint)
 
 router = APIRouter(prefix="/endpoints", include_in_schema=False, dependencies=[Depends(guarded)])
 
@@ -47,11 +59,20 @@ def add(visit: Visiting, form: Form) -> Response:
     """Add an endpoint, and show its secret."""
     check_first_use(visit, form)
     try:
-        added, secret = visit.account.add_endpoint(
-            **_options_of(form), format=_format_of(form), headers=_headers_of(form)
+        new = _checked(
+            _NEW,
+            {
+                **_options_of(form),
+                "format": form.text("format"),
+                "headers": _headers_of(form),
+                "secret": form.text("secret") or None,
+            },
         )
+        added, secret = visit.account.add_endpoint(**new.model_dump())
     except REFUSALS as error:
-        return _form(visit, None, form.as_typed(), refusal_text(error))
+        return _form(visit, None, form.as_typed(), refusal_of(error))
+    if new.secret is not None:
+        return visit.go_to(f"/endpoints/{added.endpoint.id}", "added")
     return visit.page("secret.html", secret=secret, endpoint=added.endpoint, is_new=True)
 
 
@@ -89,9 +110,10 @@ def change(visit: Visiting, endpoint_id: str, form: Form) -> Response:
         kept = form.text("headers_are")
         if kept != "kept":
             options["headers"] = _headers_of(form) if kept == "replaced" else {}
-        visit.account.change_endpoint(endpoint_id, **options)
+        changed = _checked(_CHANGED, options)
+        visit.account.change_endpoint(endpoint_id, **changed.model_dump(exclude_unset=True))
     except REFUSALS as error:
-        return _form(visit, endpoint_id, form.as_typed(), refusal_text(error))
+        return _form(visit, endpoint_id, form.as_typed(), refusal_of(error))
     return visit.go_to(f"/endpoints/{endpoint_id}", "changed")
 
 
@@ -104,13 +126,15 @@ def show_rotate(visit: Visiting, endpoint_id: str) -> Response:
 @router.post("/{endpoint_id}/rotate")
 def rotate(visit: Visiting, endpoint_id: str, form: Form) -> Response:
     """Give an endpoint a new secret, and show it."""
-    endpoint = visit.account.endpoint(endpoint_id).endpoint
-    overlap = _OVERLAPS.get(form.text("overlap"))
+    described = visit.account.endpoint(endpoint_id)
+    # The other format has room for one signature: there is nothing to choose.
+    is_choice = described.format == "standard"
+    overlap = _OVERLAPS.get(form.text("overlap")) if is_choice else 0
     if overlap is None:
         raise Problem(422, "unusable", "Choose how long the old secret signs, too.")
     check_first_use(visit, form)
     secret = visit.account.rotate_secret(endpoint_id, overlap=overlap)
-    return visit.page("secret.html", secret=secret, endpoint=endpoint, is_new=False)
+    return visit.page("secret.html", secret=secret, endpoint=described.endpoint, is_new=False)
 
 
 @router.get("/{endpoint_id}/delete")
@@ -136,7 +160,7 @@ def pause(visit: Visiting, endpoint_id: str, form: Form) -> Response:
     try:
         reason = form.text("reason")
     except Unusable as error:
-        raise Problem(422, "unusable", str(error)) from error
+        raise Problem(422, "unusable", str(error)) from None
     visit.account.pause(endpoint_id, reason)
     return visit.go_to(f"/endpoints/{endpoint_id}", "paused")
 
@@ -158,12 +182,22 @@ def send_test(visit: Visiting, endpoint_id: str) -> Response:
 @router.post("/{endpoint_id}/send-again")
 def send_again(visit: Visiting, endpoint_id: str) -> Response:
     """Send again what was given up."""
-    visit.account.send_several(endpoint_id, as_new=False, states=["dead"])
+    try:
+        visit.account.send_several(endpoint_id, as_new=False, states=["dead"])
+    except Problem as error:
+        detail = (
+            f"More than {MOST_AGAIN} deliveries were given up. Have a program send them again, a "
+            "part at a time: the API takes a time from which, and until which, they are sent."
+        )
+        raise Problem(error.status_code, error.code, detail) from None
     return visit.go_to(f"/endpoints/{endpoint_id}", "all-again")
 
 
 def _form(
-    visit: Visit, endpoint_id: str | None, values: Mapping[str, str], problem: str = ""
+    visit: Visit,
+    endpoint_id: str | None,
+    values: Mapping[str, str],
+    problem: Refusal | None = None,
 ) -> Response:
     return visit.page(
         "endpoint_form.html",
@@ -174,6 +208,26 @@ def _form(
     )
 
 
+#: What the API takes, in words.
+_RULES: Final = {
+    "url": (
+        "write it like https://example.com/webhooks, with a name or an IPv4 address as the host, "
+        "in ASCII characters, and without a password and #"
+    ),
+    "description": "it is one line of up to 200 characters",
+    "event_types": "write 1 to 50 lines such as invoice.paid, invoice.*, or * for all",
+    "format": f"it is one of {', '.join(FORMAT_NAMES)}",
+    "headers": (
+        "there are up to 20 of them, with names of 3 to 64 letters, digits and -, and values of up "
+        "to 2000 visible ASCII characters"
+    ),
+    "secret": (
+        "for Standard Webhooks, it is whsec_ and 24 to 64 bytes in Base64; for X-Webhook headers, "
+        "24 to 200 letters, digits and _+/=-"
+    ),
+}
+
+
 def _options_of(form: Fields) -> dict[str, Any]:
     return {
         "url": form.text("url", 2000),
@@ -182,12 +236,16 @@ def _options_of(form: Fields) -> dict[str, Any]:
     }
 
 
-def _format_of(form: Fields) -> FormatName:
-    for each in FORMAT_NAMES:
-        if each == form.text("format"):
-            return each
-    msg = f"Format is one of {', '.join(FORMAT_NAMES)}."
-    raise Unusable(msg)
+def _checked(adapter: TypeAdapter[_Fields], values: Mapping[str, Any]) -> _Fields:
+    """Return what the API makes of these values: it and the page refuse the same."""
+    try:
+        return adapter.validate_python(values)
+    except ValidationError as error:
+        place = error.errors(include_input=False)[0]["loc"]
+    # Not above: the cause would have the secret.
+    field = next((str(each) for each in place if each in _RULES), "format")
+    msg = f"{label_of(field)} cannot be used: {_RULES[field]}"
+    raise Unusable(msg, field)
 
 
 def _headers_of(form: Fields) -> dict[str, str]:
@@ -196,6 +254,6 @@ def _headers_of(form: Fields) -> dict[str, str]:
         name, colon, value = each.partition(":")
         if not colon or name.strip() in headers:
             msg = "Headers are lines such as Authorization: Bearer abc, each name once."
-            raise Unusable(msg)
+            raise Unusable(msg, "headers")
         headers[name.strip()] = value.strip()
     return headers

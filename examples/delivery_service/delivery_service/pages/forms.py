@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 
+from delivery_service.pages.showing import argument_of, label_of, worded
 from delivery_service.problems import Problem
 from delivery_service.settings import Settings
 from frappe_hooksig import ConfigurationError, PayloadError
@@ -24,16 +26,47 @@ ONCE: Final = "form_id"
 
 
 class Unusable(ValueError):
-    """A field that cannot be used. Its text is a sentence for whoever filled it in."""
+    """A field that cannot be used. Its text is a sentence for whoever filled it in.
+
+    Attributes:
+        field: The name of the field, if there is one.
+    """
+
+    def __init__(self, text: str, field: str = "") -> None:
+        super().__init__(text, field)
+        self.field = field
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is shown above a form that cannot be used.
+
+    Attributes:
+        text: A sentence.
+        field: The name of the field that it is about, if that is known.
+    """
+
+    text: str
+    field: str = ""
 
 
 #: Errors that are shown above the form they refuse.
 REFUSALS: Final = (ConfigurationError, PayloadError, Problem, Unusable)
 
 
-def refusal_text(error: Exception) -> str:
-    """Return what is shown above a form that cannot be used."""
-    return error.detail if isinstance(error, Problem) else str(error)
+def refusal_of(error: Exception, field: str = "") -> Refusal:
+    """Return what is shown above a form that cannot be used.
+
+    Args:
+        error: Why it cannot be used.
+        field: The field that it is about, unless the error names one.
+    """
+    text = error.detail if isinstance(error, Problem) else str(error)
+    named = error.field if isinstance(error, Unusable) else argument_of(text)
+    return Refusal(worded(text), named or field)
 
 
 class Fields:
@@ -53,13 +86,12 @@ class Fields:
             Unusable: It is longer than `most` characters, or has a NUL, which no database takes.
         """
         value = next((each.strip() for key, each in self._pairs if key == name), "")
-        label = name.replace("_", " ").capitalize()
         if len(value) > most:
-            msg = f"{label} is longer than {most} characters."
-            raise Unusable(msg)
+            msg = f"{label_of(name)} must have up to {most} characters"
+            raise Unusable(msg, name)
         if "\0" in value:
-            msg = f"{label} contains a NUL character."
-            raise Unusable(msg)
+            msg = f"{label_of(name)} must not contain a NUL character"
+            raise Unusable(msg, name)
         return value
 
     def password(self, name: str) -> str:

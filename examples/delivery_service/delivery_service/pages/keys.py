@@ -16,7 +16,7 @@ from delivery_service.api_keys import (
     list_keys,
     revoke_key,
 )
-from delivery_service.pages.forms import Form, Unusable
+from delivery_service.pages.forms import Form, Refusal, Unusable, refusal_of
 from delivery_service.pages.visits import Visit, Visiting, check_first_use, guarded
 from delivery_service.problems import Problem
 from delivery_service.tables import ApiKey
@@ -41,15 +41,16 @@ def show_keys(visit: Visiting) -> Response:
 
 
 @router.post("/new")
-def make(visit: Visiting, form: Form) -> Response:
-    """Make an API key, and show it."""
+def create(visit: Visiting, form: Form) -> Response:
+    """Create an API key, and show it."""
     scopes: tuple[Scope, ...] = tuple(each for each in SCOPES if each in form.every("scope"))
     try:
         name = form.text("name")
     except Unusable as error:
-        return _page(visit, form.as_typed(), scopes, str(error))
+        return _page(visit, form.as_typed(), scopes, refusal_of(error))
     if not name or not scopes:
-        problem = "A key needs a name and at least one scope."
+        text = "A key needs a name and at least one scope."
+        problem = Refusal(text, "scope" if name else "name")
         return _page(visit, form.as_typed(), scopes, problem)
     check_first_use(visit, form)
     with visit.service.sessions.begin() as session:
@@ -81,7 +82,10 @@ def _key(visit: Visit, key_id: str) -> ApiKey:
 
 
 def _page(
-    visit: Visit, values: Mapping[str, Any], scopes: tuple[Scope, ...], problem: str = ""
+    visit: Visit,
+    values: Mapping[str, Any],
+    scopes: tuple[Scope, ...],
+    problem: Refusal | None = None,
 ) -> Response:
     with visit.service.sessions() as session:
         keys = list_keys(session, visit.visitor.tenant_id)

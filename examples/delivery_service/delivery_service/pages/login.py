@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from delivery_service.pages import rendering
 from delivery_service.pages.devices import is_known, new_device
-from delivery_service.pages.forms import Form, Unusable, check_origin
-from delivery_service.pages.visits import SESSION, Visiting, guarded, own_page
+from delivery_service.pages.forms import Form, Refusal, Unusable, check_origin
+from delivery_service.pages.visits import SESSION, Visiting, guarded
 from delivery_service.people import check_password, log_in, log_out
 from delivery_service.problems import Problem
 from delivery_service.state import Service, State
@@ -22,7 +22,8 @@ from delivery_service.state import Service, State
 log = logging.getLogger("delivery_service")
 
 _DEVICE: Final = "device"
-_DEVICE_SECONDS: Final = 180 * 86_400
+_DAY: Final = 86_400  # seconds
+_DEVICE_SECONDS: Final = 180 * _DAY
 # Each check of a password takes 64 MiB and a good part of a second, whoever asks for it. Further
 # ones wait without a thread, which the API needs.
 _checks: Final = CapacityLimiter(2)
@@ -70,8 +71,9 @@ async def enter(request: Request, service: Service, form: Form) -> Response:
         log.warning("a login from %s failed", address)
         return _form(request, service, next_page, email=email, has_failed=True)
     await to_thread.run_sync(service.limits.forget_logins, email, device if is_device else None)
-    response = rendering.go_to(own_page(next_page), settings)
-    seconds = int(settings.session_hours * 3600)
+    response = rendering.go_to(rendering.own_page(next_page), settings)
+    # The service ends the session. The cookie stays a day longer, so that the login can say so.
+    seconds = int(settings.session_hours * 3600) + _DAY
     rendering.set_cookie(response, settings, SESSION, token, seconds)
     if not is_device:
         value = new_device(settings, email)
@@ -110,9 +112,9 @@ def _form(
 ) -> Response:
     values = {
         "visitor": None,
-        "next_page": own_page(next_page),
+        "next_page": rendering.own_page(next_page),
         "email": email,
-        "has_failed": has_failed,
+        "problem": Refusal("The email or the password is wrong.") if has_failed else None,
     }
     status = 403 if has_failed else 200
     return rendering.page(request, service.settings, "login.html", values, status=status)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from delivery_service.account import NewMessage
 from delivery_service.json_text import parsed
-from delivery_service.pages.forms import REFUSALS, Form, refusal_text
+from delivery_service.pages.forms import REFUSALS, Form, Refusal, refusal_of
 from delivery_service.pages.visits import Visit, Visiting, guarded
 from frappe_hooksig import ConfigurationError, UnknownRecord
 from frappe_hooksig.outbox import Message
@@ -32,13 +32,13 @@ def list_messages(
     event_type = event_type.strip()
     filters: dict[str, Any] = {"event_types": event_type} if event_type else {}
     found: list[Message] = []
-    problem = ""
+    problem: Refusal | None = None
     try:
         found = visit.account.messages(**filters, before=before, limit=_PER_PAGE + 1)
     except UnknownRecord:
         raise
     except ConfigurationError as error:
-        problem = str(error)
+        problem = refusal_of(error, "event_types")
     return visit.page(
         "messages.html",
         422 if problem else 200,
@@ -64,8 +64,10 @@ def publish(visit: Visiting, form: Form) -> Response:
         payload = parsed(text.encode(), "the payload")
         message = NewMessage(event_type=form.text("event_type"), payload=payload)
         (message_id,) = visit.account.publish([message])
+    except ConfigurationError as error:
+        return _form(visit, form.as_typed(), refusal_of(error, "event_type"))
     except REFUSALS as error:
-        return _form(visit, form.as_typed(), refusal_text(error))
+        return _form(visit, form.as_typed(), refusal_of(error, "payload"))
     return visit.go_to(f"/messages/{message_id}", "published")
 
 
@@ -88,5 +90,5 @@ def show(visit: Visiting, message_id: str) -> Response:
     )
 
 
-def _form(visit: Visit, values: Mapping[str, str], problem: str = "") -> Response:
+def _form(visit: Visit, values: Mapping[str, str], problem: Refusal | None = None) -> Response:
     return visit.page("message_form.html", 422 if problem else 200, values=values, problem=problem)

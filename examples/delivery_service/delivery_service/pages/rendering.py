@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Mapping
+from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -22,11 +24,13 @@ _FOLDER: Final = Path(__file__).with_name("static")
 _FILES: Final = {
     "style.css": _FOLDER / "style.css",
     "icon.svg": _FOLDER / "icon.svg",
+    "copy.js": _FOLDER / "copy.js",
     "htmx.js": Path(str(files("django_htmx").joinpath("static/django_htmx/htmx-2.min.js"))),
 }
 _TYPES: Final = {
     "style.css": "text/css",
     "icon.svg": "image/svg+xml",
+    "copy.js": "text/javascript",
     "htmx.js": "text/javascript",
 }
 _VERSIONS: Final = {
@@ -46,6 +50,7 @@ _HTMX: Final = {
 
 #: What the page says after an action. Only the name of a sentence travels, in a cookie.
 NOTICES: Final = {
+    "added": "The endpoint was added. Its requests are signed with the secret that you gave.",
     "again": "The delivery is sent again, with the same id.",
     "all-again": "What was given up is sent again, with the same ids.",
     "as-new": "The message is sent as new, with another id. This is its delivery.",
@@ -56,9 +61,12 @@ NOTICES: Final = {
     "published": "The message was published.",
     "resumed": "The endpoint gets deliveries again.",
     "revoked": "The API key is valid no longer.",
+    "session-ended": "Your session has ended, so nothing was changed. Log in again.",
     "test": "A test is on its way. This page follows it.",
 }
 _NOTICE: Final = "notice"
+#: Where an answer may lead to: pages of this service. Anything else could be another site.
+_OWN_PAGE: Final = re.compile(r"/(?:endpoints|deliveries|messages|keys)(?:/[A-Za-z0-9_-]+)*")
 
 
 def cookie_name(settings: Settings, name: str) -> str:
@@ -113,13 +121,24 @@ def page(
 
 def error_page(request: Request, settings: Settings, problem: Problem) -> Response:
     """Return the page of an error. It needs neither the database nor a login."""
+    if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.method == "GET":
+        # The address of a button, loaded once more: what it belongs to is the page above.
+        return RedirectResponse(own_page(request.url.path.rpartition("/")[0]), 303)
     headers = dict(problem.headers or {})
+    detail = showing.worded(problem.detail)
+    if problem.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        detail = f"try again {showing.wait(int(headers['Retry-After']))}"
     if request.method == "GET" and "hx-request" in request.headers:
         headers["HX-Reswap"] = "none"  # a page that updates itself stays, and asks again
-    values = {"problem": problem, "visitor": None, "notice": ""}
+    values = {"problem": problem, "detail": detail, "visitor": None, "notice": ""}
     return page(
         request, settings, "error.html", values, status=problem.status_code, headers=headers
     )
+
+
+def own_page(path: str) -> str:
+    """Return a path if it is a page of this service; else where visits begin."""
+    return path if _OWN_PAGE.fullmatch(path) else "/endpoints"
 
 
 def go_to(path: str, settings: Settings, notice: str | None = None) -> Response:
@@ -131,7 +150,7 @@ def go_to(path: str, settings: Settings, notice: str | None = None) -> Response:
 
 
 def mount_files(app: FastAPI) -> None:
-    """Serve the style sheet, the icon, and htmx from the package that brings it."""
+    """Serve the style sheet, the icon, the script, and htmx from the package that brings it."""
 
     def send_file(name: str) -> Response:
         path = _FILES.get(name)
@@ -158,8 +177,8 @@ _templates: Final = Environment(
 _FILTERS: Final[dict[str, Any]] = {
     name: getattr(showing, name)
     for name in (
-        "date", "duration", "excerpt", "indented", "is_past", "moment", "name_of", "progress",
-        "relative", "sentence", "size", "state_of", "visible",
+        "date", "duration", "excerpt", "health_of", "indented", "is_past", "moment", "name_of",
+        "progress", "relative", "sentence", "size", "state_of", "visible", "worded",
     )
 }  # fmt: skip
 _GLOBALS: Final[dict[str, Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 import unicodedata
@@ -21,6 +22,11 @@ _MOST_LEVELS: Final = 20  # that are indented
 _UNSEEN: Final = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 # A string, a mark, or anything else up to one of these.
 _JSON: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[][{},:]|\s+|[^][{},:"\s]+', re.DOTALL)
+
+# An argument in a message of the library, such as `url=`; and one in brackets, which only programs
+# can change.
+_ARGUMENT: Final = re.compile(r"(?<![\w?&.])`?([a-z][a-z_]*)=`?(?=[\s:,;.]|$)")
+_SETTING: Final = re.compile(r" \([a-z_]+=(?:, [a-z_]+=)*\)")
 
 _UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -137,6 +143,19 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
+def wait(seconds: float) -> str:
+    """Return when to try again. It is rounded up, so that it is not too early.
+
+    >>> wait(5), wait(61), wait(3587), wait(3601)
+    ('in a minute', 'in 2 minutes', 'in an hour', 'in 2 hours')
+    """
+    minutes = math.ceil(seconds / 60)
+    hours = math.ceil(minutes / 60)
+    if minutes < 60:  # noqa: PLR2004
+        return "in a minute" if minutes <= 1 else f"in {minutes} minutes"
+    return "in an hour" if hours == 1 else f"in {hours} hours"
+
+
 def size(length: int) -> str:
     """Return a number of bytes with its unit.
 
@@ -151,7 +170,7 @@ def size(length: int) -> str:
 #: The states of deliveries, in words.
 STATES: Final = {
     DeliveryState.WAITING: "Waiting",
-    DeliveryState.DUE: "To be sent",
+    DeliveryState.DUE: "To be sent or tried again",
     DeliveryState.CLAIMED: "Sending",
     DeliveryState.DELIVERED: "Delivered",
     DeliveryState.DEAD: "Given up",
@@ -170,9 +189,14 @@ OUTCOMES: Final = {
 
 def state_of(delivery: DeliveryRecord) -> str:
     """Return the state of a delivery in words."""
-    if delivery.state == DeliveryState.DUE and delivery.attempts:
-        return "To be tried again"
+    if delivery.state == DeliveryState.DUE:
+        return "To be tried again" if delivery.attempts else "To be sent"
     return STATES[delivery.state]
+
+
+def health_of(endpoint: Endpoint) -> str:
+    """Return the state of an endpoint; `failing` if it is active and its last attempt failed."""
+    return "failing" if endpoint.state == "active" and endpoint.failures else endpoint.state
 
 
 def name_of(described: Described) -> str:
@@ -201,6 +225,34 @@ def progress(delivery: DeliveryRecord, endpoint: Endpoint | None) -> str:
         case _:
             said = f"After {tried}, the next one is {relative(delivery.due_at)}."
     return said
+
+
+def label_of(name: str) -> str:
+    """Return what the page calls a field or an argument of the library.
+
+    >>> label_of("url"), label_of("event_types")
+    ('the URL', 'the event types')
+    """
+    return "the " + ("URL" if name == "url" else name.replace("_", " "))
+
+
+def argument_of(text: str) -> str:
+    """Return the argument that a message of the library names first; empty without one.
+
+    >>> argument_of("url= cannot be used"), argument_of("no such endpoint")
+    ('url', '')
+    """
+    found = _ARGUMENT.search(text)
+    return found[1] if found else ""
+
+
+def worded(text: str) -> str:
+    """Return a message of the library without the names of its arguments.
+
+    >>> worded("`url=` cannot be used: it is longer than 2000 characters (max_url=)")
+    'the URL cannot be used: it is longer than 2000 characters'
+    """
+    return _ARGUMENT.sub(lambda found: label_of(found[1]), _SETTING.sub("", text))
 
 
 def sentence(text: str) -> str:

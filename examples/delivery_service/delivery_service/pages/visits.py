@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from delivery_service.account import Account
 from delivery_service.pages import rendering
@@ -19,8 +18,6 @@ from delivery_service.state import Service, State
 
 #: The cookie of a session.
 SESSION: Final = "session"
-#: Where a login may lead to: pages of this service. Anything else could be another site.
-_OWN_PAGE: Final = re.compile(r"/(?:endpoints|deliveries|messages|keys)(?:/[A-Za-z0-9_-]+)*")
 
 
 class LoginNeeded(Exception):  # it leads to the login
@@ -102,19 +99,21 @@ def check_first_use(visit: Visit, form: Form) -> None:
         )
 
 
-def own_page(path: str) -> str:
-    """Return a path if it is a page of this service; else where visits begin."""
-    return path if _OWN_PAGE.fullmatch(path) else "/endpoints"
-
-
 def add_login_handler(app: FastAPI) -> None:
     """Lead whoever is not logged in to the login."""
 
     def lead(request: Request, _error: Exception) -> Response:
-        path = own_page(request.url.path) if request.method == "GET" else "/endpoints"
-        target = f"/login?next={path}"
+        settings: Settings = request.app.state.service.settings
+        path = request.url.path if request.method == "GET" else ""
+        has_ended = rendering.cookie_name(settings, SESSION) in request.cookies
+        target = f"/login?next={rendering.own_page(path)}"
+        response = rendering.go_to(target, settings, "session-ended" if has_ended else None)
+        if has_ended:
+            rendering.clear_cookie(response, settings, SESSION)
         if "hx-request" in request.headers:  # it would show the login as a part of the page
-            return Response(status_code=401, headers={"HX-Redirect": target})
-        return RedirectResponse(target, 303)
+            response.status_code = 401
+            response.headers["HX-Redirect"] = target
+            del response.headers["Location"]
+        return response
 
     app.add_exception_handler(LoginNeeded, lead)
