@@ -145,7 +145,7 @@ def test_check_of_a_moved_value(outbox_with: Callable[..., Outbox], tmp_path: Pa
             "UPDATE hooksig_endpoints SET secrets = (SELECT max(secrets) FROM hooksig_endpoints)"
         )
 
-    with pytest.raises(ConfigurationError, match="1 of 2 .* belongs to another endpoint"):
+    with pytest.raises(ConfigurationError, match=r"1 of 2 .* belongs to another endpoint"):
         outbox.check_keys()
 
 

@@ -659,8 +659,8 @@ class Outbox:
         endpoint, problem = problems[0]
         msg = (
             f"{len(problems)} of {count} stored secrets and headers cannot be decrypted, such as "
-            f"one of the endpoint {endpoint}: {problem}. Give keys= the key that encrypted them. If "
-            "it is lost, give each endpoint its secret again with change_endpoint()"
+            f"one of the endpoint {endpoint}: {problem}. Give keys= the key that encrypted them. "
+            "If it is lost, each endpoint needs a new secret"
         )
         raise ConfigurationError(msg)
 
