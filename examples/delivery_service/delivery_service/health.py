@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import sqlite3
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -40,7 +41,7 @@ def ready(service: Service) -> Health:
     """Look at the tables. A load balancer sends requests elsewhere if this is not 200."""
     try:
         is_confirmed = check_tables(service.engine, service.outbox)
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         detail = "the database cannot be reached"
         raise Problem(503, "not-ready", detail) from error
     except Moved as error:

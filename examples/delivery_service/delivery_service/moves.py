@@ -33,7 +33,10 @@ class Moved(ConfigurationError):
         self.target = target
 
     def __str__(self) -> str:
-        return f"the database was moved to {self.target} on {self.day}, and is not used any more"
+        return (
+            f"the database was moved to {self.target} on {self.day}: set the new one. To take the "
+            "move back: `delivery-service confirm --although-moved`"
+        )
 
 
 def moved_problem() -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -78,7 +79,7 @@ def errors_in_one_line(database: str = DATABASE) -> Generator[None]:
         fail(error.detail)
     except ModuleNotFoundError as error:
         fail(f"{database} needs a package that is not installed: {error.name}")
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         fail(f"{database}: the database cannot be used: {_cause_of(error)}")
 
 
