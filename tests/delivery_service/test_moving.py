@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
-from delivery_service import moving
 from delivery_service.account import NewMessage
 from delivery_service.api_keys import find_caller
+from delivery_service.moving import move, prepare_target
 from delivery_service.people import check_password, find_visitor, log_in
 from delivery_service.settings import Settings
 from delivery_service.tables import Base
@@ -225,16 +227,18 @@ def test_while_clients_publish(busy: Operator, target: str) -> None:
             account.publish([NewMessage(event_type="a", payload=1)] * 100)
     taken: dict[str, list[Any]] = {"messages": [], f"endpoints/{endpoint}/test": []}
     refused: list[tuple[int, str]] = []
+    ended = Event()
 
     def call(port: int, what: str) -> None:
         body = b"" if "test" in what else b'{"event_type": "a", "payload": 2}'
         answer = send_to(port, f"/v1/{what}", body, headers, method="POST")
-        while answer.status < 300:
+        while answer.status < 300 and not ended.is_set():
             taken[what].append(answer.json()["id"])
             answer = send_to(port, f"/v1/{what}", body, headers, method="POST")
         refused.append(problem_in(answer))
 
-    with busy.serve() as server, ThreadPoolExecutor(4) as pool:
+    with busy.serve() as server, ThreadPoolExecutor(4) as pool, ExitStack() as ending:
+        ending.callback(ended.set)  # also if this fails
         calls = [pool.submit(call, server.port, what) for what in [*taken, *taken]]
         until(lambda: [*map(len, taken.values())], lambda counts: min(counts) >= 10)
         busy.must("move", busy.variables["DATABASE_URL"], target)
@@ -309,10 +313,10 @@ def test_source_in_use(operator: Operator, target: str) -> None:
     with engine.connect() as connection:
         old = operator.settings()
         new = Settings.read(database_url=target, keys=operator.variables["KEYS"])
-        moving.prepare_target(new)
+        prepare_target(new)
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         with pytest.raises(ConfigurationError, match="source= is in use"):
-            moving.move(old, new)
+            move(old, new)
     engine.dispose()
     assert operator.must("check")
 

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, func, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, Table, Transaction, func, insert, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from delivery_service.migrating import check_tables, migrate
@@ -23,6 +23,7 @@ from frappe_hooksig.outbox import Outbox
 _T = TypeVar("_T")
 
 _AT_ONCE: Final = 500  # rows
+_TRIES: Final = 3  # to lock the tables
 # Workers on the old database find that it is not theirs, and send nothing.
 _MOVED: Final = "moved to another database"
 #: What is copied of the service's own tables. A mark says something of one database only.
@@ -120,21 +121,33 @@ def _locked(engine: Engine) -> Generator[Connection]:
         is_server = connection.dialect.name == "postgresql"
         if is_server:
             connection.execution_options(isolation_level="REPEATABLE READ")
-        with connection.begin():
-            try:
-                for statement in _locks(engine) if is_server else ["BEGIN IMMEDIATE"]:
-                    connection.exec_driver_sql(statement)
-            except OperationalError:
-                msg = "source= is in use: stop the service and its workers, and move it then"
-                raise ConfigurationError(msg) from None
+        with _begun(connection, _locks(engine) if is_server else ["BEGIN IMMEDIATE"]):
             yield connection
+
+
+def _begun(connection: Connection, locks: Sequence[str]) -> Transaction:
+    """Begin a transaction with locks. If it has a deadlock with another one, begin again."""
+    for _ in range(_TRIES):
+        transaction = connection.begin()
+        try:
+            for statement in locks:
+                connection.exec_driver_sql(statement)
+        except OperationalError as error:
+            transaction.rollback()
+            if "deadlock" not in str(error.orig):  # it has waited long enough
+                break
+        else:
+            return transaction
+    msg = "source= is in use: stop the service and its workers, and move it then"
+    raise ConfigurationError(msg)
 
 
 def _locks(engine: Engine) -> list[str]:
     """Return what locks the tables of PostgreSQL. It comes before what they have is seen."""
     outbox = {each for each in inspect(engine).get_table_names() if each.startswith("hooksig_")}
-    tables = sorted(outbox | {each.name for each in Base.metadata.tables.values()})
+    tables = sorted(outbox | Base.metadata.tables.keys())
     return [
+        "LOCK TABLE hooksig_messages IN SHARE ROW EXCLUSIVE MODE",  # first, as whoever publishes
         f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE",
         # A worker that starts meanwhile reads it first: it has to wait, and find that it is not
         # its own any more.
