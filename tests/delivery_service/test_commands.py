@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 
 from frappe_hooksig.testing import Answer, FakeReceiver
+from tests.databases import postgresql
 from tests.delivery_service.operating import Operator
 from tests.delivery_service.pages.visiting import PASSWORD
 
@@ -101,13 +102,12 @@ def test_passwords_are_no_arguments(operator: Operator, command: tuple[str, ...]
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("KEYS", "", "is not set: `delivery-service new-key` makes a key for it"),
+        ("KEYS", "", "is not set: give it the key that the database was used with"),
         ("KEYS", ",", "must be keys that `delivery-service new-key` makes, separated by commas"),
         ("KEYS", "s3cret", "must be keys that `delivery-service new-key` makes"),
         ("DATABASE_URL", "mysql://anna:s3cret@db/hooks", "must be like sqlite:///"),
         ("DATABASE_URL", "postgresql://anna:s3cret@db:s3cret/hooks", "must be like sqlite:///"),
         ("DATABASE_URL", "postgresql+s3cret://anna:s3cret@db/hooks", "must be like sqlite:///"),
-        ("DATABASE_URL", "sqlite:////no/such/s3cret/file.db", "the database cannot be used"),
         ("PUBLIC_URL", "https://s3cret:s3cret@hooks.example", "must be like https://hooks.example"),
         ("ALLOW_ADDRESSES", "10.0.0.0/99", "must be addresses, networks and names"),
         ("LIMITS_URL", "redi://:s3cret@db", "must be memory://"),
@@ -157,7 +157,7 @@ def test_missing_package(
 
 
 def test_missing_key(tmp_path: Path) -> None:
-    """Without a key, the message says how to make one."""
+    """Without a key, the message does not lead to a new one for a database that is in use."""
     operator = Operator(tmp_path)
     del operator.variables["KEYS"]
 
@@ -165,7 +165,8 @@ def test_missing_key(tmp_path: Path) -> None:
 
     assert ran.status == 2
     assert ran.errors == (
-        "DELIVERY_SERVICE_KEYS is not set: `delivery-service new-key` makes a key for it\n"
+        "DELIVERY_SERVICE_KEYS is not set: give it the key that the database was used with. "
+        "For a new database, `delivery-service new-key` makes one\n"
     )
     assert len(Fernet(operator.must("new-key").strip()).encrypt(b"")) > 0
 
@@ -176,12 +177,129 @@ def test_missing_key(tmp_path: Path) -> None:
 )
 def test_not_migrated(tmp_path: Path, command: str) -> None:
     """Without tables, a command says at once that they are to be created."""
+    (tmp_path / "service.db").touch()
     ran = Operator(tmp_path).run(command)
 
     assert (ran.status, ran.output) == (2, "")
     assert ran.errors == (
         "the database has no tables of the service: run `delivery-service migrate`\n"
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["serve", "work", "check", "confirm", "rotate-keys", "list-tenants"],
+)
+def test_no_such_file(tmp_path: Path, command: str) -> None:
+    """A wrong path is said, and no empty file is made."""
+    ran = Operator(tmp_path).run(command)
+
+    assert (ran.status, ran.output) == (2, "")
+    assert ran.errors == (
+        "the database is a file that does not exist: correct its path, or create it with "
+        "`delivery-service migrate`\n"
+    )
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("url", "command", "cause"),
+    [
+        (
+            "sqlite:////no/such/s3cret/file.db",
+            "migrate",
+            "its file cannot be opened, or its folder does not exist",
+        ),
+        ("sqlite:///{folder}/text.txt", "check", "its file is not of SQLite"),
+        (
+            "postgresql+psycopg://s3cret:s3cret@127.0.0.1:1/s3cret",
+            "check",
+            "no server listens there",
+        ),
+        (
+            "postgresql+psycopg://s3cret:s3cret@/s3cret?host=/no/such/s3cret",
+            "check",
+            "no server listens there",
+        ),
+        (
+            "postgresql+psycopg://s3cret:s3cret@s3cret.invalid/s3cret",
+            "check",
+            "there is no host of this name",
+        ),
+    ],
+    ids=["no folder", "no database", "no port", "no socket", "no host"],
+)
+def test_causes(tmp_path: Path, url: str, command: str, cause: str) -> None:
+    """It is said why a database cannot be used, without any part of its URL."""
+    (tmp_path / "text.txt").write_text("This is a text. " * 100)
+    operator = Operator(tmp_path, {"DATABASE_URL": url.format(folder=tmp_path)})
+
+    ran = operator.run(command)
+
+    assert (ran.status, ran.output) == (2, "")
+    assert ran.errors == f"DELIVERY_SERVICE_DATABASE_URL: the database cannot be used: {cause}\n"
+
+
+def test_locked_file(operator: Operator) -> None:
+    """Another process that writes for too long is said to do so."""
+    engine = create_engine(operator.url())
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        ran = operator.run("create-tenant", "globex", "Globex")
+    engine.dispose()
+
+    assert ran.status == 2
+    assert ran.errors.endswith("the database cannot be used: another process has locked it\n")
+
+
+def test_causes_of_a_server(tmp_path: Path) -> None:
+    """PostgreSQL quotes names and users; what is said of it does not."""
+    with postgresql() as server:
+        place = f"?host={server['HOST']}"
+        user = f"postgresql+psycopg://{server['USER']}"
+        unknown = Operator(tmp_path, {"DATABASE_URL": f"{user}@/s3cret{place}"}).run("check")
+        refused = Operator(
+            tmp_path, {"DATABASE_URL": f"postgresql+psycopg://s3cret:s3cret@/postgres{place}"}
+        ).run("check")
+
+    assert unknown.errors.endswith("cannot be used: the server has no database of this name\n")
+    assert refused.errors.endswith("cannot be used: the server refuses the user or the password\n")
+
+
+@pytest.mark.parametrize("command", ["check", "serve", "work"])
+def test_wrong_keys(operator: Operator, command: str) -> None:
+    """Keys that decrypt nothing are refused at once: a worker would pause each endpoint."""
+    with operator.state() as state:
+        added, secret = state.account("acme").add_endpoint("https://shop.example/hooks")
+    operator.variables["KEYS"] = operator.must("new-key").strip()
+
+    ran = operator.run(command)
+
+    assert (ran.status, ran.output) == (2, "")
+    assert ran.errors.startswith("1 of 1 stored secrets and headers cannot be decrypted")
+    assert added.endpoint.id in ran.errors
+    assert "Give DELIVERY_SERVICE_KEYS the key that encrypted them" in ran.errors
+    assert "--although-key-lost" in ran.errors
+    assert ran.errors.count("\n") == 1
+    assert secret not in ran.errors
+
+
+def test_lost_key(operator: Operator) -> None:
+    """A service whose key is lost can start, so that endpoints get new secrets."""
+    with FakeReceiver() as receiver:
+        with operator.state() as state:
+            added, _ = state.account("acme").add_endpoint(receiver.url)
+        operator.variables["KEYS"] = operator.must("new-key").strip()
+
+        with (
+            operator.start("work", "--although-key-lost", ready="sending what is due"),
+            operator.state() as state,
+        ):
+            account = state.account("acme")
+            account.rotate_secret(added.endpoint.id, overlap=0)
+            account.publish([NewMessage(event_type="a", payload=1)])
+            receiver.wait_for(1, timeout=30)
+    assert operator.must("check")
 
 
 def test_migrate_again(operator: Operator) -> None:

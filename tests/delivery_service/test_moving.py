@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+from typing import Any
+
 import pytest
 from delivery_service.account import NewMessage
 from delivery_service.api_keys import find_caller
+from delivery_service.moving import move, prepare_target
 from delivery_service.people import check_password, find_visitor, log_in
+from delivery_service.settings import Settings
 from delivery_service.tables import Base
 from sqlalchemy import create_engine, inspect, text
 
+from frappe_hooksig import ConfigurationError
 from frappe_hooksig.sending import RetrySchedule
 from frappe_hooksig.testing import FakeReceiver
 from tests.databases import DatabaseServer
+from tests.delivery_service.calling import problem_in, until
 from tests.delivery_service.operating import Operator
 from tests.delivery_service.pages.visiting import PASSWORD
 from tests.delivery_service.running import empty_database
+from tests.loopback import send_to
 
 SOON = RetrySchedule((0.1,) * 20, jitter=0)
 
@@ -51,13 +62,12 @@ def test_move(operator: Operator, database: DatabaseServer) -> None:
             "endpoints": 1,
             "messages": 4,
         }
-        assert {each: rows[each] for each in Base.metadata.tables} == dict.fromkeys(
-            Base.metadata.tables, "1"
-        )
+        names = Base.metadata.tables.keys() - {"moves"}
+        assert {each: rows[each] for each in names} == dict.fromkeys(names, "1")
         assert printed.splitlines()[-1].startswith("now set DELIVERY_SERVICE_DATABASE_URL")
 
         # The old database sends nothing any more.
-        assert "was copied or moved" in operator.run("check").errors
+        assert "was moved to postgresql" in operator.run("check").errors
         operator.variables["DATABASE_URL"] = server
         with operator.sending() as state:
             receiver.wait_for(5, timeout=30)
@@ -115,9 +125,11 @@ def test_same_database(operator: Operator) -> None:
 
 def test_source_that_is_not_migrated(operator: Operator, target: str) -> None:
     """A source without tables, or with older ones, is refused before anything is created."""
+    (operator.folder / "empty.db").touch()
     ran = operator.run("move", operator.url("empty.db"), target)
 
     assert ran.status == 2
+    assert ran.errors.startswith("SOURCE has no tables of the service")
     assert "run `delivery-service migrate`" in ran.errors
     engine = create_engine(target)
     assert inspect(engine).get_table_names() == []
@@ -177,3 +189,140 @@ def test_nothing_is_half_done(operator: Operator, target: str) -> None:
     assert counts == [0, 0, 0]
     engine.dispose()
     assert operator.run("check").errors == ""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def busy(request: pytest.FixtureRequest, tmp_path: Path) -> Operator:
+    """An operator of each kind of database, whose service takes many requests."""
+    operator = Operator(tmp_path, {"REQUESTS_PER_MINUTE": "1000000"})
+    if request.param == "postgresql":
+        database: DatabaseServer = request.getfixturevalue("database")
+        operator.variables["DATABASE_URL"] = empty_database(database)
+    operator.must("migrate")
+    operator.must("create-tenant", "acme", "Acme")
+    return operator
+
+
+def test_while_clients_publish(busy: Operator, target: str) -> None:
+    """What was answered 2xx until the end is in the new database. Then all is refused."""
+    key = busy.must("create-key", "acme", "the shop").strip()
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    with busy.state() as state:
+        account = state.account("acme")
+        endpoint = account.add_endpoint("https://shop.example/hooks")[0].endpoint.id
+        for _ in range(20):
+            account.publish([NewMessage(event_type="a", payload=1)] * 100)
+    taken: dict[str, list[Any]] = {"messages": [], f"endpoints/{endpoint}/test": []}
+    refused: list[tuple[int, str]] = []
+    ended = Event()
+
+    def call(port: int, what: str) -> None:
+        body = b"" if "test" in what else b'{"event_type": "a", "payload": 2}'
+        answer = send_to(port, f"/v1/{what}", body, headers, method="POST")
+        while answer.status < 300 and not ended.is_set():
+            taken[what].append(answer.json()["id"])
+            answer = send_to(port, f"/v1/{what}", body, headers, method="POST")
+        refused.append(problem_in(answer))
+
+    with busy.serve() as server, ThreadPoolExecutor(4) as pool, ExitStack() as ending:
+        ending.callback(ended.set)  # also if this fails
+        calls = [pool.submit(call, server.port, what) for what in [*taken, *taken]]
+        until(lambda: [*map(len, taken.values())], lambda counts: min(counts) >= 10)
+        busy.must("move", busy.variables["DATABASE_URL"], target)
+        for each in calls:
+            each.result(timeout=30)
+        later = send_to(server.port, "/v1/endpoints", b"", headers, method="GET")
+        ready = server.send("/ready", method="GET")
+
+    assert refused == [(503, "moved")] * 4
+    assert problem_in(later) == (503, "moved")
+    assert "the database was moved on 20" in ready.json()["detail"]
+    busy.variables["DATABASE_URL"] = target
+    with busy.state() as state:
+        account = state.account("acme")
+        messages, tests = taken.values()
+        assert [account.message(each).id for each in messages] == messages
+        assert [account.delivery(each).id for each in tests] == tests
+
+
+def test_twice(busy: Operator, target: str) -> None:
+    """A database is moved once: two targets would both send."""
+    source = busy.variables["DATABASE_URL"]
+    busy.must("move", source, target)
+
+    ran = busy.run("move", source, busy.url("other.db"))
+
+    assert (ran.status, ran.output) == (2, "")
+    assert ran.errors.startswith(f"SOURCE was moved to sqlite {busy.folder}/target.db on 20")
+    assert not (busy.folder / "other.db").exists()
+
+
+def test_moved_into(operator: Operator, target: str) -> None:
+    """A database that was moved away is no target, also if it is empty."""
+    other = Operator(operator.folder, {"DATABASE_URL": target})
+    other.must("migrate")
+    other.must("move", target, operator.url("other.db"))
+
+    ran = operator.run("move", operator.variables["DATABASE_URL"], target)
+
+    assert ran.status == 2
+    assert ran.errors.startswith("TARGET was moved to sqlite")
+
+
+@pytest.mark.parametrize("command", ["check", "serve", "work", "confirm", "list-tenants"])
+def test_commands_after_it(operator: Operator, target: str, command: str) -> None:
+    """Each command says where the database was moved to; confirm does not revive it."""
+    operator.must("move", operator.variables["DATABASE_URL"], target)
+
+    ran = operator.run(command)
+
+    assert (ran.status, ran.output) == (2, "")
+    assert ran.errors.startswith(
+        f"the database was moved to sqlite {operator.folder}/target.db on 20"
+    )
+    assert "confirm --although-moved" in ran.errors
+    assert ran.errors.count("\n") == 1
+
+
+def test_undone(operator: Operator, target: str) -> None:
+    """Who takes a move back has to say so; then all is as before."""
+    operator.must("move", operator.variables["DATABASE_URL"], target)
+
+    operator.must("confirm", "--although-moved")
+
+    assert operator.must("check")
+    operator.must("create-tenant", "globex", "Globex")
+
+
+def test_source_in_use(operator: Operator, target: str) -> None:
+    """A source that somebody writes to for too long is not moved, and it is said which it is."""
+    engine = create_engine(operator.url())
+    with engine.connect() as connection:
+        old = operator.settings()
+        new = Settings.read(database_url=target, keys=operator.variables["KEYS"])
+        prepare_target(new)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(ConfigurationError, match="source= is in use"):
+            move(old, new)
+    engine.dispose()
+    assert operator.must("check")
+
+
+def test_no_such_source(operator: Operator, target: str) -> None:
+    """A wrong path creates no file."""
+    ran = operator.run("move", operator.url("nope.db"), target)
+
+    assert ran.status == 2
+    assert ran.errors.startswith("SOURCE is a file that does not exist")
+    assert [each.name for each in operator.folder.iterdir()] == ["service.db"]
+
+
+def test_unreachable_target(operator: Operator) -> None:
+    """It is said which of the databases cannot be used, and why."""
+    ran = operator.run(
+        "move", operator.variables["DATABASE_URL"], "sqlite:////no/such/folder/target.db"
+    )
+
+    assert ran.status == 2
+    assert ran.errors.startswith("TARGET: the database cannot be used: its file cannot be opened")
+    assert operator.must("check")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from delivery_service.formats import SCHEMES, FormatName
+from delivery_service.moves import refuse_moved
 from delivery_service.problems import Problem
 from delivery_service.settings import Settings
 from delivery_service.tables import EndpointDescription
@@ -134,7 +135,8 @@ class Account:
                     "may be empty"
                 )
                 raise Problem(409, "headers-needed", detail)
-        endpoint = self._outbox.change_endpoint(endpoint_id, tenant=self.tenant_id, **options)
+        with self._kept():
+            endpoint = self._outbox.change_endpoint(endpoint_id, tenant=self.tenant_id, **options)
         if description is not None:
             self._describe(endpoint_id, description)
         return self._described([endpoint])[0]
@@ -165,24 +167,38 @@ class Account:
         """Give an endpoint a new secret, and return it. The old one signs for a while, too."""
         endpoint = self._outbox.endpoint(endpoint_id, tenant=self.tenant_id)
         secret = generate_secret(providers.get(endpoint.scheme).secret_format)
-        self._outbox.rotate_secret(endpoint_id, secret, overlap=overlap, tenant=self.tenant_id)
+        with self._kept():
+            self._outbox.rotate_secret(endpoint_id, secret, overlap=overlap, tenant=self.tenant_id)
         return secret
 
     def pause(self, endpoint_id: str, message: str = "") -> None:
         """Send an endpoint nothing for now. What is published for it collects."""
-        self._outbox.pause(endpoint_id, message, tenant=self.tenant_id)
+        with self._kept():
+            self._outbox.pause(endpoint_id, message, tenant=self.tenant_id)
 
     def resume(self, endpoint_id: str) -> None:
         """Send to an endpoint again."""
-        self._outbox.resume(endpoint_id, tenant=self.tenant_id)
+        with self._kept():
+            self._outbox.resume(endpoint_id, tenant=self.tenant_id)
 
     def send_test(self, endpoint_id: str) -> DeliveryRecord:
         """Send a test to an endpoint, through the queue like any other message."""
         payload = {"test": True, "sent_at": int(time.time())}
-        delivery_id = self._outbox.send_test(
-            endpoint_id, event_type=TEST_EVENT, payload=payload, tenant=self.tenant_id
-        )
+        with self._kept():
+            delivery_id = self._outbox.send_test(
+                endpoint_id, event_type=TEST_EVENT, payload=payload, tenant=self.tenant_id
+            )
         return self.delivery(delivery_id)
+
+    @contextmanager
+    def _kept(self) -> Generator[None]:
+        """Refuse what the outbox has committed on its own, if the database was moved before it.
+
+        Sessions of the service do so when they commit.
+        """
+        yield
+        with self._sessions() as session:
+            refuse_moved(session)
 
     def _check_room(self, more: int) -> None:
         most = self._settings.max_endpoints
@@ -272,7 +288,8 @@ class Account:
     def send_one(self, delivery_id: int, *, as_new: bool) -> int:
         """Send a delivery that has ended once more: with the same id, or as a new message."""
         self._outbox.delivery(delivery_id, tenant=self.tenant_id)
-        count = self._send(as_new=as_new)(tenant=self.tenant_id, delivery=delivery_id)
+        with self._kept():
+            count = self._send(as_new=as_new)(tenant=self.tenant_id, delivery=delivery_id)
         if not count:
             detail = "the delivery has not ended, so it is sent anyway, or its endpoint is deleted"
             raise Problem(409, "not-sendable", detail)
@@ -310,7 +327,8 @@ class Account:
         if len(self._outbox.deliveries(**chosen, limit=MOST_AGAIN + 1)) > MOST_AGAIN:
             detail = f"there are more than {MOST_AGAIN}: choose a shorter time (since, until)"
             raise Problem(409, "too-many-deliveries", detail)
-        return self._send(as_new=as_new)(**chosen)
+        with self._kept():
+            return self._send(as_new=as_new)(**chosen)
 
     def _send(self, *, as_new: bool) -> Callable[..., int]:
         return self._outbox.send_as_new if as_new else self._outbox.send_again

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, get_args
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
+from delivery_service.moves import IS_MOVED
 from delivery_service.tables import ApiKey
 
 Scope = Literal[
@@ -31,6 +32,7 @@ _FIND: Final = select(
     ApiKey.scopes,
     ApiKey.last_used_at,
     ApiKey.revoked_at,
+    IS_MOVED,
 ).where(ApiKey.id == bindparam("id"))
 
 
@@ -43,12 +45,14 @@ class Caller:
         key_id: Its key.
         scopes: What it may do.
         last_used_at: When the key was used, as it was noted last.
+        is_moved: Whether the database was moved to another one.
     """
 
     tenant_id: str
     key_id: str
     scopes: frozenset[str]
     last_used_at: int | None
+    is_moved: bool
 
 
 def create_key(session: Session, tenant_id: str, name: str, scopes: tuple[Scope, ...]) -> str:
@@ -83,6 +87,7 @@ def find_caller(session: Session, presented: str) -> Caller | None:
         key_id=row.id,
         scopes=frozenset(row.scopes.split()),
         last_used_at=row.last_used_at,
+        is_moved=row.is_moved,
     )
 
 

@@ -21,6 +21,7 @@ from delivery_service.api_keys import list_keys as keys_of
 from delivery_service.api_keys import revoke_key as revoke
 from delivery_service.app import create_app
 from delivery_service.migrating import migrate as migrate_tables
+from delivery_service.moves import unmark
 from delivery_service.people import add_person as store_person
 from delivery_service.people import find_person
 from delivery_service.people import set_password as store_password
@@ -53,6 +54,13 @@ Email = Annotated[str, typer.Argument(help="How the person logs in.")]
 Place = Annotated[
     str, typer.Argument(help="A URL, or env:NAME for a variable with a URL that has a password.")
 ]
+AlthoughKeyLost = Annotated[
+    bool,
+    typer.Option(
+        help="Start also if a key is lost, so that endpoints can get new secrets. What it "
+        "encrypted cannot be sent."
+    ),
+]
 #: How long requests may take to end after SIGTERM, in seconds.
 _PATIENCE: Final = 20
 _LONGEST_NAME: Final = 200  # characters
@@ -74,7 +82,7 @@ def migrate() -> None:
 @app.command()
 def check() -> None:
     """Say whether the settings and the tables can be used."""
-    with opened():
+    with opened(checks_keys=True):
         typer.echo("the settings and the tables can be used")
 
 
@@ -199,9 +207,10 @@ def serve(
     proxy: Annotated[
         str, typer.Option(help="The address of a proxy whose X-Forwarded-For is true.")
     ] = "",
+    although_key_lost: AlthoughKeyLost = False,  # noqa: FBT002
 ) -> None:
     """Serve the API and the page, in one process, until SIGTERM or Ctrl+C."""
-    with opened() as state:
+    with opened(checks_keys=not although_key_lost) as state:
         settings = state.settings
     uvicorn.run(
         create_app(settings),
@@ -217,11 +226,12 @@ def serve(
 @app.command()
 def work(
     slots: Annotated[int, typer.Option(help="How many quick attempts run at once.", min=1)] = 16,
+    although_key_lost: AlthoughKeyLost = False,  # noqa: FBT002
 ) -> None:
     """Send what is due, until SIGTERM or Ctrl+C. Several may run at once."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with opened() as state:
+    with opened(checks_keys=not although_key_lost) as state:
         worker = Worker(state.outbox, slots=slots)
         log.info("sending what is due, until SIGTERM")
         worker.run()
@@ -229,9 +239,19 @@ def work(
 
 
 @app.command()
-def confirm() -> None:
-    """Send from this database, although it was copied or moved here."""
-    with opened(is_confirmed=False) as state:
+def confirm(
+    although_moved: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            help="Also if it was moved to another database. What was published there is not here, "
+            "and if that one is used, too, both send."
+        ),
+    ] = False,
+) -> None:
+    """Send from this database, although it was copied or restored."""
+    with opened(is_confirmed=False, although_moved=although_moved) as state:
+        with state.sessions.begin() as session:
+            unmark(session)
         state.outbox.confirm()
 
 
@@ -249,6 +269,10 @@ def move(source: Place, target: Place) -> None:
         read_settings(name, database_url=url_of(name, text))
         for name, text in (("SOURCE", source), ("TARGET", target))
     )
+    with errors_in_one_line("SOURCE"):
+        moving.check_source(old)
+    with errors_in_one_line("TARGET"):
+        moving.prepare_target(new)
     with errors_in_one_line("SOURCE or TARGET"):
         counts = moving.move(old, new)
     show(("TABLE", "ROWS"), [(name, str(count)) for name, count in counts.items()])

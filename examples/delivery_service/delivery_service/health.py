@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import sqlite3
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from delivery_service.migrating import check_tables
+from delivery_service.moves import Moved
 from delivery_service.problems import Problem, documented
 from delivery_service.state import Service
 from frappe_hooksig import ConfigurationError
@@ -39,8 +41,12 @@ def ready(service: Service) -> Health:
     """Look at the tables. A load balancer sends requests elsewhere if this is not 200."""
     try:
         is_confirmed = check_tables(service.engine, service.outbox)
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         detail = "the database cannot be reached"
+        raise Problem(503, "not-ready", detail) from error
+    except Moved as error:
+        # Strangers may read it, and where the new one is is not for them.
+        detail = f"the database was moved on {error.day}: `delivery-service check` says where to"
         raise Problem(503, "not-ready", detail) from error
     except ConfigurationError as error:
         raise Problem(503, "not-ready", str(error)) from error

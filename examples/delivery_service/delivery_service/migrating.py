@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from delivery_service.moves import check_not_moved
 from frappe_hooksig import ConfigurationError
 from frappe_hooksig.outbox import Outbox
 
@@ -26,23 +27,44 @@ def migrate(engine: Engine, outbox: Outbox) -> None:
     outbox.migrate()
 
 
-def check_tables(engine: Engine, outbox: Outbox) -> bool:
+def check_tables(engine: Engine, outbox: Outbox, *, although_moved: bool = False) -> bool:
     """Return whether the tables are those of this installation, and not of a copy.
 
+    Args:
+        engine: Connects to the database.
+        outbox: The outbox in it.
+        although_moved: Whether a database that was moved to another one will do.
+
     Raises:
-        ConfigurationError: They are missing, or of another version.
+        ConfigurationError: There is no such file, or the tables are missing or of another version.
+        Moved: The database was moved to another one.
     """
+    _check_file(engine)
     with engine.connect() as connection:
         version = MigrationContext.configure(connection).get_current_revision()
-    if version != _newest():
-        have = "has no tables" if version is None else f"has tables of version {version}"
-        msg = f"the database {have} of the service: run `delivery-service migrate`"
-        raise ConfigurationError(msg)
+        if version != _newest():
+            have = "has no tables" if version is None else f"has tables of version {version}"
+            msg = f"the database {have} of the service: run `delivery-service migrate`"
+            raise ConfigurationError(msg)
+        if not although_moved:
+            check_not_moved(connection)
     try:
         return outbox.is_confirmed()
     except ConfigurationError as error:
         msg = f"{error}; `delivery-service migrate` does it"
         raise ConfigurationError(msg) from None
+
+
+def _check_file(engine: Engine) -> None:
+    """Refuse a file of SQLite that does not exist: a connection would create an empty one."""
+    path = engine.url.database
+    is_file = engine.dialect.name == "sqlite" and path and not path.startswith("file:")
+    if is_file and not Path(str(path)).exists():
+        msg = (
+            "the database is a file that does not exist: correct its path, or create it with "
+            "`delivery-service migrate`"
+        )
+        raise ConfigurationError(msg)
 
 
 @cache

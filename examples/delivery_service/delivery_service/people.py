@@ -13,6 +13,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, joinedload
 
+from delivery_service.moves import IS_MOVED
 from delivery_service.tables import LoginSession, Person
 
 SHORTEST_PASSWORD: Final = 12  # characters
@@ -37,6 +38,7 @@ class Visitor:
         tenant_id: Whose rows they see.
         tenant_name: How the page calls that tenant.
         csrf_token: What their forms must carry.
+        is_moved: Whether the database was moved to another one.
     """
 
     person_id: int
@@ -44,6 +46,7 @@ class Visitor:
     tenant_id: str
     tenant_name: str
     csrf_token: str
+    is_moved: bool
 
 
 def add_person(session: Session, tenant_id: str, email: str, password: str) -> Person:
@@ -105,9 +108,11 @@ def log_in(session: Session, person: Person, hours: float) -> str:
 
 def find_visitor(session: Session, token: str) -> Visitor | None:
     """Return who is logged in with this cookie."""
-    found = session.get(LoginSession, _digest(token), options=[_WITH_TENANT])
-    if found is None or found.expires_at <= time.time():
+    query = select(LoginSession, IS_MOVED).where(LoginSession.digest == _digest(token))
+    row = session.execute(query.options(_WITH_TENANT)).first()
+    if row is None or row[0].expires_at <= time.time():
         return None
+    found, is_moved = row
     person = found.person
     return Visitor(
         person_id=person.id,
@@ -115,6 +120,7 @@ def find_visitor(session: Session, token: str) -> Visitor | None:
         tenant_id=person.tenant_id,
         tenant_name=person.tenant.name,
         csrf_token=found.csrf_token,
+        is_moved=is_moved,
     )
 
 

@@ -186,6 +186,9 @@ class Settings(BaseSettings):
 def _sentence(place: tuple[int | str, ...], message: str) -> str:
     name = PREFIX + str(place[0]).upper()
     if message == "Field required":
-        return f"{name} is not set: `delivery-service new-key` makes a key for it"
+        return (
+            f"{name} is not set: give it the key that the database was used with. For a new "
+            "database, `delivery-service new-key` makes one"
+        )
     text = message.removeprefix("Value error, ")
     return f"{name} {text[0].lower()}{text[1:]}"

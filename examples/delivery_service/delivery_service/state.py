@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import sessionmaker
 
 from delivery_service.account import Account, Sessions
 from delivery_service.database import open_engine, open_outbox
 from delivery_service.limits import Limits
+from delivery_service.moves import refuse_moved
 from delivery_service.queueing import connect_celery
 from delivery_service.settings import Settings
 from frappe_hooksig.outbox import Outbox
@@ -48,10 +49,13 @@ class State:
         engine = open_engine(settings)
         outbox = open_outbox(settings, engine)
         broker = settings.broker_url
+        sessions = sessionmaker(engine, expire_on_commit=False)
+        # Nothing is committed to a database that was moved to another one.
+        event.listen(sessions, "before_commit", refuse_moved)
         return cls(
             settings=settings,
             engine=engine,
-            sessions=sessionmaker(engine, expire_on_commit=False),
+            sessions=sessions,
             lookups=sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT")),
             outbox=outbox,
             limits=Limits(settings),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, MetaData, String
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 # Alembic drops and changes constraints by their names.
@@ -79,3 +79,12 @@ class EndpointDescription(Base):
     endpoint_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
     description: Mapped[str] = mapped_column(String(200))
+
+
+class Move(Base):
+    """That the database was moved to another one. There is one row at most."""
+
+    __tablename__ = "moves"
+
+    moved_at: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    target: Mapped[str] = mapped_column(Text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sqlite3
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -23,18 +25,30 @@ _UNCONFIRMED: Final = "the database was copied or moved: `delivery-service confi
 
 
 @contextmanager
-def opened(*, is_migrated: bool = True, is_confirmed: bool = True) -> Generator[State]:
+def opened(
+    *,
+    is_migrated: bool = True,
+    is_confirmed: bool = True,
+    although_moved: bool = False,
+    checks_keys: bool = False,
+) -> Generator[State]:
     """Open what the settings name, and say what is wrong in one line.
 
     Args:
         is_migrated: Whether the command needs the tables.
         is_confirmed: Whether to say so if nothing is sent from this database.
+        although_moved: Whether a database that was moved to another one will do.
+        checks_keys: Whether the keys have to decrypt what is stored.
     """
     with errors_in_one_line():
         state = State.of(read_settings())
         try:
-            if is_migrated and not check_tables(state.engine, state.outbox) and is_confirmed:
-                typer.echo(_UNCONFIRMED, err=True)
+            if is_migrated:
+                is_own = check_tables(state.engine, state.outbox, although_moved=although_moved)
+                if is_confirmed and not is_own:
+                    typer.echo(_UNCONFIRMED, err=True)
+            if checks_keys:
+                _check_keys(state)
             yield state
         finally:
             state.close()
@@ -60,14 +74,63 @@ def errors_in_one_line(database: str = DATABASE) -> Generator[None]:
             typer.echo(each.replace(DATABASE, database), err=True)
         raise typer.Exit(2) from None
     except (ConfigurationError, ValueError) as error:
-        fail(str(error).replace("source=", "SOURCE").replace("target=", "TARGET"))
+        fail(_in_words_of_commands(str(error), database))
     except Problem as error:
         fail(error.detail)
     except ModuleNotFoundError as error:
         fail(f"{database} needs a package that is not installed: {error.name}")
-    except (SQLAlchemyError, OSError) as error:
-        why = type(getattr(error, "orig", None) or error).__name__
-        fail(f"{database}: the database cannot be used: {why}")
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        fail(f"{database}: the database cannot be used: {_cause_of(error)}")
+
+
+def _check_keys(state: State) -> None:
+    try:
+        state.outbox.check_keys()
+    except ConfigurationError as error:
+        msg = f"{error}: `serve` and `work` start with --although-key-lost"
+        raise ConfigurationError(msg) from None
+
+
+# What the library calls its arguments, and how an operator gives them.
+_WORDS: Final = {"source=": "SOURCE", "target=": "TARGET", "keys=": f"{PREFIX}KEYS"}
+
+
+def _in_words_of_commands(message: str, database: str) -> str:
+    for name, word in _WORDS.items():
+        message = message.replace(name, word)
+    return message if database == DATABASE else message.replace("the database", database, 1)
+
+
+# What SQLite and PostgreSQL say, and what is said of it: they quote names, users and hosts.
+_CAUSES: Final = (
+    ("connection refused", "no server listens there"),
+    ("no such file or directory", "no server listens there"),
+    (
+        "failed to resolve|could not translate|name or service not known",
+        "there is no host of this name",
+    ),
+    ("timeout expired", "the server does not answer"),
+    ('database ".*" does not exist', "the server has no database of this name"),
+    (
+        'role ".*" does not exist|authentication failed|no password supplied|pg_hba.conf',
+        "the server refuses the user or the password",
+    ),
+    ("permission denied|readonly database", "it may not be written to"),
+    ("unable to open database file", "its file cannot be opened, or its folder does not exist"),
+    ("is not a database", "its file is not of SQLite"),
+    ("is locked|lock timeout", "another process has locked it"),
+    ("disk is full", "the disk is full"),
+)
+
+
+def _cause_of(error: Exception) -> str:
+    """Return why a database cannot be used, without what the driver quotes of its URL."""
+    original = getattr(error, "orig", None) or error
+    said = str(original)
+    for pattern, cause in _CAUSES:
+        if re.search(pattern, said, re.IGNORECASE):
+            return cause
+    return type(original).__name__
 
 
 def ask_password() -> str:

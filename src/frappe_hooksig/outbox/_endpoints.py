@@ -46,6 +46,8 @@ INSERT INTO hooksig_endpoints (
 _CREATED: Final = "SELECT created_at FROM hooksig_endpoints WHERE id = :id"
 _LOCK: Final = "SELECT id FROM hooksig_endpoints WHERE id = :id {locked}"
 _REFERENCES: Final = "SELECT id, secrets, headers FROM hooksig_endpoints ORDER BY id {locked}"
+_SOME_REFERENCES: Final = """\
+SELECT id, secrets, headers FROM hooksig_endpoints WHERE id > :after ORDER BY id LIMIT :limit"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,24 @@ def replace_references(connection: Connection, replace: Callable[[str, str], str
             alter_endpoint(connection, endpoint, columns)
         count += changed
     return count
+
+
+def list_references(connection: Connection, after: str, limit: int) -> list[tuple[str, list[str]]]:
+    """Return each endpoint's id, with the references of its secrets and headers.
+
+    Those of secrets that have ended are left out.
+
+    Args:
+        connection: A connection.
+        after: The id of the last one of the page before; empty for the first page.
+        limit: How many endpoints.
+    """
+    now = time_of(connection)
+    rows = connection.rows(_SOME_REFERENCES, {"after": after, "limit": limit})
+    return [
+        (endpoint, [*not_ended(json.loads(secrets), now), *json.loads(headers).values()])
+        for endpoint, secrets, headers in rows
+    ]
 
 
 def stop_endpoint(

@@ -34,6 +34,7 @@ from frappe_hooksig.outbox._endpoints import (
     insert_endpoint,
     is_elsewhere,
     list_endpoints,
+    list_references,
     locked_endpoint_row,
     new_endpoint_id,
     remove_endpoint,
@@ -103,6 +104,7 @@ _T = TypeVar("_T")
 
 _DAY: Final = 86_400
 _LONGEST: Final = 3650 * _DAY  # seconds
+_ENDPOINTS_AT_ONCE: Final = 500
 _LONGEST_OVERLAP: Final = 30 * _DAY  # seconds
 _PUBLIC: Final = AddressGuard()
 _TEST: Final[Payload] = {"test": True}
@@ -627,6 +629,40 @@ class Outbox:
             return endpoint_row(connection, endpoint_id).endpoint
 
         return self._changed(change)
+
+    @without_frames
+    def check_keys(self) -> int:
+        """Decrypt all secrets and headers that are stored encrypted, and keep nothing.
+
+        Without the right keys, a worker pauses each endpoint that it would send to. Call it before
+        one starts. It reads 500 endpoints at a time, each in a short transaction.
+
+        Returns:
+            How many values were decrypted.
+
+        Raises:
+            ConfigurationError: One of them cannot be decrypted.
+        """
+        problems: list[tuple[str, str]] = []
+        count = 0
+        after = ""
+        while found := self._run(partial(list_references, after=after, limit=_ENDPOINTS_AT_ONCE)):
+            values = [
+                (each, one) for each, several in found for one in several if is_encrypted(one)
+            ]
+            count += len(values)
+            named = ((endpoint, self._vault.problem(endpoint, one)) for endpoint, one in values)
+            problems += [(endpoint, problem) for endpoint, problem in named if problem]
+            after, _ = found[-1]
+        if not problems:
+            return count
+        endpoint, problem = problems[0]
+        msg = (
+            f"{len(problems)} of {count} stored secrets and headers cannot be decrypted, such as "
+            f"one of the endpoint {endpoint}: {problem}. Give keys= the key that encrypted them. "
+            "If it is lost, each endpoint needs a new secret"
+        )
+        raise ConfigurationError(msg)
 
     def rotate_keys(self) -> int:
         """Encrypt all secrets and headers anew, with the first one of `keys=`.

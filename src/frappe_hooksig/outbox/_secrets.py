@@ -145,6 +145,14 @@ class Vault:
             raise Unavailable(msg)
         return value
 
+    def problem(self, endpoint: str, reference: str) -> str:
+        """Return why a reference that is encrypted cannot be decrypted; empty if it can be."""
+        try:
+            self._decrypted(endpoint, _token_of(reference))
+        except Unavailable as error:
+            return str(error)
+        return ""
+
     def rotated(self, endpoint: str, reference: str) -> str:
         """Return a reference whose value is encrypted with the newest key, if it is encrypted.
 

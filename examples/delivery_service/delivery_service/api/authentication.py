@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from delivery_service.account import Account
 from delivery_service.api_keys import Caller, find_caller, note_use
+from delivery_service.moves import moved_problem
 from delivery_service.problems import Problem
 from delivery_service.state import Service, State
 
@@ -24,7 +25,8 @@ def caller_of(request: Request) -> Caller:
     """Return who sends a request. Once it is known, nothing is looked up again.
 
     Raises:
-        Problem: Its key is missing or not valid, or has made too many requests.
+        Problem: Its key is missing or not valid, or has made too many requests; or the
+            database was moved.
     """
     if not hasattr(request.state, "caller"):
         request.state.caller = _found(request)
@@ -39,7 +41,7 @@ def _found(request: Request) -> Caller:
     if kind.lower() == "bearer":
         with service.lookups() as session:
             caller = find_caller(session, key)
-            if caller is not None:
+            if caller is not None and not caller.is_moved:
                 note_use(session, caller)
     if caller is None:
         raise Problem(
@@ -49,6 +51,8 @@ def _found(request: Request) -> Caller:
             headers={"WWW-Authenticate": "Bearer"},
         )
     service.limits.count_request(caller.key_id)
+    if caller.is_moved:
+        raise moved_problem()
     return caller
 
 

@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
 
 from delivery_service.account import Account
+from delivery_service.moves import moved_problem
 from delivery_service.pages import rendering
 from delivery_service.pages.forms import ONCE, Form, check_origin, check_token
 from delivery_service.people import Visitor, find_visitor
@@ -70,6 +71,8 @@ def _visit(request: Request, service: Service) -> Visit:
     if visitor is None:
         raise LoginNeeded
     service.limits.count_request(f"person {visitor.person_id}")
+    if visitor.is_moved:
+        raise moved_problem()
     return Visit(request=request, service=service, visitor=visitor)
 
 

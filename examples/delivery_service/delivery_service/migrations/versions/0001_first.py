@@ -61,11 +61,18 @@ def upgrade() -> None:
         sa.Column("description", sa.String(200), nullable=False),
     )
     op.create_index("ix_endpoint_descriptions_tenant_id", "endpoint_descriptions", ["tenant_id"])
+    op.create_table(
+        "moves",
+        sa.Column("moved_at", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("target", sa.Text, nullable=False),
+    )
 
 
 def downgrade() -> None:
     """Delete the tables."""
-    for name in ("endpoint_descriptions", "login_sessions", "people", "api_keys", "tenants"):
+    for name in (
+        *("moves", "endpoint_descriptions", "login_sessions", "people", "api_keys", "tenants"),
+    ):
         op.drop_table(name)
 
 
