@@ -54,11 +54,11 @@ def test_celery(operator: Operator) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"DATABASE_URL": "sqlite:///other.db"}, "run `delivery-service migrate`"),
+        ({"DATABASE_URL": "sqlite:///other.db"}, "create it with `delivery-service migrate`"),
         at_full_size({"BROKER_URL": ""}, "DELIVERY_SERVICE_BROKER_URL is not set"),
         at_full_size({"KEYS": ""}, "DELIVERY_SERVICE_KEYS is not set"),
     ],
-    ids=["not-migrated", "no-broker", "no-keys"],
+    ids=["no-database", "no-broker", "no-keys"],
 )
 def test_unusable(operator: Operator, changes: dict[str, str], says: str) -> None:
     """What is missing is said in a line when a worker starts."""

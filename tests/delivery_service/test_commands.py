@@ -240,6 +240,8 @@ def test_causes(tmp_path: Path, url: str, command: str, cause: str) -> None:
     assert ran.errors == f"DELIVERY_SERVICE_DATABASE_URL: the database cannot be used: {cause}\n"
 
 
+@pytest.mark.long
+@pytest.mark.stress
 def test_locked_file(operator: Operator) -> None:
     """Another process that writes for too long is said to do so."""
     engine = create_engine(operator.url())
@@ -426,6 +428,8 @@ def test_ready(operator: Operator) -> None:
         engine.dispose()
 
 
+@pytest.mark.long
+@pytest.mark.stress
 def test_serve_ends(operator: Operator) -> None:
     """After SIGTERM, a server ends without a traceback."""
     with operator.serve() as server:

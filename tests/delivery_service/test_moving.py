@@ -26,6 +26,7 @@ from tests.delivery_service.operating import Operator
 from tests.delivery_service.pages.visiting import PASSWORD
 from tests.delivery_service.running import empty_database
 from tests.loopback import send_to
+from tests.selection import at_full_size
 
 SOON = RetrySchedule((0.1,) * 20, jitter=0)
 
@@ -191,7 +192,7 @@ def test_nothing_is_half_done(operator: Operator, target: str) -> None:
     assert operator.run("check").errors == ""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=[at_full_size("sqlite"), "postgresql"])
 def busy(request: pytest.FixtureRequest, tmp_path: Path) -> Operator:
     """An operator of each kind of database, whose service takes many requests."""
     operator = Operator(tmp_path, {"REQUESTS_PER_MINUTE": "1000000"})
@@ -294,6 +295,8 @@ def test_undone(operator: Operator, target: str) -> None:
     operator.must("create-tenant", "globex", "Globex")
 
 
+@pytest.mark.long
+@pytest.mark.stress
 def test_source_in_use(operator: Operator, target: str) -> None:
     """A source that somebody writes to for too long is not moved, and it is said which it is."""
     engine = create_engine(operator.url())

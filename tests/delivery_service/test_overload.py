@@ -93,6 +93,8 @@ def test_all_threads_wait(service: Service) -> None:
     assert count(service, "waits-") == AT_ONCE
 
 
+@pytest.mark.long
+@pytest.mark.stress
 def test_locked_for_long(service: Service) -> None:
     """A lock that is held for long is 503 with Retry-After; a worker goes on, nothing is lost."""
     outbox = service.state.outbox

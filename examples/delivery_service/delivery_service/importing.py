@@ -100,7 +100,7 @@ def read_table(url: str, name: str) -> list[Mapping[str, Any]]:
             table = Table(name, MetaData(), autoload_with=connection)
             return [dict(each) for each in connection.execute(select(table)).mappings()]
     except NoSuchTableError:
-        msg = f"the database of SOURCE has no table {name}: name it with --table"
+        msg = f"SOURCE has no table {name}: name it with --table"
         raise ConfigurationError(msg) from None
     finally:
         engine.dispose()

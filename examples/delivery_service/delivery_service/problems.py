@@ -61,6 +61,7 @@ CODES: Final[Mapping[str, str]] = {
     "unusable": "a part cannot be used, as `detail` says",
     "too-many-requests": "wait as long as `Retry-After` says",
     "internal-error": "the service has failed, and its log says why",
+    "moved": "the service is moving to another database: try again",
     "not-ready": "the service cannot take requests yet",
     "unavailable": "the database cannot be reached: try again",
 }
