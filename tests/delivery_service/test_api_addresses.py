@@ -28,10 +28,11 @@ NAMES: Names = {
     "silent.example": [SILENCE],
 }
 TIMEOUT = 0.5  # seconds
-# Ids, times, and the URL that the tenant itself has chosen.
+# Ids, times, the URL that the tenant itself has chosen, and whether the worker has begun already.
 _OWN = re.compile(
     r'ep_[0-9a-f]{24}|msg_[0-9a-f]{32}|whsec_[A-Za-z0-9+/=]+|"http://[^"]*"'
     r'|\d{4}-\d\d-\d\dT[\d:.]+Z|(?<="id":)\d+|(?<="seconds":)[\d.]+'
+    r'|(?<="state":)"(?:due|claimed)"(?=,"due_at":"[^"]+","attempts":0)'
 )
 
 
