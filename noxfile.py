@@ -67,7 +67,7 @@ OF_FRAMEWORKS = [
         )
     ),
     *(f"tests/test_example_{name}.py" for name in ("django", "frappe")),
-    "tests/cli/test_outbox_servers.py",
+    *(f"tests/cli/test_outbox_{name}.py" for name in ("copy", "servers")),
 ]
 # The tests of the tools beside the package, which are the same with each Python.
 OF_TOOLS = [
