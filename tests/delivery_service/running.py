@@ -239,6 +239,10 @@ def serving(installed: Installed, listening: socket.socket) -> Iterator[Service]
             thread.join()
 
 
+# Of the service, and of what it stands on.
+_LOGGERS = {"delivery_service", "frappe_hooksig", "sqlalchemy", "uvicorn"}
+
+
 class _Lines(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
@@ -250,8 +254,9 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def _logged() -> Iterator[list[str]]:
-    """Collect what is logged, until the block ends."""
+    """Collect what the service logs, until the block ends: other tests log meanwhile, too."""
     handler = _Lines()
+    handler.addFilter(lambda record: record.name.partition(".")[0] in _LOGGERS)
     logging.getLogger().addHandler(handler)
     try:
         yield handler.lines
