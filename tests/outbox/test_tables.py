@@ -246,6 +246,19 @@ def test_tables_of_another_installation(place: Place) -> None:
     assert (before.is_confirmed(), after.is_confirmed()) == (False, True)
 
 
+@pytest.mark.parametrize("is_kept", [True, False], ids=["committed", "rolled back"])
+def test_confirm_in_the_callers_transaction(place: Place, is_kept: bool) -> None:  # noqa: FBT001
+    """It holds if the caller commits."""
+    place.outbox(installation="production")
+    after = place.bare_outbox(installation="staging")
+
+    with place.caller() as caller:
+        after.confirm(caller.theirs)
+        (caller.commit if is_kept else caller.rollback)()
+
+    assert after.is_confirmed() is is_kept
+
+
 def test_named_and_unnamed_installation(place: Place) -> None:
     """A name is never the identity of a database, even if it is the same text."""
     unnamed = place.outbox()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from sqlalchemy import Connection, Engine, Table, Transaction, func, insert, inspect, select, text
 from sqlalchemy.exc import OperationalError
@@ -19,8 +19,6 @@ from delivery_service.tables import Base, Move
 from frappe_hooksig import ConfigurationError
 from frappe_hooksig.integrations.sqlalchemy import SQLAlchemyDatabase, copy_outbox
 from frappe_hooksig.outbox import Outbox
-
-_T = TypeVar("_T")
 
 _AT_ONCE: Final = 500  # rows
 _TRIES: Final = 3  # to lock the tables
@@ -85,20 +83,8 @@ def _moved(
     for table in COPIED:
         counts[table.name] = _copy(reading, writing, table)
     mark(reading, target, int(time.time()))
-    Outbox(_Inside(engine, reading), installation=_MOVED).confirm()
+    Outbox(SQLAlchemyDatabase(engine), installation=_MOVED).confirm(reading)
     return counts
-
-
-class _Inside(SQLAlchemyDatabase):
-    """The database of an outbox, in a transaction that somebody else ends."""
-
-    def __init__(self, engine: Engine, connection: Connection) -> None:
-        super().__init__(engine)
-        self._inside = self.adopted(connection)
-
-    def run(self, work: Callable[[Any], _T]) -> _T:
-        """Run a function in that transaction."""
-        return work(self._inside)
 
 
 def _opened(settings: Settings) -> State:

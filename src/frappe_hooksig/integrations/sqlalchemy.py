@@ -20,7 +20,7 @@ from frappe_hooksig.outbox._database import Values
 from frappe_hooksig.outbox._dialect import MARIADB, POSTGRESQL, SQLITE, Dialect
 from frappe_hooksig.outbox._frames import without_frames
 from frappe_hooksig.outbox._servers import SESSION, check_server, identity_of, until_it_wins
-from frappe_hooksig.outbox._tables import migrate
+from frappe_hooksig.outbox._tables import check_installation, migrate
 
 try:
     from sqlalchemy import URL, Connection, Engine, create_engine, event, text
@@ -232,9 +232,7 @@ def copy_outbox(
             of another version, those of the target are not empty, or a worker sends what the source
             has.
     """
-    if installation is not None and not (isinstance(installation, str) and installation):
-        msg = "installation= must be a name, such as production"
-        raise ConfigurationError(msg)
+    check_installation(installation)
     with ExitStack() as closing:
         reading = _reading("source", source, closing)
         # First on a connection of its own: MariaDB commits with each CREATE.

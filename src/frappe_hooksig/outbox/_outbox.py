@@ -79,6 +79,7 @@ from frappe_hooksig.outbox._senders import Senders
 from frappe_hooksig.outbox._sqlite import SQLiteDatabase
 from frappe_hooksig.outbox._states import DeliveryState
 from frappe_hooksig.outbox._tables import (
+    check_installation,
     check_tables,
     confirm,
     fingerprint_of,
@@ -186,9 +187,7 @@ class Outbox:
         number("retention", retention, 60, _LONGEST)
         number("disable_after", disable_after, 60, _LONGEST)
         number("lease", lease, 0.5, 3600)
-        if installation is not None and not (isinstance(installation, str) and installation):
-            msg = "installation= must be a name, such as production"
-            raise ConfigurationError(msg)
+        check_installation(installation)
         self._make_sender: Callable[..., Sender] = partial(
             Sender,
             guard=guard,
@@ -371,13 +370,23 @@ class Outbox:
         """Whether the tables were last used by this installation. If not, nothing is sent."""
         return self._run(self._is_confirmed)
 
-    def confirm(self) -> None:
+    def confirm(self, connection: object = None) -> None:
         """Make the tables those of this installation, so that it sends what they have.
 
         Do it after a move. In a copy, it sends what the original sends, too.
+
+        Args:
+            connection: The caller's connection, whose transaction the caller commits; by default
+                one of its own.
         """
-        self._run(lambda each: confirm(each, self._fingerprint(each)))
+        if connection is not None:
+            self._confirm(self._database.adopted(connection))
+            return
+        self._run(self._confirm)
         self.ring()
+
+    def _confirm(self, connection: Connection) -> None:
+        confirm(connection, self._fingerprint(connection))
 
     def _is_confirmed(self, connection: Connection) -> bool:
         check_tables(connection)

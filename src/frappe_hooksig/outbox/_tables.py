@@ -261,6 +261,17 @@ def fingerprint_of(identity: str, *, is_named: bool = False) -> str:
     return sha256(f"{is_named} {identity}".encode()).hexdigest()
 
 
+def check_installation(name: object) -> None:
+    """Refuse what is no name of an installation. None is no name, but may be given.
+
+    Raises:
+        ConfigurationError: It cannot be one.
+    """
+    if name is not None and not (isinstance(name, str) and name):
+        msg = "installation= must be a name, such as production"
+        raise ConfigurationError(msg)
+
+
 def check_tables(connection: Connection) -> None:
     """Refuse a database without the tables, or with those of another version.
 
