@@ -22,7 +22,7 @@ from delivery_service.api.fields import (
     time_of,
     time_or_none,
 )
-from delivery_service.api.paging import Page, Paged, cursor_after, last_of
+from delivery_service.api.paging import Page, Paged, last_of, page_of
 from delivery_service.api.reading import JSONRoute
 from delivery_service.problems import documented
 from frappe_hooksig.outbox import AttemptRecord, DeliveryRecord
@@ -179,11 +179,7 @@ def list_deliveries(
         before=None if last is None else int(last),
         limit=filters.limit + 1,
     )
-    items = found[: filters.limit]
-    return Page(
-        items=[Delivery.of(each) for each in items],
-        next=cursor_after(items[-1].id) if len(found) > filters.limit else None,
-    )
+    return page_of(found, filters.limit, Delivery.of)
 
 
 @router.get(

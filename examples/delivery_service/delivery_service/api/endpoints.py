@@ -27,7 +27,7 @@ from delivery_service.api.fields import (
     time_of,
     time_or_none,
 )
-from delivery_service.api.paging import Page, Paged, cursor_after, last_of, unknown_cursor
+from delivery_service.api.paging import Page, Paged, last_of, page_of, unknown_cursor
 from delivery_service.api.reading import JSONRoute
 from delivery_service.formats import FormatName
 from delivery_service.problems import documented
@@ -247,12 +247,8 @@ def list_endpoints(account: ReadEndpoints, page: Annotated[Paged, Query()]) -> P
         found = account.endpoints(after=after, limit=page.limit + 1)
     except UnknownRecord:  # it is another tenant's, or was deleted
         raise unknown_cursor() from None
-    items = found[: page.limit]
     numbers = account.numbers()
-    return Page(
-        items=[_shown(each, numbers) for each in items],
-        next=cursor_after(items[-1].endpoint.id) if len(found) > page.limit else None,
-    )
+    return page_of(found, page.limit, lambda each: _shown(each, numbers))
 
 
 @router.get(

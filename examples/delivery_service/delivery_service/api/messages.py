@@ -23,7 +23,7 @@ from delivery_service.api.fields import (
     seconds_of,
     time_of,
 )
-from delivery_service.api.paging import Page, Paged, cursor_after, last_of, unknown_cursor
+from delivery_service.api.paging import Page, Paged, last_of, page_of, unknown_cursor
 from delivery_service.api.reading import JSONRoute
 from delivery_service.problems import Problem, documented
 from frappe_hooksig import UnknownRecord
@@ -170,11 +170,7 @@ def list_messages(
         )
     except UnknownRecord:  # it is another tenant's, or was deleted
         raise unknown_cursor() from None
-    items = found[: filters.limit]
-    return Page(
-        items=[Message.of(each) for each in items],
-        next=cursor_after(items[-1].id) if len(found) > filters.limit else None,
-    )
+    return page_of(found, filters.limit, Message.of)
 
 
 @router.get(

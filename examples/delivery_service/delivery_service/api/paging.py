@@ -5,15 +5,24 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Protocol, TypeVar
 
 from pydantic import Field
 
 from delivery_service.api.fields import Answered, Received, said
 from delivery_service.problems import Problem
 
+
+class _WithId(Protocol):
+    @property
+    def id(self) -> str | int: ...
+
+
 _T = TypeVar("_T")
+_Found = TypeVar("_Found")
+_Item = TypeVar("_Item", bound=_WithId)
 
 Cursor = Annotated[
     str,
@@ -41,8 +50,21 @@ class Page(Answered, Generic[_T]):
     )
 
 
-def cursor_after(last: str | int) -> str:
-    """Return the cursor of the page that follows an item. It has nothing but the item's id."""
+def page_of(found: Sequence[_Found], limit: int, show: Callable[[_Found], _Item]) -> Page[_Item]:
+    """Return a page of what was found.
+
+    Args:
+        found: The rows of the page, and one more if there is another page.
+        limit: How many the page has at most.
+        show: Returns what the API tells of a row.
+    """
+    items = [show(each) for each in found[:limit]]
+    # The cursor has nothing but the id of the last item.
+    has_more = len(found) > limit
+    return Page(items=items, next=_cursor_after(items[-1].id) if has_more else None)
+
+
+def _cursor_after(last: str | int) -> str:
     return urlsafe_b64encode(str(last).encode()).decode().rstrip("=")
 
 
